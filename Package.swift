@@ -1,0 +1,34 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Targets in the order of the data's way, lowest first: each imports only targets above it in this list.
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let strictC: [CSetting] = [.treatAllWarnings(as: .error), .define("_GNU_SOURCE")]
+
+let package = Package(
+    name: "aegix",
+    products: [.executable(name: "aegix", targets: ["aegix"])],
+    targets: [
+        .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+        .systemLibrary(name: "CCap", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CAegix", cSettings: strictC),
+        .target(name: "CTOML", cxxSettings: [.treatAllWarnings(as: .error)]),
+        .target(name: "AegixSystem", dependencies: ["CAegix", "CCrypto"], swiftSettings: strict),
+        .target(name: "AegixPolicy", dependencies: ["AegixSystem", "CTOML", "CCap"], swiftSettings: strict),
+        .target(name: "AegixPlan", dependencies: ["AegixPolicy", "AegixSystem"], swiftSettings: strict),
+        .target(
+            name: "AegixSandbox", dependencies: ["AegixPlan", "AegixSystem", "CAegix", "CSeccomp", "CCap"],
+            swiftSettings: strict),
+        .target(
+            name: "AegixAudit", dependencies: ["AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem"],
+            swiftSettings: strict),
+        .target(
+            name: "AegixCLI", dependencies: ["AegixAudit", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem"],
+            swiftSettings: strict),
+        .executableTarget(name: "aegix", dependencies: ["AegixCLI"], swiftSettings: strict),
+        .testTarget(name: "AegixSystemTests", dependencies: ["AegixSystem"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,109 @@
+// Pure. What may happen, as checked data: the policy after parsing, stacking and the caller's options.
+
+import AegixSystem
+
+/// A complete, validated policy. Every value has been checked; nothing in here is text to be interpreted again
+/// except path patterns, which `Plan` resolves against the host.
+public struct Policy: Equatable, Sendable {
+    public var name = "default"
+    /// The least tier that is accepted.
+    public var require = Tier.isolated
+    /// Tables that the caller's options can't loosen.
+    public var lock: Set<Table> = []
+    public var identity = Identity.keep
+    public var workspace = Workspace()
+    public var files = Files()
+    public var limits = Limits()
+    public var env = Environment()
+    /// Capabilities kept, as libcap names (`cap_net_bind_service`), in the sandbox's own user namespace.
+    public var capabilities: [String] = []
+    public var audit = Audit()
+
+    public init() {}
+
+    /// The names of the policy's tables, as they stand in `lock`.
+    public enum Table: String, CaseIterable, Sendable {
+        case identity, workspace, files, commands, network, limits, env, secrets, capabilities, artifacts, approval
+        case audit, determinism
+    }
+
+    public enum Identity: String, CaseIterable, Sendable {
+        case keep, nobody
+    }
+
+    public struct Workspace: Equatable, Sendable {
+        public var mode = Mode.layer
+        public var protect: [String] = [".git/hooks", ".git/config", ".envrc", "aegix.toml"]
+
+        public enum Mode: String, CaseIterable, Sendable {
+            case layer
+            case readOnly = "read-only"
+            case direct
+        }
+        public init() {}
+    }
+
+    public struct Files: Equatable, Sendable {
+        public var read: [PathRule] = []
+        public var write: [PathRule] = []
+        public var deny: [PathRule] = []
+        public init() {}
+    }
+
+    /// A path or glob (`**` crosses directories; a leading `~/` is the caller's home; relative ones are relative to the
+    /// workspace), and where it was written, for error messages.
+    public struct PathRule: Equatable, Sendable {
+        public var pattern: Bytes
+        /// `policy.toml:14:9`, or `--read`.
+        public var origin: String
+
+        public init(pattern: Bytes, origin: String) {
+            self.pattern = pattern
+            self.origin = origin
+        }
+    }
+
+    public struct Limits: Equatable, Sendable {
+        /// Nanoseconds; nil is no limit, which has to be written out as 0 or "none".
+        public var wall: UInt64?
+        public var grace: UInt64 = 0
+        public var cpuTime: UInt64?
+        /// Captured bytes a stream.
+        public var output: UInt64? = 16 << 20
+        public var onOutput = OnOutput.truncate
+        public var openFiles: UInt64? = 1024
+        public var execs: UInt64? = 10_000
+
+        public enum OnOutput: String, CaseIterable, Sendable {
+            case truncate, kill
+        }
+        public init() {}
+    }
+
+    public struct Environment: Equatable, Sendable {
+        /// Names passed on from the caller, `LC_*` style trailing stars allowed.
+        public var pass: [String] = ["LANG", "TERM"]
+        public var set: [String: Bytes] = [:]
+        public init() {}
+    }
+
+    public struct Audit: Equatable, Sendable {
+        /// fsync before the exit code is returned.
+        public var durable = false
+        public init() {}
+    }
+}
+
+/// How strongly a run is held, weakest first.
+public enum Tier: Int, CaseIterable, Comparable, Sendable {
+    case confined, isolated, sealed
+
+    public static func < (a: Tier, b: Tier) -> Bool { a.rawValue < b.rawValue }
+
+    public var name: String { String(describing: self) }
+
+    public init?(name: String) {
+        guard let tier = Tier.allCases.first(where: { $0.name == name }) else { return nil }
+        self = tier
+    }
+}

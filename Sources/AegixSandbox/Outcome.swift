@@ -1,0 +1,126 @@
+// Pure data. What a run came to, and what was seen on the way: the input of the record.
+
+import AegixSystem
+
+/// How a run ended.
+public struct Outcome: Equatable, Sendable {
+    public var status: Status
+    /// What aegix itself exits with.
+    public var exitCode: Int32
+    /// The signal that ended the command, or aegix.
+    public var signal: Int32?
+    public var limit: Limit?
+    /// `limits.wall` and its like: the policy's key behind the outcome.
+    public var rule: String?
+    public var message: String?
+
+    public init(
+        _ status: Status, exitCode: Int32, signal: Int32? = nil, limit: Limit? = nil, rule: String? = nil,
+        message: String? = nil
+    ) {
+        self.status = status
+        self.exitCode = exitCode
+        self.signal = signal
+        self.limit = limit
+        self.rule = rule
+        self.message = message
+    }
+
+    public enum Status: String, Sendable {
+        case exited, signaled, denied, failed, interrupted
+        case timedOut = "timed_out"
+        case limitExceeded = "limit_exceeded"
+    }
+
+    public enum Limit: String, Sendable {
+        case wall, output, execs
+        case cpuTime = "cpu_time"
+        case openFiles = "open_files"
+    }
+}
+
+/// What the run used, from the kernel's own accounting of the reaped tree.
+public struct Usage: Equatable, Sendable {
+    public var userNanoseconds: UInt64 = 0
+    public var systemNanoseconds: UInt64 = 0
+    /// The largest single process.
+    public var peakResidentBytes: UInt64 = 0
+    public var execs: UInt64 = 0
+
+    public init() {}
+}
+
+/// One exec of the tree, as the notification showed it.
+public struct ExecEvent: Equatable, Sendable {
+    /// Wall-clock nanoseconds since 1970.
+    public var time: UInt64
+    /// As the sandbox numbers them, where known; else nil.
+    public var pid: Int32
+    public var parent: Int32?
+    public var program: Bytes
+    public var argv: [Bytes]
+    /// argv was longer than is recorded.
+    public var argvCut: Bool
+
+    public init(time: UInt64, pid: Int32, parent: Int32?, program: Bytes, argv: [Bytes], argvCut: Bool) {
+        self.time = time
+        self.pid = pid
+        self.parent = parent
+        self.program = program
+        self.argv = argv
+        self.argvCut = argvCut
+    }
+}
+
+/// Something refused: by which control, under which rule, how often.
+public struct Violation: Equatable, Sendable {
+    /// `seccomp`, `limits`, …
+    public var control: String
+    /// `unshare`, `socket(AF_VSOCK)`, …
+    public var rule: String
+    public var errno: Int32
+    public var count: UInt64
+    public var firstTime: UInt64
+    public var firstPid: Int32
+
+    public init(control: String, rule: String, errno: Int32, count: UInt64, firstTime: UInt64, firstPid: Int32) {
+        self.control = control
+        self.rule = rule
+        self.errno = errno
+        self.count = count
+        self.firstTime = firstTime
+        self.firstPid = firstPid
+    }
+}
+
+/// A captured stream.
+public struct StreamSummary: Equatable, Sendable {
+    /// Everything that the command wrote.
+    public var bytes: UInt64 = 0
+    /// What of it is in the log.
+    public var captured: UInt64 = 0
+    public var truncated: Bool { captured < bytes }
+    /// SHA-256 of the log, in hex.
+    public var digest = ""
+    /// The first bytes of it, up to 1 MiB, for the record.
+    public var head: Bytes = []
+    /// It came through a terminal, where stdout and stderr are one.
+    public var terminal = false
+
+    public init() {}
+}
+
+/// One line of `enforcement`: what was asked, what really held it.
+public struct Control: Equatable, Sendable {
+    public var name: String
+    public var asked: String
+    public var mechanism: String
+    public var held: Bool
+
+    public init(_ name: String, asked: String, mechanism: String, held: Bool) {
+        self.name = name
+        self.asked = asked
+        self.mechanism = mechanism
+        self.held = held
+    }
+}

@@ -1,0 +1,80 @@
+// Pure. Paths, arguments and environment are bytes: the kernel knows no encoding.
+
+public typealias Bytes = [UInt8]
+
+extension Array where Element == UInt8 {
+    public init(_ text: String) { self = Array(text.utf8) }
+
+    /// The text, if these bytes are valid UTF-8.
+    public var text: String? { String(validating: self, as: UTF8.self) }
+
+    /// For a person on a terminal: control characters, escapes and invalid UTF-8 are made visible, so that no name
+    /// can move the cursor or imitate a line of ours (E3).
+    public var shown: String {
+        var out = ""
+        for scalar in String(decoding: self, as: UTF8.self).unicodeScalars {
+            switch scalar.value {
+            case 0x0A: out += "\\n"
+            case 0x09: out += "\\t"
+            case 0..<0x20, 0x7F..<0xA0, 0x202A...0x202E, 0x2066...0x2069, 0x200B...0x200F, 0xFFFD:
+                out += "\\u{" + String(scalar.value, radix: 16) + "}"
+            default: out.unicodeScalars.append(scalar)
+            }
+        }
+        return out
+    }
+
+    /// Calls `body` with these bytes as a C string; a NUL inside would silently shorten a path, so it traps: callers
+    /// refuse NUL where bytes enter the program.
+    public func withCString<R>(_ body: (UnsafePointer<CChar>) throws -> R) rethrows -> R {
+        precondition(!contains(0), "NUL inside a path")
+        var terminated = self
+        terminated.append(0)
+        return try terminated.withUnsafeBufferPointer { buffer in
+            try buffer.withMemoryRebound(to: CChar.self) { chars in
+                guard let base = chars.baseAddress else { preconditionFailure("a terminated buffer is never empty") }
+                return try body(base)
+            }
+        }
+    }
+}
+
+/// Lexical work on absolute paths, as bytes.
+public enum Path {
+    public static let slash = UInt8(ascii: "/")
+
+    public static func isAbsolute(_ path: Bytes) -> Bool { path.first == slash }
+
+    public static func components(_ path: Bytes) -> [Bytes] {
+        path.split(separator: slash).map(Array.init)
+    }
+
+    public static func join(_ base: Bytes, _ rest: Bytes) -> Bytes {
+        if rest.isEmpty { return base }
+        if isAbsolute(rest) { return rest }
+        return base.last == slash ? base + rest : base + [slash] + rest
+    }
+
+    /// Without `.`, `..`, doubled and trailing slashes; `..` at the top stays at the top.
+    public static func normalized(_ path: Bytes) -> Bytes {
+        var kept: [Bytes] = []
+        for part in components(path) {
+            if part == [UInt8(ascii: ".")] { continue }
+            if part == [UInt8(ascii: "."), UInt8(ascii: ".")] { _ = kept.popLast() } else { kept.append(part) }
+        }
+        return [slash] + kept.joined(separator: [slash])
+    }
+
+    public static func parent(_ path: Bytes) -> Bytes {
+        let parts = components(path)
+        return [slash] + parts.dropLast().joined(separator: [slash])
+    }
+
+    public static func name(_ path: Bytes) -> Bytes { components(path).last ?? [] }
+
+    /// Whether `path` is `ancestor` or lies beneath it. Both normalized.
+    public static func contains(_ ancestor: Bytes, _ path: Bytes) -> Bool {
+        if ancestor == [slash] || ancestor == path { return true }
+        return path.count > ancestor.count && path.starts(with: ancestor) && path[ancestor.count] == slash
+    }
+}

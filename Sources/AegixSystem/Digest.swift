@@ -1,0 +1,42 @@
+// Pure but for memory. SHA-256 by libcrypto's direct functions: the EVP layer would load providers and configuration.
+
+import CCrypto
+
+/// A running SHA-256.
+public struct SHA256 {
+    private var context = SHA256_CTX()
+
+    public init() { SHA256_Init(&context) }
+
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        SHA256_Update(&context, bytes.baseAddress, bytes.count)
+    }
+
+    public mutating func update(_ bytes: Bytes) { bytes.withUnsafeBytes { update($0) } }
+
+    /// Lower-case hexadecimal.
+    public mutating func finish() -> String {
+        var digest = Bytes(repeating: 0, count: 32)
+        SHA256_Final(&digest, &context)
+        return Hex.encode(digest)
+    }
+
+    public static func hex(_ bytes: Bytes) -> String {
+        var running = SHA256()
+        running.update(bytes)
+        return running.finish()
+    }
+}
+
+public enum Hex {
+    public static func encode(_ bytes: Bytes) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        var out = Bytes()
+        out.reserveCapacity(bytes.count * 2)
+        for byte in bytes {
+            out.append(digits[Int(byte >> 4)])
+            out.append(digits[Int(byte & 15)])
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+}

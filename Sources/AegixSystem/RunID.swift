@@ -1,0 +1,37 @@
+// Side effects: reads the clock and the kernel's random numbers.
+
+import CAegix
+
+/// Names a run: 48 bits of milliseconds and 64 random bits in Crockford's base 32, so that names sort by time,
+/// are safe in paths and URLs, and can't be guessed.
+public struct RunID: Equatable, Hashable, Sendable, CustomStringConvertible {
+    public let description: String
+    private static let alphabet = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
+
+    public static func make() throws(SystemError) -> RunID {
+        var random: UInt64 = 0
+        let count = aegix_random(&random, MemoryLayout<UInt64>.size)
+        if count != MemoryLayout<UInt64>.size { throw SystemError.last("getrandom") }
+        return RunID(milliseconds: Clock.realtime() / 1_000_000, random: random)
+    }
+
+    init(milliseconds: UInt64, random: UInt64) {
+        description = RunID.digits(milliseconds, 10) + RunID.digits(random, 13)
+    }
+
+    /// A whole id as it stands in a path; anything else is refused.
+    public init?(_ text: String) {
+        guard text.utf8.count == 23, text.utf8.allSatisfy({ RunID.alphabet.contains($0) }) else { return nil }
+        description = text
+    }
+
+    private static func digits(_ value: UInt64, _ count: Int) -> String {
+        var rest = value
+        var out = Bytes(repeating: 0, count: count)
+        for index in out.indices.reversed() {
+            out[index] = alphabet[Int(rest & 31)]
+            rest >>= 5
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+}

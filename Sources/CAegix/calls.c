@@ -1,0 +1,15 @@
+/* Thin wrappers, no decisions: variadic or unexported system calls under a fixed signature. */
+#include "aegix.h"
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+
+int aegix_openat(int directory, const char *path, int flags, mode_t mode) {
+    return openat(directory, path, flags, mode);
+}
+
+const char *aegix_errno_name(int code) { return strerrorname_np(code); }
+
+const char *aegix_errno_words(int code) { return strerrordesc_np(code); }
+
+ssize_t aegix_random(void *buffer, size_t length) { return getrandom(buffer, length, 0); }
