@@ -1,0 +1,22 @@
+// Pure data. The commands that exist; one that doesn't isn't listed.
+
+import AegixSystem
+
+enum Commands {
+    /// In the order in which help lists them.
+    static var all: [any Command.Type] {
+        [
+            HelpCommand.self
+        ]
+    }
+
+    /// The command when the first word is an option: `aegix --cmd …` is `aegix run --cmd …`.
+    static var implied: any Command.Type { named(Bytes("run")) ?? HelpCommand.self }
+
+    /// Commands that the contract knows and this version doesn't have: named in an error, never in help.
+    static let unavailable = [
+        "why", "review", "apply", "discard", "reset", "replay", "export", "verify", "keygen",
+    ]
+
+    static func named(_ name: Bytes) -> (any Command.Type)? { all.first { name.elementsEqual($0.name.utf8) } }
+}
