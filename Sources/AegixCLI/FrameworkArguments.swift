@@ -30,7 +30,9 @@ public struct Arguments: Equatable, Sendable {
         if operands.count < names.count - optional {
             throw Failure("usage.operand", "\(names[operands.count]) is missing")
         }
-        if operands.count > names.count { throw Failure("usage.operand", "unexpected word: \(operands[names.count].shown)") }
+        if operands.count > names.count {
+            throw Failure("usage.operand", "unexpected word: \(operands[names.count].shown)")
+        }
         return operands
     }
 
@@ -110,7 +112,8 @@ public struct Arguments: Equatable, Sendable {
         let name = split(word).name
         if word == dashes || options.contains(where: { Bytes("--" + $0.name) == name }) {
             throw Failure(
-                "usage.value", wanted + "; if \(word.shown) is meant as the value, write --\(option.name)=\(word.shown)")
+                "usage.value", wanted + "; if \(word.shown) is meant as the value, write --\(option.name)=\(word.shown)"
+            )
         }
         return word
     }
@@ -120,7 +123,8 @@ public struct Arguments: Equatable, Sendable {
         if let known = command.unavailable.first(where: { name.elementsEqual($0.utf8) }) {
             return Failure("usage.unavailable", "--\(known) isn't available in this version")
         }
-        let near = Spelling.nearest(to: String(decoding: name, as: UTF8.self), in: options.filter { !$0.hidden }.map(\.name))
+        let near = Spelling.nearest(
+            to: String(decoding: name, as: UTF8.self), in: options.filter { !$0.hidden }.map(\.name))
         return Failure(
             "usage.option",
             "unknown option \(spelled.shown)"

@@ -95,8 +95,8 @@ public final class Console {
         return 0
     }
 
-    /// A closed 0, 1 or 2 would be the number of the next file that is opened, and our words would end up in it. Each is
-    /// filled with /dev/null opened the wrong way round, so that using it still fails with EBADF.
+    /// A closed 0, 1 or 2 would be the number of the next file that is opened, and our words would end up in it. So
+    /// each is filled with /dev/null opened the wrong way round, and using it still fails with EBADF.
     static func fillClosedStandardDescriptors() {
         for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) < 0 {
             // The lowest free number is this one: those below have been filled.

@@ -31,7 +31,8 @@ private func dispatch(_ words: [Bytes], _ console: Console) throws(Failure) -> I
     let leading = words.prefix { $0 == Bytes("--json") }.count
     guard leading < words.count else {
         throw Failure(
-            "usage.missing", "there is nothing to run: aegix --cmd STRING, or aegix -- PROGRAM [ARG…]; see aegix --help")
+            "usage.missing", "there is nothing to run: aegix --cmd STRING, or aegix -- PROGRAM [ARG…]; see aegix --help"
+        )
     }
     let first = words[leading]
     if first == Bytes("--help") || first == Bytes("-h") {

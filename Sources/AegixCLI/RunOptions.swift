@@ -1,0 +1,145 @@
+// Pure. The options of run and plan: their table, and the words of one call as typed values.
+
+import AegixPolicy
+import AegixSystem
+
+/// What the caller asked for. Nothing here has been looked up on the host, and no policy has had its word.
+public struct RunOptions: Equatable, Sendable {
+    public var command: Request
+    public var policy: Bytes?
+    public var workspace: Bytes?
+    /// As written: the policy's own parser reads it, so a duration means the same in both places.
+    public var timeout: Bytes?
+    /// In the order given; of equal names the last counts.
+    public var environment: [Variable]
+    public var passEnvironment: [Bytes]
+    public var read: [Bytes]
+    public var write: [Bytes]
+    public var require: Tier?
+    public var record: Bytes?
+    public var labels: [String: String]
+    public var parent: String?
+    public var stateDirectory: Bytes?
+    public var json: Bool
+    public var quiet: Bool
+
+    /// What is to be run, in the form it was asked for.
+    public enum Request: Equatable, Sendable {
+        case shell(Bytes)
+        case script(file: Bytes, arguments: [Bytes])
+        case python(code: Bytes, arguments: [Bytes])
+        /// Never empty.
+        case program([Bytes])
+    }
+
+    public struct Variable: Equatable, Sendable {
+        public var name: Bytes
+        public var value: Bytes
+    }
+
+    /// All errors of the words themselves; what they name is looked up later.
+    public init(_ arguments: Arguments) throws(Failure) {
+        command = try RunOptions.request(arguments)
+        policy = try RunOptions.named("policy", arguments)
+        workspace = try RunOptions.named("workspace", arguments)
+        timeout = try RunOptions.named("timeout", arguments)
+        environment = []
+        for word in arguments.values("env") { environment.append(try RunOptions.variable(word)) }
+        passEnvironment = arguments.values("pass-env")
+        for name in passEnvironment where name.isEmpty || name.contains(RunOptions.equals) {
+            throw Failure(
+                "usage.value", "--pass-env takes the name of a variable, not \(name.shown); to set one, use --env K=V")
+        }
+        read = try RunOptions.paths("read", arguments)
+        write = try RunOptions.paths("write", arguments)
+        require = try RunOptions.tier(arguments)
+        record = try RunOptions.named("record", arguments)
+        labels = try RunOptions.labels(arguments)
+        parent = try RunOptions.named("parent", arguments) == nil ? nil : arguments.text("parent")
+        stateDirectory = try RunOptions.named("state-dir", arguments)
+        json = arguments.flag("json")
+        quiet = arguments.flag("quiet")
+    }
+
+    // MARK: - One value each
+
+    private static let equals = UInt8(ascii: "=")
+
+    private static func request(_ arguments: Arguments) throws(Failure) -> Request {
+        var found: [(name: String, request: Request)] = []
+        if let string = arguments.value("cmd") { found.append(("--cmd", .shell(string))) }
+        if let file = try named("script", arguments) {
+            found.append(("--script", .script(file: file, arguments: arguments.rest)))
+        }
+        if let code = arguments.value("python") {
+            found.append(("--python", .python(code: code, arguments: arguments.rest)))
+        }
+        if arguments.restOwner == "--" {
+            if arguments.rest.isEmpty { throw Failure("usage.missing", "there is no program after --") }
+            found.append(("--", .program(arguments.rest)))
+        }
+        if let word = arguments.operands.first {
+            throw Failure(
+                "usage.operand",
+                "unexpected word: \(word.shown); to run a program, write -- before it: -- \(word.shown)")
+        }
+        guard let first = found.first else {
+            throw Failure(
+                "usage.missing",
+                "nothing to run is given: one of --cmd STRING, --script FILE, --python CODE, -- PROGRAM")
+        }
+        if found.count > 1 {
+            throw Failure("usage.conflict", "only one can be run: \(found.map { $0.name }.joined(separator: " or "))")
+        }
+        return first.request
+    }
+
+    /// An empty name is an unset variable of the caller's script, never what was meant.
+    private static func named(_ option: String, _ arguments: Arguments) throws(Failure) -> Bytes? {
+        guard let value = arguments.value(option) else { return nil }
+        if value.isEmpty { throw Failure("usage.value", "--\(option) is empty") }
+        return value
+    }
+
+    private static func paths(_ option: String, _ arguments: Arguments) throws(Failure) -> [Bytes] {
+        let paths = arguments.values(option)
+        if paths.contains([]) { throw Failure("usage.value", "--\(option) is empty") }
+        return paths
+    }
+
+    private static func variable(_ word: Bytes) throws(Failure) -> Variable {
+        guard let split = word.firstIndex(of: equals), split > 0 else {
+            throw Failure(
+                "usage.value",
+                "--env takes NAME=VALUE, not \(word.shown); to pass yours on: --pass-env \(word.shown)"
+            )
+        }
+        return Variable(name: Array(word[..<split]), value: Array(word[(split + 1)...]))
+    }
+
+    private static func tier(_ arguments: Arguments) throws(Failure) -> Tier? {
+        guard let name = try arguments.text("require") else { return nil }
+        if let tier = Tier(name: name) { return tier }
+        let names = Tier.allCases.reversed().map(\.name)
+        let near = Spelling.nearest(to: name, in: names).map { "; did you mean \($0)?" } ?? ""
+        throw Failure(
+            "usage.value",
+            "--require takes \(names.joined(separator: ", ")), not \(Bytes(name).shown)\(near)")
+    }
+
+    private static func labels(_ arguments: Arguments) throws(Failure) -> [String: String] {
+        var labels: [String: String] = [:]
+        for word in arguments.values("label") {
+            guard let text = word.text else { throw Failure("usage.value", "--label isn't valid UTF-8: \(word.shown)") }
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard parts.count == 2, !parts[0].isEmpty else {
+                throw Failure("usage.value", "--label takes NAME=VALUE, not \(word.shown)")
+            }
+            if labels.updateValue(parts[1], forKey: parts[0]) != nil {
+                throw Failure(
+                    "usage.repeated", "the label \(Bytes(parts[0]).shown) is given twice, and only one can count")
+            }
+        }
+        return labels
+    }
+}

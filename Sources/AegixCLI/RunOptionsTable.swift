@@ -1,0 +1,112 @@
+// Pure data. The words for each option of run and plan; help, completions and the man page are made of them.
+
+import AegixPolicy
+
+extension RunOptions {
+    /// What `run` and `plan` list.
+    public static var table: [Option] { forms + views + limits + records }
+
+    /// What the contract knows and this version refuses by name.
+    public static let unavailable = [
+        "name", "memory", "cpus", "pids", "secret", "allow-host", "artifact", "out", "record-stdin",
+        "fail-on-violation", "raw-stdout",
+    ]
+
+    public static let usage = ["--cmd STRING", "--script FILE [ARG…]", "--python CODE [ARG…]", "-- PROGRAM [ARG…]"]
+
+    private static var forms: [Option] {
+        [
+            Option("cmd", "STRING", help: "Run STRING with `sh -c`."),
+            Option(
+                "script", "FILE", endsOptions: true, completes: .file,
+                help: """
+                    Run the script FILE by its shebang line, or without one by its extension (.sh, .py, …). All words \
+                    after FILE are the script's own.
+                    """),
+            Option(
+                "python", "CODE", endsOptions: true,
+                help: "Run CODE with `python3 -c`. All words after CODE are the program's own."),
+        ]
+    }
+
+    private static var views: [Option] {
+        [
+            Option(
+                "policy", "FILE|PRESET", completes: .file,
+                help: """
+                    Take the policy from the TOML file FILE, or a built-in one by its name; `aegix policy list` names \
+                    them. Default: $XDG_CONFIG_HOME/aegix/policy.toml if it exists, else the preset `default`.
+                    """),
+            Option(
+                "workspace", "DIR", completes: .directory,
+                help: "Make DIR the workspace, in view at its own path. Default: the current directory."),
+            Option(
+                "read", "PATH", repeatable: true, completes: .file,
+                help: "Let the command read PATH, beyond what the policy lets it read. Can be given more than once."),
+            Option(
+                "write", "PATH", repeatable: true, completes: .file,
+                help: """
+                    Let the command write PATH in place: such changes are real at once and can't be reset. Can be \
+                    given more than once.
+                    """),
+            Option(
+                "env", "NAME=VALUE", repeatable: true,
+                help: """
+                    Set a variable in the command's environment. Can be given more than once; of equal names the last \
+                    counts.
+                    """),
+            Option(
+                "pass-env", "NAME", repeatable: true,
+                help: """
+                    Pass a variable of your environment on to the command. Can be given more than once. Default: what \
+                    the policy passes on, LANG and TERM without one.
+                    """),
+        ]
+    }
+
+    private static var limits: [Option] {
+        [
+            Option(
+                "timeout", "DURATION",
+                help: """
+                    Stop the command after DURATION of wall time, a number with its unit, ms, s, m or h: 500ms, 30s, \
+                    5m. `none` is no limit. Default: the policy's limits.wall.
+                    """),
+            Option(
+                "require", "TIER", completes: .words(Tier.allCases.reversed().map(\.name)),
+                help: """
+                    Refuse to run below this tier: sealed, isolated or confined, strongest first. Default: the \
+                    policy's `require`, which is isolated without one. `aegix doctor` says which this host can reach.
+                    """),
+        ]
+    }
+
+    private static var records: [Option] {
+        [
+            Option(
+                "record", "FILE", completes: .file,
+                help: "Write a copy of the record, audit.json, to FILE. Default: only to the state directory."),
+            Option(
+                "label", "NAME=VALUE", repeatable: true,
+                help: "Put a label into the record, for `aegix history --label`. Can be given more than once."),
+            Option(
+                "parent", "RUN",
+                help: "Name the run that this one belongs to, in the record. Default: none."),
+            Option(
+                "state-dir", "DIR", completes: .directory,
+                help: """
+                    Keep records in DIR. Default: $AEGIX_STATE, else $XDG_STATE_HOME/aegix, else \
+                    ~/.local/state/aegix.
+                    """),
+            Option(
+                "json",
+                help: """
+                    Capture the output of the command and print the record as the one document on stdout, whatever \
+                    happens; errors are a document too. Default: the command's own output.
+                    """),
+            Option(
+                "quiet",
+                help: "Say nothing on stderr about a run that worked; errors are still told. Default: one line."),
+        ]
+    }
+}
