@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "aegix_state.h"
+
 #pragma clang assume_nonnull begin
 
 /* open is variadic; this one isn't. */
