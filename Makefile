@@ -1,0 +1,166 @@
+# `make` alone prints what can be made. Products are in .build (SwiftPM's) and dist (ours).
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+SWIFT   ?= swift
+# Debian's own: the Python modules that the tests need come from Debian, too.
+PYTHON  ?= /usr/bin/python3
+PREFIX  ?= /usr/local
+DESTDIR ?=
+# A part of the tests: make test FILTER=AegixPolicyTests
+FILTER  ?=
+# make conformance PEER=bwrap runs the same cases against bubblewrap.
+PEER    ?=
+
+# One file that runs on any Linux of its architecture. A static PIE, because this program reads hostile bytes and ASLR
+# costs 0.2 ms. lld, because gold can't link a static PIE; no rpath, because glibc's start-up code asserts there is none.
+RELEASE_FLAGS := -c release --product aegix --disable-local-rpath \
+	-Xswiftc -static-executable -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie
+
+# Directories are in the list so that a deleted file counts as a change.
+SOURCES := Package.swift $(shell find Sources policies 2>/dev/null)
+
+# What has to be there: a file, and the Debian package that brings it. No process is started while all are there.
+DEPS := \
+	/usr/bin/g++:g++ \
+	/usr/bin/strip:binutils \
+	/usr/bin/pkg-config:pkg-config \
+	/usr/include/seccomp.h:libseccomp-dev \
+	/usr/include/sys/capability.h:libcap-dev \
+	/usr/include/openssl/sha.h:libssl-dev \
+	/usr/include/toml++/toml.h:libtomlplusplus-dev
+
+TEST_DEPS := \
+	/usr/bin/bwrap:bubblewrap \
+	/usr/bin/hyperfine:hyperfine \
+	/usr/bin/strace:strace \
+	/usr/bin/gcc:gcc \
+	/usr/bin/git:git \
+	/usr/bin/make:make \
+	/usr/bin/node:nodejs \
+	/usr/bin/java:default-jdk-headless \
+	/usr/bin/cargo:cargo \
+	/usr/bin/sqlite3:sqlite3 \
+	/usr/lib/postgresql/*/bin/postgres:postgresql \
+	/usr/bin/python3:python3 \
+	/usr/lib/python3/dist-packages/jsonschema/__init__.py:python3-jsonschema \
+	/usr/lib/python3/dist-packages/yaml/__init__.py:python3-yaml \
+	/usr/sbin/useradd:passwd \
+	/usr/bin/pgrep:procps
+
+# The packages of a list whose file isn't there.
+missing = $(strip $(foreach pair,$(1),$(if $(wildcard $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair))))))
+
+# $(call install-packages,LIST)
+define install-packages
+	@set -e; missing="$(call missing,$(1))"; [ -n "$$missing" ] || exit 0; \
+	echo "Missing: $$missing"; \
+	command -v apt-get >/dev/null || { echo "There is no apt-get here. Install these, or what they are called here: $$missing" >&2; exit 1; }; \
+	sudo=; [ "$$(id -u)" = 0 ] || { sudo=sudo; command -v sudo >/dev/null || { \
+		echo "Installing needs root and there is no sudo. As root: apt-get install $$missing" >&2; exit 1; }; }; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	$$sudo apt-get -q update; \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $$missing </dev/null
+endef
+
+.PHONY: help
+help: ## print this
+	@echo "make TARGET"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name words; do \
+		printf '  %-12s %s\n' "$$name" "$$words"; done
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Building
+
+.PHONY: deps test-deps
+deps: ## install the Debian packages that building needs, if any is missing
+	$(call install-packages,$(DEPS))
+
+test-deps: deps ## install the Debian packages that testing needs, if any is missing
+	$(call install-packages,$(TEST_DEPS))
+
+.PHONY: hello
+hello: release ## build, then run `aegix --cmd "echo hello"`
+	@code=0; dist/aegix --cmd "echo hello" || code=$$?; \
+	if [ $$code = 125 ]; then \
+		echo "The tier \`isolated\` isn't to be had here; \`dist/aegix doctor\` says what is missing. Asking for \`confined\`:" >&2; \
+		code=0; dist/aegix --require confined --cmd "echo hello" || code=$$?; \
+	fi; exit $$code
+
+.PHONY: build
+build: deps ## build for development, tests included
+	$(SWIFT) build --build-tests
+
+.PHONY: release
+release: dist/aegix ## build dist/aegix: one static, stripped file
+
+dist/aegix: $(SOURCES) | deps
+	$(SWIFT) build $(RELEASE_FLAGS)
+	@mkdir -p dist
+	strip -o $@.new "$$($(SWIFT) build $(RELEASE_FLAGS) --show-bin-path)/aegix"
+	@mv $@.new $@
+
+.PHONY: install uninstall
+bindir := $(DESTDIR)$(PREFIX)/bin
+share  := $(DESTDIR)$(PREFIX)/share
+
+install: release ## install below PREFIX=/usr/local: program, man page, completions, AppArmor profile
+	install -D -m 755 dist/aegix $(bindir)/aegix
+	install -D -m 644 docs/aegix.1 $(share)/man/man1/aegix.1
+	install -d $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
+	dist/aegix help --completion bash > $(share)/bash-completion/completions/aegix
+	dist/aegix help --completion zsh > $(share)/zsh/site-functions/_aegix
+	dist/aegix help --completion fish > $(share)/fish/vendor_completions.d/aegix.fish
+	install -d $(DESTDIR)/etc/apparmor.d
+	sed 's|@BINARY@|$(PREFIX)/bin/aegix|g' docs/apparmor/aegix > $(DESTDIR)/etc/apparmor.d/aegix
+	@if [ -z "$(DESTDIR)" ] && [ -d /sys/kernel/security/apparmor ] && [ -e /etc/apparmor.d/abi/4.0 ] \
+		&& command -v apparmor_parser >/dev/null; then apparmor_parser --replace /etc/apparmor.d/aegix; fi
+
+uninstall: ## remove what install put below PREFIX
+	rm -f $(bindir)/aegix $(share)/man/man1/aegix.1 $(share)/bash-completion/completions/aegix \
+		$(share)/zsh/site-functions/_aegix $(share)/fish/vendor_completions.d/aegix.fish $(DESTDIR)/etc/apparmor.d/aegix
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Testing
+
+.PHONY: test
+test: test-deps build release ## unit, integration and conformance tests; started by root: as root and as an ordinary user
+	@FILTER='$(FILTER)' PYTHON='$(PYTHON)' SWIFT='$(SWIFT)' Tests/run.sh
+
+.PHONY: conformance
+conformance: test-deps release ## the attacks, as a table; PEER=bwrap for the same cases against bubblewrap
+	$(PYTHON) Tests/Conformance/run.py --aegix dist/aegix $(if $(PEER),--peer $(PEER))
+
+.PHONY: bench
+bench: test-deps release ## measure against bubblewrap; fails where a limit is missed
+	$(PYTHON) Tests/Bench/bench.py --aegix dist/aegix
+
+.PHONY: check check-format check-examples check-docs
+check: check-format check-examples check-docs test ## format, build with warnings as errors, examples, docs, tests
+
+SWIFT_FILES = $(shell find Package.swift Sources Tests -name '*.swift')
+
+check-format:
+	$(SWIFT) format lint --strict --parallel $(SWIFT_FILES)
+	@for script in .ci/run $$(find Tests examples -name '*.sh'); do bash -n $$script || exit 1; done
+
+check-examples: test-deps release
+	AEGIX="$(CURDIR)/dist/aegix" PYTHON='$(PYTHON)' examples/check.sh
+
+check-docs: test-deps release
+	$(PYTHON) docs/check.py
+
+.PHONY: format
+format: ## rewrite the Swift sources in the project's format
+	$(SWIFT) format format --in-place --parallel $(SWIFT_FILES)
+
+.PHONY: docs
+docs: release ## write docs/aegix.1 anew from the program's own help
+	dist/aegix help --man > docs/aegix.1.new
+	@mv docs/aegix.1.new docs/aegix.1
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf .build dist
