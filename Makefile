@@ -36,6 +36,7 @@ TEST_DEPS := \
 	/usr/bin/bwrap:bubblewrap \
 	/usr/bin/hyperfine:hyperfine \
 	/usr/bin/strace:strace \
+	/usr/bin/time:time \
 	/usr/bin/gcc:gcc \
 	/usr/bin/git:git \
 	/usr/bin/make:make \

@@ -1,0 +1,84 @@
+#!/bin/bash
+# All tests of what has been built: `make test` calls it. Started by root it runs them as root and as an ordinary user.
+# Goes through all parts, fails at the end if one failed; the closing lines are the counts.
+# FILTER=REGEX runs only the tests that match, and no conformance cases.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+root=$PWD
+export AEGIX_BINARY="$root/dist/aegix" NO_COLOR=1
+swift=${SWIFT:-swift}
+python=${PYTHON:-/usr/bin/python3}
+logs=$root/.build/test-logs
+mkdir -p "$logs"
+failed=()
+summaries=()
+
+# part NAME COMMAND [ARG…]: the output goes to the terminal and to a log, the last line of counts to the summary.
+part() {
+    local name=$1 log="$logs/${1// /-}.log" counts
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" </dev/null 2>&1 | tee "$log" || failed+=("$name")
+    counts=$(grep -aE 'Test run with [0-9]+ tests?|^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+    if [ -z "$counts" ]; then
+        counts="no count of tests: it didn't come to its end"
+        [[ " ${failed[*]-} " == *" $name "* ]] || failed+=("$name")
+    fi
+    summaries+=("$name:" "$counts")
+}
+
+# The bundle of tests, run directly as a user: `swift test` would write into .build.
+bundle=$(find .build/debug/ -maxdepth 1 -name '*.xctest' | head -n 1)
+user_root=$root
+user_libraries=
+stage=
+trap '[ -z "$stage" ] || rm -rf --one-file-system "$stage"' EXIT
+
+# An ordinary user may be unable to read a checkout under /root, or a toolchain there: then it works on copies.
+stage_for_user() {
+    local libraries
+    libraries=$(ldd "$bundle" | sed -nE 's/.* => (.*)\/libTesting\.so .*/\1/p')
+    if Tests/as-user.sh test -r "$root/Makefile" -a -r "$root/$bundle" -a -x "$root/dist/aegix" 2>/dev/null &&
+        { [ -z "$libraries" ] || Tests/as-user.sh test -r "$libraries/libTesting.so"; }; then
+        return
+    fi
+    stage=$(mktemp -d /tmp/aegix-checkout.XXXXXX)
+    user_root=$stage/checkout
+    mkdir "$user_root"
+    git ls-files -z | xargs -0 cp --parents -t "$user_root"
+    cp --parents "$bundle" dist/aegix "$user_root"
+    if [ -n "$libraries" ]; then
+        user_libraries=$stage/libraries
+        mkdir "$user_libraries"
+        cp "$libraries"/*.so "$user_libraries"
+    fi
+    chmod -R a+rX "$stage"
+}
+
+as_user() (
+    cd "$user_root" || exit 1
+    export AEGIX_BINARY="$user_root/dist/aegix"
+    [ -z "$user_libraries" ] || export LD_LIBRARY_PATH="$user_libraries"
+    "$root/Tests/as-user.sh" "$@"
+)
+
+if [ "$(id -u)" = 0 ]; then
+    stage_for_user
+    if [ -z "${FILTER:-}" ]; then
+        part "conformance as root" "$python" Tests/Conformance/run.py --aegix dist/aegix
+        part "conformance as a user" as_user "$python" Tests/Conformance/run.py --aegix dist/aegix
+    fi
+    part "tests as a user" as_user "$bundle" --testing-library swift-testing ${FILTER:+--filter "$FILTER"}
+    part "tests as root" "$swift" test --skip-build --disable-xctest ${FILTER:+--filter "$FILTER"}
+else
+    [ -n "${FILTER:-}" ] || part "conformance" "$python" Tests/Conformance/run.py --aegix dist/aegix
+    part "tests" "$swift" test --skip-build --disable-xctest ${FILTER:+--filter "$FILTER"}
+fi
+
+printf '\n'
+printf '%s\n' "${summaries[@]}"
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'FAILED: %s\n' "${failed[@]}" >&2
+    exit 1
+fi
