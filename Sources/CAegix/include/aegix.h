@@ -7,6 +7,8 @@
 
 #include "aegix_state.h"
 
+#include "aegix_probe.h"
+
 #pragma clang assume_nonnull begin
 
 /* open is variadic; this one isn't. */
