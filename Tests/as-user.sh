@@ -11,13 +11,17 @@ set -euo pipefail
 user=aegix-test-$$
 home=$(mktemp -d "${TMPDIR:-/tmp}/aegix-test.XXXXXX")
 
+# Zombies aren't counted: they wait for the machine's pid 1, which in a container may be no reaper.
+running() { ps -u "$user" -o pid=,stat=,args= | awk '$2 !~ /^Z/'; }
+
 remove() {
     local code=$? left
     trap - EXIT INT TERM HUP
-    if left=$(pgrep -a -u "$user"); then
+    left=$(running)
+    if [ -n "$left" ]; then
         printf 'left running by %s:\n%s\n' "$user" "$left" >&2
         pkill -KILL -u "$user" || true
-        for _ in 1 2 3 4 5 6 7 8 9 10; do pgrep -u "$user" >/dev/null || break; sleep 0.1; done
+        for _ in 1 2 3 4 5 6 7 8 9 10; do [ -n "$(running)" ] || break; sleep 0.1; done
         [ "$code" != 0 ] || code=1
     fi
     userdel "$user" >/dev/null 2>&1 || echo "can't remove the user $user" >&2
