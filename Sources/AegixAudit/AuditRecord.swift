@@ -1,0 +1,160 @@
+// Pure. `audit.json`, whole: the parts known before the run and those known after it, in canonical order.
+
+import AegixSandbox
+import AegixSystem
+
+public enum AuditRecord {
+    public static let schema = "aegix.audit/v1"
+
+    /// The record of a run whose directory is `directory`.
+    public static func encode(_ start: RunStart, _ end: RunEnd, directory: Bytes, layer: Layer.State) -> Bytes {
+        encode(start, StartParts(start), end, directory: directory, layer: layer)
+    }
+
+    static func encode(
+        _ start: RunStart, _ parts: StartParts, _ end: RunEnd, directory: Bytes, layer: Layer.State
+    ) -> Bytes {
+        var cuts = parts.cuts
+        let processes = self.processes(end, &cuts)
+        let violations = end.violations.prefix(RecordBounds.violations)
+        cuts.note("violations", kept: violations.count, of: UInt64(end.violations.count))
+        if let enforcement = end.enforcement {
+            let kept = min(enforcement.controls.count, RecordBounds.controls)
+            cuts.note("enforcement.controls", kept: kept, of: UInt64(enforcement.controls.count))
+        }
+        var json = JSONWriter(capacity: 8192 + processes.count)
+        json.object { json in
+            json.key("aegix")
+            json.raw(parts.aegix)
+            json.key("artifacts")
+            json.array([]) { $0.raw($1) }
+            json.key("changes")
+            if end.changes == .none { json.array([]) { $0.raw($1) } } else { json.null() }
+            json.key("command")
+            StartParts.write(start.command, digest: end.programDigest ?? start.command.digest, into: &json, &cuts)
+            json.key("cut")
+            cuts.write(into: &json)
+            json.key("duration_ns")
+            json.big(end.durationNanoseconds)
+            json.key("enforcement")
+            json.optional(end.enforcement) { $0.enforcement($1) }
+            json.key("environment")
+            json.raw(parts.environment)
+            json.key("finished_at")
+            json.time(end.finishedAt)
+            json.key("host")
+            json.raw(parts.host)
+            json.key("identity")
+            json.raw(parts.identity)
+            json.key("inputs")
+            json.array([]) { $0.raw($1) }
+            json.key("invocation")
+            json.raw(parts.invocation)
+            json.key("labels")
+            json.raw(parts.labels)
+            json.key("layer")
+            json.layer(layer, in: directory)
+            json.key("network")
+            json.array([]) { $0.raw($1) }
+            json.key("outcome")
+            json.outcome(end.outcome)
+            json.key("parent")
+            json.raw(parts.parent)
+            json.key("policy")
+            json.raw(parts.policy)
+            json.key("processes")
+            json.raw(processes)
+            json.key("run_id")
+            json.raw(parts.runID)
+            json.key("schema")
+            json.string(schema)
+            json.key("started_at")
+            json.raw(parts.startedAt)
+            json.key("streams")
+            json.object { json in
+                json.key("stderr")
+                json.optional(end.stderr) { $0.stream($1, "stderr.log", in: directory, text: end.includeText) }
+                json.key("stdout")
+                json.optional(end.stdout) { $0.stream($1, "stdout.log", in: directory, text: end.includeText) }
+            }
+            json.key("usage")
+            json.optional(end.usage) { $0.usage($1) }
+            json.key("violations")
+            json.array(violations) { $0.violation($1) }
+            json.key("workspace")
+            json.raw(parts.workspace)
+        }
+        return json.bytes
+    }
+
+    /// The execs as an array that keeps to its count and its bytes.
+    private static func processes(_ end: RunEnd, _ cuts: inout Cuts) -> Bytes {
+        var json = JSONWriter(capacity: 256 * min(end.execs.count, RecordBounds.execs) + 16)
+        var kept = 0
+        json.array(end.execs.prefix(RecordBounds.execs)) { json, exec in
+            if json.bytes.count > RecordBounds.execBytes { return }
+            json.process(exec)
+            kept += 1
+        }
+        cuts.note("processes", kept: kept, of: UInt64(end.execs.count) + end.execsLeftOut)
+        return json.bytes
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func usage(_ usage: Usage) {
+        object { json in
+            json.key("execs")
+            json.size(usage.execs)
+            json.key("peak_resident_bytes")
+            json.size(usage.peakResidentBytes)
+            json.key("system_ns")
+            json.big(usage.systemNanoseconds)
+            json.key("user_ns")
+            json.big(usage.userNanoseconds)
+        }
+    }
+
+    fileprivate mutating func layer(_ state: Layer.State, in directory: Bytes) {
+        guard state == .kept else { return null() }
+        object { json in
+            json.key("path")
+            json.string(Path.join(directory, Bytes("layer/upper")))
+        }
+    }
+
+    /// `text` is null where the record doesn't carry it; the log has it.
+    fileprivate mutating func stream(_ stream: StreamSummary, _ log: String, in directory: Bytes, text: Bool) {
+        let head = shortened(stream.head, to: RecordBounds.text)
+        let isCut = UInt64(head.count) < stream.captured
+        object { json in
+            json.key("bytes")
+            json.size(stream.bytes)
+            json.key("captured")
+            json.size(stream.captured)
+            json.key("path")
+            json.string(Path.join(directory, Bytes(log)))
+            json.key("sha256")
+            json.string(stream.digest)
+            json.key("terminal")
+            json.bool(stream.terminal)
+            json.key("text")
+            if text { json.string(isCut ? wholeCharacters(head) : head) } else { json.null() }
+            json.key("text_cut")
+            json.bool(text && isCut)
+            json.key("truncated")
+            json.bool(stream.truncated)
+        }
+    }
+}
+
+/// Without the first bytes of a character at the end, where the reader of a stream stopped.
+private func wholeCharacters(_ bytes: Bytes) -> Bytes {
+    for dropped in 0..<min(4, bytes.count) {
+        let lead = bytes[bytes.count - 1 - dropped]
+        if lead & 0xC0 == 0x80 { continue }
+        let length = lead < 0x80 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2
+        return length > dropped + 1 ? Bytes(bytes.dropLast(dropped + 1)) : bytes
+    }
+    return bytes
+}

@@ -1,0 +1,97 @@
+// Pure. The record of a run whose aegix was killed, from what it had written until then.
+
+import AegixSystem
+
+enum InterruptedRecord {
+    /// What is found on disk.
+    struct Remains {
+        var id: RunID
+        /// `events.jsonl`, whose last line may be half a line.
+        var events: Bytes
+        var logs: [Log] = []
+        var layer = Layer.State.none
+        /// `<state>/runs/<id>`.
+        var directory: Bytes
+
+        struct Log {
+            var name: String
+            var bytes: UInt64
+            var digest: String
+        }
+    }
+
+    static let message =
+        "aegix was killed, or the machine stopped, before the run ended; a later command closed the record"
+
+    /// What can't be known is null.
+    static func make(_ remains: Remains) -> JSON {
+        let found = Found(remains.events)
+        var record: [String: JSON] = [
+            "aegix": nil, "command": nil, "environment": [], "host": nil, "identity": nil, "invocation": nil,
+            "labels": [:], "parent": nil, "policy": nil, "started_at": nil, "workspace": nil,
+        ]
+        // Only the members that a start event has: it lies where only we write, but may be damaged.
+        for (name, value) in found.start where record[name] != nil { record[name] = value }
+        var cut = found.start["cut"]?.object ?? [:]
+        if found.isCut { cut["processes"] = ["kept": .int(found.processes.count), "of": nil] }
+        record["schema"] = .string(AuditRecord.schema)
+        record["run_id"] = .string(remains.id.description)
+        record["cut"] = .object(cut)
+        record["duration_ns"] = .null
+        record["finished_at"] = found.outcomeTime ?? .null
+        record["enforcement"] = found.enforcement ?? .null
+        record["outcome"] = found.outcome ?? interrupted
+        record["processes"] = .array(found.processes)
+        record["violations"] = .array(found.violations)
+        record["usage"] = .null
+        record["streams"] = ["stderr": stream("stderr.log", remains), "stdout": stream("stdout.log", remains)]
+        record["changes"] = .null
+        record["layer"] =
+            remains.layer == .kept
+            ? ["path": .bytes(Path.join(remains.directory, Bytes("layer/upper")))] : .null
+        for name in ["artifacts", "inputs", "network"] { record[name] = [] }
+        return .object(record)
+    }
+
+    private static let interrupted: JSON = [
+        "exit_code": nil, "limit": nil, "message": .string(message), "rule": nil, "signal": nil, "status": "interrupted",
+    ]
+
+    /// How much the command wrote in all isn't known, only what had reached the log.
+    private static func stream(_ name: String, _ remains: Remains) -> JSON {
+        guard let log = remains.logs.first(where: { $0.name == name }) else { return .null }
+        return [
+            "bytes": nil, "captured": .int(Int(min(log.bytes, 1 << 53))),
+            "path": .bytes(Path.join(remains.directory, Bytes(name))), "sha256": .string(log.digest), "terminal": nil,
+            "text": nil, "text_cut": false, "truncated": nil,
+        ]
+    }
+
+    private struct Found {
+        var start: [String: JSON] = [:]
+        var enforcement: JSON?
+        var outcome: JSON?
+        var outcomeTime: JSON?
+        var processes: [JSON] = []
+        var violations: [JSON] = []
+        var isCut = false
+
+        init(_ events: Bytes) {
+            for line in events.split(separator: UInt8(ascii: "\n")) {
+                guard case .success(let event) = Result(catching: { () throws(JSONError) in try JSON.parse(Bytes(line)) })
+                else { continue }
+                switch event["event"]?.string {
+                case "start": start = event["record"]?.object ?? [:]
+                case "enforced": enforcement = event["enforcement"]
+                case "exec": if processes.count < RecordBounds.execs, let process = event["process"] { processes.append(process) }
+                case "violation": if let violation = event["violation"] { violations.append(violation) }
+                case "outcome":
+                    outcome = event["outcome"]
+                    outcomeTime = event["time"]
+                case "cut": isCut = true
+                default: break
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+// Pure. Writes canonical JSON straight into bytes: a record is written on every run, and a tree of dictionaries to be
+// sorted would cost more than all the rest of it.
+
+import AegixSystem
+
+/// Appends values in the order of the calls. The caller names members in the order of RFC 8785 (ASCII keys, so plain
+/// byte order); a test parses what comes out and compares it with the canonical form.
+public struct JSONWriter {
+    public private(set) var bytes: Bytes
+    private var separate = false
+    private var second: UInt64 = .max
+    private var datePrefix = Bytes()
+
+    public init(capacity: Int = 4096) {
+        bytes = []
+        bytes.reserveCapacity(capacity)
+    }
+
+    public mutating func object(_ members: (inout JSONWriter) -> Void) {
+        open("{")
+        members(&self)
+        close("}")
+    }
+
+    public mutating func array<Items: Sequence>(
+        _ items: Items, each: (inout JSONWriter, Items.Element) -> Void
+    ) {
+        open("[")
+        for item in items { each(&self, item) }
+        close("]")
+    }
+
+    public mutating func key(_ name: StaticString) {
+        comma()
+        bytes.append(UInt8(ascii: "\""))
+        name.withUTF8Buffer { bytes.append(contentsOf: $0) }
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(UInt8(ascii: ":"))
+    }
+
+    public mutating func key(_ name: String) {
+        comma()
+        quote(Bytes(name))
+        bytes.append(UInt8(ascii: ":"))
+    }
+
+    public mutating func null() { word("null") }
+
+    public mutating func bool(_ flag: Bool) { word(flag ? "true" : "false") }
+
+    public mutating func int<N: BinaryInteger>(_ number: N) {
+        comma()
+        bytes.append(contentsOf: String(number).utf8)
+        separate = true
+    }
+
+    /// Sizes and counts: exact up to 2^53, and what lies beyond is held there.
+    public mutating func size(_ number: UInt64) { int(min(number, 1 << 53)) }
+
+    /// A number that may pass 2^53, as a string.
+    public mutating func big<N: BinaryInteger>(_ number: N) { string(String(number)) }
+
+    public mutating func string(_ text: String) {
+        comma()
+        quote(Bytes(text))
+        separate = true
+    }
+
+    /// Bytes as a string where they are UTF-8, else `{"base64": …}`.
+    public mutating func string(_ raw: Bytes) {
+        if raw.allSatisfy({ $0 < 0x80 }) || raw.text != nil {
+            comma()
+            quote(raw)
+            separate = true
+        } else {
+            object { $0.key("base64"); $0.string(Base64.encode(raw)) }
+        }
+    }
+
+    public mutating func json(_ value: JSON) { raw(value.canonical) }
+
+    /// A value that is canonical already.
+    public mutating func raw(_ value: Bytes) {
+        comma()
+        bytes.append(contentsOf: value)
+        separate = true
+    }
+
+    /// As `Clock.rfc3339`. The second's part is kept: the execs of a run fall into few seconds.
+    public mutating func time(_ nanoseconds: UInt64) {
+        let whole = nanoseconds / 1_000_000_000
+        if whole != second {
+            second = whole
+            datePrefix = Bytes(Clock.rfc3339(whole * 1_000_000_000).utf8.dropLast(10))
+        }
+        comma()
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(contentsOf: datePrefix)
+        var rest = nanoseconds % 1_000_000_000
+        var place: UInt64 = 100_000_000
+        while place > 0 {
+            bytes.append(UInt8(ascii: "0") + UInt8(rest / place))
+            rest %= place
+            place /= 10
+        }
+        bytes.append(UInt8(ascii: "Z"))
+        bytes.append(UInt8(ascii: "\""))
+        separate = true
+    }
+
+    /// A value or null.
+    public mutating func optional<Value>(_ value: Value?, _ write: (inout JSONWriter, Value) -> Void) {
+        if let value { write(&self, value) } else { null() }
+    }
+
+    private mutating func word(_ text: StaticString) {
+        comma()
+        text.withUTF8Buffer { bytes.append(contentsOf: $0) }
+        separate = true
+    }
+
+    private mutating func open(_ bracket: Unicode.Scalar) {
+        comma()
+        bytes.append(UInt8(ascii: bracket))
+    }
+
+    private mutating func close(_ bracket: Unicode.Scalar) {
+        bytes.append(UInt8(ascii: bracket))
+        separate = true
+    }
+
+    private mutating func comma() {
+        if separate { bytes.append(UInt8(ascii: ",")) }
+        separate = false
+    }
+
+    /// Whole stretches that need no escape are copied at once.
+    private mutating func quote(_ text: Bytes) {
+        bytes.append(UInt8(ascii: "\""))
+        var start = 0
+        for (index, byte) in text.enumerated() where byte < 0x20 || byte == 0x22 || byte == 0x5C {
+            bytes.append(contentsOf: text[start..<index])
+            escape(byte)
+            start = index + 1
+        }
+        bytes.append(contentsOf: text[start...])
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func escape(_ byte: UInt8) {
+        bytes.append(UInt8(ascii: "\\"))
+        switch byte {
+        case 0x22, 0x5C: bytes.append(byte)
+        case 0x08: bytes.append(UInt8(ascii: "b"))
+        case 0x09: bytes.append(UInt8(ascii: "t"))
+        case 0x0A: bytes.append(UInt8(ascii: "n"))
+        case 0x0C: bytes.append(UInt8(ascii: "f"))
+        case 0x0D: bytes.append(UInt8(ascii: "r"))
+        default:
+            bytes.append(contentsOf: "u00".utf8)
+            bytes.append(UInt8(ascii: "0") + byte >> 4)
+            let low = byte & 15
+            bytes.append(low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10)
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// Side effects: makes and clears `layer/` of a run directory.
+
+import AegixSystem
+import CAegix
+import Glibc
+
+/// The writable directories of a run's overlay. What the run changed stays in `layer/upper`.
+public enum Layer {
+    public enum State: Equatable, Sendable {
+        /// The run had none, or it stayed empty and is gone.
+        case none
+        /// It holds changes.
+        case kept
+    }
+
+    /// Paths for mount(2).
+    public struct Paths: Equatable, Sendable {
+        public let upper: Bytes
+        public let work: Bytes
+    }
+
+    /// The upper's own mode and owner are those of the workspace's top as the command sees it.
+    static func make(in run: borrowing Descriptor, mode: mode_t, owner: (uid: uid_t, gid: gid_t)?) throws(SystemError) {
+        for name in ["layer", "layer/upper", "layer/work"] { try StateFile.makeDirectory(name, in: run) }
+        if let owner {
+            for name in ["layer/upper", "layer/work"] where fchownat(run.raw, name, owner.uid, owner.gid, 0) < 0 {
+                throw SystemError.last("chown", Bytes(name))
+            }
+        }
+        // After the chown, which clears bits; by chmod, since mkdir takes the umask off.
+        if mode != 0o700, aegix_fchmodat(run.raw, "layer/upper", mode) < 0 {
+            throw SystemError.last("chmod", Bytes("layer/upper"))
+        }
+    }
+
+    /// Removes what overlay left in the work directory and, where nothing was changed, all of it. `mode` is what `make`
+    /// was given; nil where it isn't known any more.
+    static func finish(in run: borrowing Descriptor, mode: mode_t?) throws(SystemError) -> State {
+        guard let facts = try StateFile.facts(of: "layer/upper", in: run) else {
+            try removeTree("layer/work", in: run)
+            try removeDirectory("layer", in: run)
+            return .none
+        }
+        // overlay makes `work` inside the work directory, mode 0.
+        try removeTree("layer/work", in: run)
+        // chmod of the workspace itself lands on the upper itself.
+        if let mode, facts.mode & 0o7777 != mode & 0o7777 { return .kept }
+        if aegix_unlinkat(run.raw, "layer/upper", AT_REMOVEDIR) < 0 {
+            if errno == ENOTEMPTY || errno == EEXIST { return .kept }
+            throw SystemError.last("rmdir", Bytes("layer/upper"))
+        }
+        try removeDirectory("layer", in: run)
+        return .none
+    }
+
+    private static func removeDirectory(_ name: String, in directory: borrowing Descriptor) throws(SystemError) {
+        if aegix_unlinkat(directory.raw, name, AT_REMOVEDIR) < 0, errno != ENOENT {
+            throw SystemError.last("rmdir", Bytes(name))
+        }
+    }
+
+    /// Two calls where it is as overlay leaves it, else all that is in it; nothing of the run is alive any more.
+    private static func removeTree(_ name: String, in directory: borrowing Descriptor) throws(SystemError) {
+        _ = aegix_unlinkat(directory.raw, name + "/work", AT_REMOVEDIR)
+        if aegix_unlinkat(directory.raw, name, AT_REMOVEDIR) == 0 || errno == ENOENT { return }
+        if errno != ENOTEMPTY, errno != EEXIST { throw SystemError.last("rmdir", Bytes(name)) }
+        try empty(try StateFile.openDirectory(name, in: directory), depth: 0)
+        try removeDirectory(name, in: directory)
+    }
+
+    private static func empty(_ directory: borrowing Descriptor, depth: Int) throws(SystemError) {
+        if depth > 64 { throw SystemError("remove", errno: ELOOP) }
+        while true {
+            let names = try StateFile.names(in: directory)
+            if names.isEmpty { return }
+            for name in names { try remove(name, in: directory, depth: depth) }
+        }
+    }
+
+    private static func remove(_ name: Bytes, in directory: borrowing Descriptor, depth: Int) throws(SystemError) {
+        if name.withCString({ aegix_unlinkat(directory.raw, $0, 0) }) == 0 { return }
+        if errno != EISDIR, errno != EPERM { throw SystemError.last("unlink", name) }
+        if name.withCString({ aegix_unlinkat(directory.raw, $0, AT_REMOVEDIR) }) == 0 { return }
+        if errno != ENOTEMPTY, errno != EEXIST { throw SystemError.last("rmdir", name) }
+        _ = name.withCString { aegix_fchmodat(directory.raw, $0, 0o700) }
+        let inner = try Descriptor.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory.raw)
+        try empty(inner, depth: depth + 1)
+        if name.withCString({ aegix_unlinkat(directory.raw, $0, AT_REMOVEDIR) }) < 0 {
+            throw SystemError.last("rmdir", name)
+        }
+    }
+}

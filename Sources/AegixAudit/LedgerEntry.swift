@@ -1,0 +1,150 @@
+// Pure. One line of the ledger.
+
+import AegixSystem
+
+/// What the ledger says of a run, once at its start and once at its end: enough for `history` and `last` without opening
+/// any run.
+public struct LedgerEntry: Equatable, Sendable {
+    public var kind: Kind
+    public var run: RunID
+    /// Wall-clock nanoseconds since 1970.
+    public var time: UInt64
+    public var workspace: Bytes?
+    /// The command's argv, shortened.
+    public var command: Bytes
+    public var labels: [String: String] = [:]
+    public var closing: Closing?
+
+    public enum Kind: String, Sendable {
+        case start
+        case finish
+        /// Closed by a later command, since the run's own aegix was killed.
+        case interrupted
+    }
+
+    public struct Closing: Equatable, Sendable {
+        public var status: String
+        /// What aegix exited with; nil where it was killed.
+        public var exitCode: Int?
+        public var durationNanoseconds: UInt64?
+        /// SHA-256 of `audit.json` and of `manifest.json`, in hex.
+        public var audit: String
+        public var manifest: String
+    }
+
+    init(_ kind: Kind, _ run: RunID, time: UInt64, workspace: Bytes?, command: Bytes) {
+        self.kind = kind
+        self.run = run
+        self.time = time
+        self.workspace = workspace
+        self.command = command
+    }
+
+    /// Lines are bounded so that a bounded read of the tail always finds the last one.
+    static let commandBytes = 200
+    static let labelBytes = 2048
+
+    /// argv as one would type it, shortened.
+    static func summary(_ argv: [Bytes]) -> Bytes {
+        var out = Bytes()
+        for argument in argv {
+            if !out.isEmpty { out.append(UInt8(ascii: " ")) }
+            if !argument.isEmpty, argument.allSatisfy(isPlain) {
+                out += argument
+            } else {
+                // In single quotes a single quote is written '\''.
+                out.append(UInt8(ascii: "'"))
+                for byte in argument.prefix(commandBytes) {
+                    if byte == UInt8(ascii: "'") { out += "'\\''".utf8 } else { out.append(byte) }
+                }
+                out.append(UInt8(ascii: "'"))
+            }
+            if out.count > commandBytes { return shortened(out, to: commandBytes) + "…".utf8 }
+        }
+        return out
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x80...0xFF: true
+        case UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "/"), UInt8(ascii: "="): true
+        case UInt8(ascii: ":"), UInt8(ascii: "@"), UInt8(ascii: "%"), UInt8(ascii: "+"), UInt8(ascii: ","): true
+        default: false
+        }
+    }
+
+    /// The line without its newline. Members that don't apply are left out.
+    func line(seq: UInt64, prev: String, torn: Ledger.Torn?) -> Bytes {
+        let labels = sortedLabels(self.labels, count: RecordBounds.labels, bytes: LedgerEntry.labelBytes)
+        var json = JSONWriter(capacity: 1024)
+        json.object { json in
+            if let torn {
+                json.key("after_torn")
+                json.object { json in
+                    json.key("bytes")
+                    json.int(torn.bytes)
+                    json.key("sha256")
+                    json.string(torn.digest)
+                }
+            }
+            if let closing {
+                json.key("audit")
+                json.string(closing.audit)
+            }
+            json.key("command")
+            json.string(command)
+            if let closing {
+                if let duration = closing.durationNanoseconds {
+                    json.key("duration_ns")
+                    json.big(duration)
+                }
+                if let exitCode = closing.exitCode {
+                    json.key("exit_code")
+                    json.int(exitCode)
+                }
+            }
+            json.key("kind")
+            json.string(kind.rawValue)
+            json.key("labels")
+            json.labels(labels)
+            if let closing {
+                json.key("manifest")
+                json.string(closing.manifest)
+            }
+            json.key("prev")
+            json.string(prev)
+            json.key("run")
+            json.string(run.description)
+            json.key("seq")
+            json.size(seq)
+            if let closing {
+                json.key("status")
+                json.string(closing.status)
+            }
+            json.key("time")
+            json.time(time)
+            if let workspace {
+                json.key("workspace")
+                json.string(workspace)
+            }
+        }
+        return json.bytes
+    }
+
+    /// What `line` wrote; nil for anything else.
+    init?(_ json: JSON) {
+        guard let kind = json["kind"]?.string.flatMap(Kind.init), let run = json["run"]?.string.flatMap({ RunID($0) }),
+            let time = json["time"]?.string.flatMap(Timestamp.parse), let command = json["command"]?.bytesValue
+        else { return nil }
+        self.init(kind, run, time: time, workspace: json["workspace"]?.bytesValue, command: command)
+        labels = (json["labels"]?.object ?? [:]).compactMapValues(\.string)
+        if kind == .start { return }
+        guard let status = json["status"]?.string, let audit = json["audit"]?.string,
+            let manifest = json["manifest"]?.string
+        else { return nil }
+        closing = Closing(
+            status: status, exitCode: json["exit_code"]?.int,
+            durationNanoseconds: json["duration_ns"]?.string.flatMap { UInt64($0) },
+            audit: audit, manifest: manifest)
+    }
+}

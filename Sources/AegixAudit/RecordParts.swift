@@ -1,0 +1,110 @@
+// Pure. The parts that the record and the events share, each in one shape.
+
+import AegixSandbox
+import AegixSystem
+
+extension JSONWriter {
+    mutating func strings(_ items: some Sequence<Bytes>) { array(items) { $0.string($1) } }
+
+    mutating func outcome(_ outcome: Outcome) {
+        object { json in
+            json.key("exit_code")
+            json.int(outcome.exitCode)
+            json.key("limit")
+            json.optional(outcome.limit) { $0.string($1.rawValue) }
+            json.key("message")
+            json.optional(outcome.message) { $0.string(shortened(Bytes($1), to: RecordBounds.message)) }
+            json.key("rule")
+            json.optional(outcome.rule) { $0.string($1) }
+            json.key("signal")
+            json.optional(outcome.signal) { $0.int($1) }
+            json.key("status")
+            json.string(outcome.status.rawValue)
+        }
+    }
+
+    /// One member of `processes`. In this version no rule judges an exec, so each that is seen is allowed.
+    mutating func process(_ exec: ExecEvent) {
+        var cut = exec.argvCut
+        object { json in
+            json.key("argv")
+            json.argv(exec.argv, room: RecordBounds.execArgv, cut: &cut)
+            json.key("argv_cut")
+            json.bool(cut)
+            json.key("decision")
+            json.string("allow")
+            json.key("parent")
+            json.optional(exec.parent) { $0.int($1) }
+            json.key("pid")
+            json.optional(exec.pid > 0 ? exec.pid : nil) { $0.int($1) }
+            json.key("program")
+            json.string(exec.program)
+            json.key("rule")
+            json.null()
+            json.key("time")
+            json.time(exec.time)
+        }
+    }
+
+    /// The argument that passes the bound is shortened, those after it are left out.
+    private mutating func argv(_ argv: [Bytes], room: Int, cut: inout Bool) {
+        var room = room
+        var kept: [Bytes] = []
+        kept.reserveCapacity(argv.count)
+        for argument in argv {
+            if room <= 0 {
+                cut = true
+                break
+            }
+            if argument.count > room { cut = true }
+            kept.append(argument.count > room ? shortened(argument, to: room) : argument)
+            room -= argument.count + 1
+        }
+        strings(kept)
+    }
+
+    mutating func violation(_ violation: Violation) {
+        object { json in
+            json.key("control")
+            json.string(violation.control)
+            json.key("count")
+            json.size(violation.count)
+            json.key("errno")
+            json.optional(violation.errno > 0 ? violation.errno : nil) { $0.string(Errno.name($1)) }
+            json.key("first_pid")
+            json.optional(violation.firstPid > 0 ? violation.firstPid : nil) { $0.int($1) }
+            json.key("first_time")
+            json.time(violation.firstTime)
+            json.key("rule")
+            json.string(violation.rule)
+        }
+    }
+
+    mutating func enforcement(_ enforcement: RunEnd.Enforcement) {
+        object { json in
+            json.key("controls")
+            json.array(enforcement.controls.prefix(RecordBounds.controls)) { json, control in
+                json.object { json in
+                    json.key("asked")
+                    json.string(control.asked)
+                    json.key("held")
+                    json.bool(control.held)
+                    json.key("mechanism")
+                    json.string(control.mechanism)
+                    json.key("name")
+                    json.string(control.name)
+                }
+            }
+            json.key("tier")
+            json.string(enforcement.tier)
+        }
+    }
+}
+
+/// The first bytes, without half a character at the end: a cut must not make text of what was text into base64.
+func shortened(_ bytes: Bytes, to count: Int) -> Bytes {
+    if bytes.count <= count { return bytes }
+    var end = count
+    while end > 0, end > count - 4, bytes[end] & 0xC0 == 0x80 { end -= 1 }
+    return Bytes(bytes[..<(bytes[end] & 0xC0 == 0x80 ? count : end)])
+}

@@ -1,0 +1,203 @@
+// Side effects: makes `<state>/runs/<id>/`, and closes it.
+
+import AegixSandbox
+import AegixSystem
+import CAegix
+import Glibc
+
+/// A run on disk while it is alive. One that is dropped without `finish`, as by SIGKILL, stays in `live/` without a
+/// lock, and the next command closes its record as interrupted.
+public struct RunDirectory: ~Copyable {
+    public let id: RunID
+    public let path: Bytes
+    public let events: EventLog
+    private let state: StateDirectory
+    private let start: RunStart
+    private let parts: StartParts
+    private let directory: Descriptor
+    /// Holds the lock that says we are alive.
+    private let alive: Descriptor
+    private var ledger: Ledger
+    private var layerMode: mode_t?
+    private var layer = Layer.State.none
+    private var logs: Set<Log> = []
+
+    public enum Log: String, Sendable {
+        case stdout = "stdout.log"
+        case stderr = "stderr.log"
+    }
+
+    /// Stages: the live file, first, so that whatever comes after it is found and closed; the directory; the start event,
+    /// from which an interrupted record is made; the policy; last the ledger's start entry, without which nothing may
+    /// run. What isn't done: the logs, which are opened by the name, and the layer.
+    public static func begin(_ start: RunStart, in state: StateDirectory) throws(Failure) -> RunDirectory {
+        let parts = StartParts(start)
+        do {
+            let alive = try enter(start.id, in: state)
+            do {
+                let directory = try makeDirectory(start.id, in: state)
+                let events = EventLog(file: try StateFile.create(EventLog.name, in: directory, append: true))
+                events.start(start, parts)
+                if let failure = events.failure { throw failure }
+                if let policy = start.policy { try StateFile.write(policy.toml, to: "policy.toml", in: directory) }
+                var ledger = try Ledger.open(in: state)
+                if start.durable { try sync(directory, events, state) }
+                try ledger.append(entry(.start, start, time: start.startedAt), durable: start.durable)
+                return RunDirectory(
+                    state: state, start: start, parts: parts, directory: directory, alive: alive, events: events,
+                    ledger: ledger)
+            } catch let error as SystemError {
+                abandon(start.id, in: state)
+                throw error
+            }
+        } catch let error as SystemError {
+            throw state.failure(error)
+        } catch {
+            throw Failure("state.unwritable", "can't begin the record in \(state.path.shown)")
+        }
+    }
+
+    private init(
+        state: StateDirectory, start: RunStart, parts: StartParts, directory: consuming Descriptor,
+        alive: consuming Descriptor, events: EventLog, ledger: consuming Ledger
+    ) {
+        id = start.id
+        path = state.runPath(start.id)
+        self.events = events
+        self.state = state
+        self.start = start
+        self.parts = parts
+        self.directory = directory
+        self.alive = alive
+        self.ledger = ledger
+    }
+
+    /// The directory's shared lock keeps a command that looks for dead runs out between the file's creation and its lock.
+    private static func enter(_ id: RunID, in state: StateDirectory) throws(SystemError) -> Descriptor {
+        try FileLock.shared(state.live)
+        defer { FileLock.release(state.live) }
+        let alive = try StateFile.create(id.description, in: state.live)
+        try FileLock.exclusive(alive)
+        return alive
+    }
+
+    private static func makeDirectory(_ id: RunID, in state: StateDirectory) throws(SystemError) -> Descriptor {
+        do {
+            try StateFile.makeDirectory("runs/\(id)", in: state.root)
+        } catch {
+            if error.errno != ENOENT { throw error }
+            try StateDirectory.makeIfMissing("runs", in: state.root)
+            try StateFile.makeDirectory("runs/\(id)", in: state.root)
+        }
+        return try state.openRun(id)
+    }
+
+    /// Nothing ran and nothing is in the ledger: leave nothing behind.
+    private static func abandon(_ id: RunID, in state: StateDirectory) {
+        for file in [EventLog.name, "policy.toml"] { _ = aegix_unlinkat(state.root.raw, "runs/\(id)/\(file)", 0) }
+        _ = aegix_unlinkat(state.root.raw, "runs/\(id)", AT_REMOVEDIR)
+        _ = aegix_unlinkat(state.live.raw, id.description, 0)
+    }
+
+    /// The file that a stream is captured to, new and empty.
+    public mutating func openLog(_ log: Log) throws(Failure) -> Descriptor {
+        do {
+            logs.insert(log)
+            return try StateFile.create(log.rawValue, in: directory)
+        } catch {
+            throw state.failure(error)
+        }
+    }
+
+    /// `layer/upper` with the mode and owner that the workspace's top shall have inside, and `layer/work`.
+    public mutating func makeLayer(mode: mode_t, owner: (uid: uid_t, gid: gid_t)? = nil) throws(Failure) -> Layer.Paths {
+        do {
+            try Layer.make(in: directory, mode: mode, owner: owner)
+            layerMode = mode
+            return Layer.Paths(upper: path + Bytes("/layer/upper"), work: path + Bytes("/layer/work"))
+        } catch {
+            throw state.failure(error)
+        }
+    }
+
+    /// After the sandbox is gone. `kept` means that the layer holds changes.
+    public mutating func finishLayer() throws(Failure) -> Layer.State {
+        guard let mode = layerMode else { return .none }
+        do {
+            layer = try Layer.finish(in: directory, mode: mode)
+            return layer
+        } catch {
+            throw Failure("layer.unclean", "can't clear the layer of run \(id)", error, exitCode: 123)
+        }
+    }
+
+    /// Stages: the outcome event; `audit.json`; the manifest, which covers it; the ledger's entry, which covers both; and
+    /// only then the live file, so that a crash anywhere in between is closed by the next command. Returns the record.
+    public consuming func finish(_ end: RunEnd) throws(Failure) -> Bytes {
+        do {
+            events.outcome(end.outcome, time: end.finishedAt)
+            if let failure = events.failure { throw failure }
+            let record = AuditRecord.encode(start, parts, end, directory: path, layer: layer)
+            try StateFile.write(record, to: "audit.json", in: directory)
+            let auditDigest = SHA256.hex(record)
+            let manifest = try self.manifest(end, recordBytes: record.count, recordDigest: auditDigest).encode(id)
+            try StateFile.write(manifest, to: Manifest.name, in: directory)
+            if start.durable { try syncAll() }
+            var entry = RunDirectory.entry(.finish, start, time: end.finishedAt)
+            entry.closing = LedgerEntry.Closing(
+                status: end.outcome.status.rawValue, exitCode: Int(end.outcome.exitCode),
+                durationNanoseconds: end.durationNanoseconds, audit: auditDigest, manifest: SHA256.hex(manifest))
+            try ledger.append(entry, durable: start.durable)
+            try StateFile.remove(id.description, in: state.live)
+            return record
+        } catch let error as SystemError {
+            throw Failure(
+                "record.failed", "the command ran, but the record of run \(id) can't be written in \(path.shown)", error,
+                exitCode: 123)
+        } catch {
+            throw Failure("record.failed", "the record of run \(id) can't be written", exitCode: 123)
+        }
+    }
+
+    private borrowing func manifest(_ end: RunEnd, recordBytes: Int, recordDigest: String) throws(SystemError) -> Manifest {
+        var manifest = Manifest()
+        manifest.add("audit.json", bytes: UInt64(recordBytes), digest: recordDigest)
+        manifest.add(EventLog.name, bytes: UInt64(events.bytes), digest: events.digest())
+        if let policy = start.policy { manifest.add("policy.toml", policy.toml) }
+        for (log, stream) in [(Log.stdout, end.stdout), (Log.stderr, end.stderr)] where logs.contains(log) {
+            if let stream {
+                manifest.add(log.rawValue, bytes: stream.captured, digest: stream.digest)
+            } else {
+                // The run failed before the capture began.
+                let content = try FileDigest.take(log.rawValue, in: directory)
+                manifest.add(log.rawValue, bytes: content.bytes, digest: content.digest)
+            }
+        }
+        return manifest
+    }
+
+    static func entry(_ kind: LedgerEntry.Kind, _ start: RunStart, time: UInt64) -> LedgerEntry {
+        var entry = LedgerEntry(
+            kind, start.id, time: time, workspace: start.workspace?.path, command: LedgerEntry.summary(start.command.argv))
+        entry.labels = start.labels
+        return entry
+    }
+
+    private static func sync(
+        _ directory: borrowing Descriptor, _ events: EventLog, _ state: StateDirectory
+    ) throws(SystemError) {
+        try events.sync()
+        try StateFile.sync(directory)
+        try StateFile.sync(try StateFile.openDirectory("runs", in: state.root))
+        try StateFile.sync(state.live)
+        try StateFile.sync(state.root)
+    }
+
+    /// The logs have been written by the supervision and are opened once more: fsync is of the file, not of the opening.
+    private borrowing func syncAll() throws(SystemError) {
+        for name in Manifest.files + [Manifest.name] where try StateFile.facts(of: name, in: directory) != nil {
+            try StateFile.sync(try StateFile.openRegular(name, in: directory))
+        }
+        try StateFile.sync(directory)
+    }
+}

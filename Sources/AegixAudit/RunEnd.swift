@@ -1,0 +1,50 @@
+// Pure data. What a run came to: the second half of the record, filled by the caller of RunDirectory.finish.
+
+import AegixSandbox
+import AegixSystem
+
+public struct RunEnd: Sendable {
+    public var outcome: Outcome
+    /// Wall-clock nanoseconds since 1970.
+    public var finishedAt: UInt64
+    /// By the monotonic clock, so that it is right although somebody set the wall clock.
+    public var durationNanoseconds: UInt64
+    /// nil where nothing ran.
+    public var usage: Usage?
+    public var programDigest: String?
+    public var enforcement: Enforcement?
+    public var execs: [ExecEvent] = []
+    /// Execs that happened but aren't in `execs`.
+    public var execsLeftOut: UInt64 = 0
+    public var violations: [Violation] = []
+    public var stdout: StreamSummary?
+    public var stderr: StreamSummary?
+    /// With `--json` the record carries the streams' heads as text.
+    public var includeText = false
+    public var changes = Changes.unknown
+
+    public init(_ outcome: Outcome, finishedAt: UInt64, durationNanoseconds: UInt64) {
+        self.outcome = outcome
+        self.finishedAt = finishedAt
+        self.durationNanoseconds = durationNanoseconds
+    }
+
+    public struct Enforcement: Equatable, Sendable {
+        /// `isolated`, …
+        public var tier: String
+        public var controls: [Control]
+
+        public init(tier: String, controls: [Control]) {
+            self.tier = tier
+            self.controls = controls
+        }
+    }
+
+    /// What is known of the workspace afterwards. This version computes no list.
+    public enum Changes: Equatable, Sendable {
+        /// Written in place, or a layer that holds something: not listed.
+        case unknown
+        /// Read-only, never started, or a layer that stayed empty.
+        case none
+    }
+}

@@ -1,0 +1,116 @@
+// Side effects: reads the state directory. What a user means by RUN, and what the ledger tells of the runs.
+
+import AegixSystem
+import Glibc
+
+extension StateDirectory {
+    /// A run id, a unique prefix of one, or `last`: the newest finished run whose workspace is `directory` or above it.
+    public func find(_ text: String, from directory: Bytes) throws(Failure) -> RunID {
+        do {
+            if text == "last" { return try last(from: directory) }
+            let names = try StateFile.names(in: try StateFile.openDirectory("runs", in: root), room: 32 << 20)
+            let wanted = Bytes(text.lowercased())
+            let matches = names.filter { !wanted.isEmpty && $0.starts(with: wanted) }.compactMap { $0.text.flatMap { RunID($0) } }
+            if matches.count == 1 { return matches[0] }
+            if matches.isEmpty { throw unknown(text) }
+            let some = matches.map(\.description).sorted().prefix(5).joined(separator: ", ")
+            throw Failure(
+                "run.ambiguous",
+                "\(matches.count) runs begin with \(Bytes(text).shown): \(some)\(matches.count > 5 ? ", …" : ""). Write more of the id.")
+        } catch let failure as Failure {
+            throw failure
+        } catch let error as SystemError {
+            throw error.errno == ENOENT ? unknown(text) : failure(error)
+        } catch {
+            throw unknown(text)
+        }
+    }
+
+    private func unknown(_ text: String) -> Failure {
+        Failure(
+            "run.unknown", "there is no run \(Bytes(text).shown) in \(path.shown). `aegix history` lists the runs.")
+    }
+
+    private func last(from directory: Bytes) throws -> RunID {
+        var found: RunID?
+        let ledger = try LedgerReader.open(in: self)
+        if let ledger {
+            _ = try ledger.newestFirst { entry in
+                guard entry.kind != .start, let workspace = entry.workspace, Path.contains(workspace, directory) else {
+                    return true
+                }
+                found = entry.run
+                return false
+            }
+        }
+        guard let found else {
+            throw Failure(
+                "run.unknown",
+                "no run of this workspace (\(directory.shown) or a directory above it) has finished yet. "
+                    + "`aegix history` lists the runs of all.")
+        }
+        return found
+    }
+
+    /// `audit.json` as it stands on disk.
+    public func record(of id: RunID) throws(Failure) -> Bytes {
+        do {
+            return try StateFile.read("audit.json", in: try openRun(id), limit: 64 << 20)
+        } catch {
+            if error.errno == ENOENT {
+                throw Failure(
+                    "run.unfinished",
+                    "run \(id) is still going. What has happened so far is in \(runPath(id).shown)/events.jsonl.")
+            }
+            throw Failure("run.unreadable", "can't read the record of run \(id)", error)
+        }
+    }
+
+    /// Runs, newest first, as the ledger tells them: each once, by its end, or by its start while it is alive.
+    public func history(_ query: HistoryQuery) throws(Failure) -> History {
+        var history = History()
+        var ended: Set<RunID> = []
+        do {
+            guard let ledger = try LedgerReader.open(in: self) else { return history }
+            let isWhole = try ledger.newestFirst { entry in
+                if let since = query.since, entry.time < since { return false }
+                if entry.kind == .start, ended.remove(entry.run) != nil { return true }
+                // A run that was closed twice (aegix killed between two steps) counts once.
+                if entry.kind != .start, !ended.insert(entry.run).inserted { return true }
+                guard query.matches(entry) else { return true }
+                if history.entries.count == query.limit {
+                    history.hasMore = true
+                    return false
+                }
+                history.entries.append(entry)
+                return true
+            }
+            if !isWhole { history.hasMore = true }
+        } catch {
+            throw failure(error)
+        }
+        return history
+    }
+}
+
+public struct HistoryQuery: Sendable {
+    /// One of the record's, or `running`.
+    public var status: String?
+    /// Nanoseconds since 1970.
+    public var since: UInt64?
+    public var labels: [String: String] = [:]
+    public var limit = 20
+
+    public init() {}
+
+    func matches(_ entry: LedgerEntry) -> Bool {
+        if let status, status != entry.closing?.status ?? "running" { return false }
+        return labels.allSatisfy { entry.labels[$0.key] == $0.value }
+    }
+}
+
+public struct History: Sendable {
+    public var entries: [LedgerEntry] = []
+    /// There are older ones that match, or may be.
+    public var hasMore = false
+}

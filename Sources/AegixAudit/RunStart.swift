@@ -1,0 +1,148 @@
+// Pure data. What is known of a run before anything of it runs: the first half of the record, filled by the caller of
+// RunDirectory.begin. What isn't known (a policy that can't be read, a workspace that isn't there) is nil.
+
+import AegixSystem
+
+public struct RunStart: Sendable {
+    public var id: RunID
+    /// Wall-clock nanoseconds since 1970.
+    public var startedAt: UInt64
+    /// `--parent`, as it was given.
+    public var parent: String?
+    public var labels: [String: String] = [:]
+    public var aegix: Aegix
+    public var invocation: Invocation
+    public var command: Command
+    public var policy: PolicyFacts?
+    /// What of the host matters to the run: kernel, capabilities found. An object.
+    public var host: JSON?
+    public var identity: Identity?
+    public var environment: [Variable] = []
+    public var workspace: Workspace?
+    /// `audit.durable`: fsync before the exit code is returned.
+    public var durable = false
+
+    public init(id: RunID, startedAt: UInt64, aegix: Aegix, invocation: Invocation, command: Command) {
+        self.id = id
+        self.startedAt = startedAt
+        self.aegix = aegix
+        self.invocation = invocation
+        self.command = command
+    }
+
+    public struct Aegix: Equatable, Sendable {
+        public var version: String
+        public var build: String
+
+        public init(version: String, build: String) {
+            self.version = version
+            self.build = build
+        }
+    }
+
+    public struct Invocation: Equatable, Sendable {
+        public var argv: [Bytes]
+        public var cwd: Bytes?
+        /// `cmd`, `script`, `python`, `argv`.
+        public var how: String?
+
+        public init(argv: [Bytes], cwd: Bytes?, how: String?) {
+            self.argv = argv
+            self.cwd = cwd
+            self.how = how
+        }
+    }
+
+    public struct Command: Equatable, Sendable {
+        public var argv: [Bytes]
+        /// The resolved program.
+        public var program: Bytes?
+        /// Its SHA-256 where it is known by now; else `RunEnd.programDigest`.
+        public var digest: String?
+
+        public init(argv: [Bytes], program: Bytes? = nil, digest: String? = nil) {
+            self.argv = argv
+            self.program = program
+            self.digest = digest
+        }
+    }
+
+    public struct PolicyFacts: Equatable, Sendable {
+        public var name: String
+        public var sources: [Source]
+        /// The policy in force, an object.
+        public var effective: JSON
+        /// SHA-256 of `toml`, in hex.
+        public var digest: String
+        /// The policy in force as TOML: `policy.toml` of the run directory.
+        public var toml: Bytes
+
+        public init(name: String, sources: [Source], effective: JSON, digest: String, toml: Bytes) {
+            self.name = name
+            self.sources = sources
+            self.effective = effective
+            self.digest = digest
+            self.toml = toml
+        }
+
+        public struct Source: Equatable, Sendable {
+            public var name: Bytes
+            public var digest: String
+
+            public init(name: Bytes, digest: String) {
+                self.name = name
+                self.digest = digest
+            }
+        }
+    }
+
+    public struct Identity: Equatable, Sendable {
+        public var insideUID: UInt32
+        public var insideGID: UInt32
+        public var outsideUID: UInt32
+        public var outsideGID: UInt32
+
+        public init(insideUID: UInt32, insideGID: UInt32, outsideUID: UInt32, outsideGID: UInt32) {
+            self.insideUID = insideUID
+            self.insideGID = insideGID
+            self.outsideUID = outsideUID
+            self.outsideGID = outsideGID
+        }
+    }
+
+    /// A variable of the command's environment. `origin` decides whether its value is recorded.
+    public struct Variable: Equatable, Sendable {
+        public var name: Bytes
+        public var value: Bytes
+        public var origin: Origin
+
+        public init(name: Bytes, value: Bytes, origin: Origin) {
+            self.name = name
+            self.value = value
+            self.origin = origin
+        }
+
+        public enum Origin: String, Sendable {
+            /// aegix's own: PATH, HOME, …
+            case builtIn = "built-in"
+            /// `env.set` of the policy.
+            case policy
+            /// `--env`.
+            case option
+            /// `env.pass` or `--pass-env`: the caller's.
+            case caller
+            case secret
+        }
+    }
+
+    public struct Workspace: Equatable, Sendable {
+        public var path: Bytes
+        /// `layer`, `read-only`, `direct`.
+        public var mode: String
+
+        public init(path: Bytes, mode: String) {
+            self.path = path
+            self.mode = mode
+        }
+    }
+}

@@ -1,0 +1,178 @@
+// Pure. The first half of the record, serialised once before anything runs: it goes into the first event, from which an
+// interrupted run's record is made, and again, as it stands, into audit.json.
+
+import AegixSystem
+
+struct StartParts: Sendable {
+    let aegix: Bytes
+    let environment: Bytes
+    let host: Bytes
+    let identity: Bytes
+    let invocation: Bytes
+    let labels: Bytes
+    let parent: Bytes
+    let policy: Bytes
+    let runID: Bytes
+    let startedAt: Bytes
+    let workspace: Bytes
+    private(set) var cuts = Cuts()
+
+    init(_ start: RunStart) {
+        var cuts = Cuts()
+        aegix = part { json in
+            json.object { json in
+                json.key("build")
+                json.string(start.aegix.build)
+                json.key("version")
+                json.string(start.aegix.version)
+            }
+        }
+        environment = part { StartParts.write(start.environment, into: &$0, &cuts) }
+        host = part { $0.optional(start.host) { $0.json($1) } }
+        identity = part { $0.optional(start.identity) { StartParts.write($1, into: &$0) } }
+        invocation = part { json in
+            json.object { json in
+                json.key("argv")
+                json.strings(StartParts.kept(start.invocation.argv, "invocation.argv", &cuts))
+                json.key("cwd")
+                json.optional(start.invocation.cwd) { $0.string($1) }
+                json.key("how")
+                json.optional(start.invocation.how) { $0.string($1) }
+            }
+        }
+        labels = part { StartParts.write(start.labels, into: &$0, &cuts) }
+        parent = part { $0.optional(start.parent) { $0.string($1) } }
+        policy = part { $0.optional(start.policy) { StartParts.write($1, into: &$0, &cuts) } }
+        runID = part { $0.string(start.id.description) }
+        startedAt = part { $0.time(start.startedAt) }
+        workspace = part { json in
+            json.optional(start.workspace) { json, workspace in
+                json.object { json in
+                    json.key("mode")
+                    json.string(workspace.mode)
+                    json.key("path")
+                    json.string(workspace.path)
+                }
+            }
+        }
+        self.cuts = cuts
+    }
+
+    static func write(_ command: RunStart.Command, digest: String?, into json: inout JSONWriter, _ cuts: inout Cuts) {
+        json.object { json in
+            json.key("argv")
+            json.strings(kept(command.argv, "command.argv", &cuts))
+            json.key("digest")
+            json.optional(digest) { $0.string($1) }
+            json.key("program")
+            json.optional(command.program) { $0.string($1) }
+        }
+    }
+
+    private static func kept(_ argv: [Bytes], _ name: String, _ cuts: inout Cuts) -> ArraySlice<Bytes> {
+        let kept = bounded(argv, count: .max, bytes: RecordBounds.argv) { $0.count + 1 }
+        cuts.note(name, kept: kept.count, of: UInt64(argv.count))
+        return kept
+    }
+
+    /// Values only of what the policy or aegix itself set, and of the few names that say how a terminal looks: what the
+    /// caller passes on may be a credential under any name (E1).
+    private static func write(_ variables: [RunStart.Variable], into json: inout JSONWriter, _ cuts: inout Cuts) {
+        let sorted = variables.sorted { $0.name.lexicographicallyPrecedes($1.name) }
+        let kept = bounded(sorted, count: RecordBounds.variables, bytes: RecordBounds.variableBytes) {
+            $0.name.count + $0.value.count
+        }
+        cuts.note("environment", kept: kept.count, of: UInt64(sorted.count))
+        json.array(kept) { json, variable in
+            json.object { json in
+                json.key("name")
+                json.string(variable.name)
+                json.key("origin")
+                json.string(variable.origin.rawValue)
+                json.key("value")
+                if isRecorded(variable) { json.string(variable.value) } else { json.null() }
+            }
+        }
+    }
+
+    private static let plain: Set<String> = ["LANG", "LANGUAGE", "TERM", "TZ", "USER", "LOGNAME", "COLUMNS", "LINES"]
+
+    private static func isRecorded(_ variable: RunStart.Variable) -> Bool {
+        switch variable.origin {
+        case .builtIn, .policy: return true
+        case .secret: return false
+        case .option, .caller:
+            let name = String(decoding: variable.name, as: UTF8.self)
+            return plain.contains(name) || name.hasPrefix("LC_")
+        }
+    }
+
+    private static func write(_ identity: RunStart.Identity, into json: inout JSONWriter) {
+        func pair(_ json: inout JSONWriter, _ uid: UInt32, _ gid: UInt32) {
+            json.object { json in
+                json.key("gid")
+                json.int(gid)
+                json.key("uid")
+                json.int(uid)
+            }
+        }
+        json.object { json in
+            json.key("inside")
+            pair(&json, identity.insideUID, identity.insideGID)
+            json.key("outside")
+            pair(&json, identity.outsideUID, identity.outsideGID)
+        }
+    }
+
+    private static func write(_ labels: [String: String], into json: inout JSONWriter, _ cuts: inout Cuts) {
+        let kept = sortedLabels(labels, count: RecordBounds.labels, bytes: RecordBounds.labelBytes)
+        cuts.note("labels", kept: kept.count, of: UInt64(labels.count))
+        json.labels(kept)
+    }
+
+    private static func write(_ policy: RunStart.PolicyFacts, into json: inout JSONWriter, _ cuts: inout Cuts) {
+        let sources = policy.sources.prefix(RecordBounds.sources)
+        cuts.note("policy.sources", kept: sources.count, of: UInt64(policy.sources.count))
+        json.object { json in
+            json.key("digest")
+            json.string(policy.digest)
+            json.key("effective")
+            json.json(policy.effective)
+            json.key("name")
+            json.string(policy.name)
+            json.key("sources")
+            json.array(sources) { json, source in
+                json.object { json in
+                    json.key("digest")
+                    json.string(source.digest)
+                    json.key("name")
+                    json.string(source.name)
+                }
+            }
+        }
+    }
+}
+
+private func part(_ write: (inout JSONWriter) -> Void) -> Bytes {
+    var json = JSONWriter(capacity: 256)
+    write(&json)
+    return json.bytes
+}
+
+/// In the order of UTF-16 code units, which canonical JSON asks for and which differs from that of the bytes.
+func sortedLabels(_ labels: [String: String], count: Int, bytes: Int) -> [(key: String, value: String)] {
+    if labels.isEmpty { return [] }
+    let sorted = labels.sorted { $0.key.utf16.lexicographicallyPrecedes($1.key.utf16) }
+    return Array(bounded(sorted, count: count, bytes: bytes) { $0.key.utf8.count + $0.value.utf8.count })
+}
+
+extension JSONWriter {
+    mutating func labels(_ labels: [(key: String, value: String)]) {
+        object { json in
+            for label in labels {
+                json.key(label.key)
+                json.string(label.value)
+            }
+        }
+    }
+}
