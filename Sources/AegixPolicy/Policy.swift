@@ -56,16 +56,19 @@ public struct Policy: Equatable, Sendable {
         public var pattern: Bytes
         /// `policy.toml:14:9`, or `--read`.
         public var origin: String
+        /// Later layers narrowed these directories to this: whatever symlinks do, it has to resolve beneath each.
+        public var beneath: [Bytes]
 
-        public init(pattern: Bytes, origin: String) {
+        public init(pattern: Bytes, origin: String, beneath: [Bytes] = []) {
             self.pattern = pattern
             self.origin = origin
+            self.beneath = beneath
         }
     }
 
     public struct Limits: Equatable, Sendable {
-        /// Nanoseconds; nil is no limit, which has to be written out as 0 or "none".
-        public var wall: UInt64?
+        /// Nanoseconds; nil is no limit, which has to be written out as 0 or "none": a policy that is silent means an hour.
+        public var wall: UInt64? = 3_600_000_000_000
         public var grace: UInt64 = 0
         public var cpuTime: UInt64?
         /// Captured bytes a stream.

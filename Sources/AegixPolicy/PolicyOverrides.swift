@@ -1,0 +1,136 @@
+// Pure. The caller's options, as far as they change the policy.
+
+import AegixSystem
+
+/// What the caller said on the command line. It overrides the policy in both directions, but never the machine's ceiling
+/// and never a table that the policy locks.
+public struct PolicyOverrides: Equatable, Sendable {
+    /// A limit that was given: `nil` nanoseconds is no limit.
+    public struct Limit: Equatable, Sendable {
+        public var amount: UInt64?
+        public init(_ amount: UInt64?) { self.amount = amount }
+    }
+
+    public var require: Tier?
+    public var timeout: Limit?
+    public var setEnvironment: [(name: String, value: Bytes)] = []
+    public var passEnvironment: [String] = []
+    /// Absolute paths, taken as they are: a `*` in them is a character.
+    public var read: [Bytes] = []
+    public var write: [Bytes] = []
+
+    public init() {}
+
+    public static func == (a: PolicyOverrides, b: PolicyOverrides) -> Bool {
+        a.require == b.require && a.timeout == b.timeout && a.passEnvironment == b.passEnvironment
+            && a.read == b.read && a.write == b.write
+            && a.setEnvironment.elementsEqual(b.setEnvironment) { $0.name == $1.name && $0.value == $1.value }
+    }
+
+    /// `--timeout 30s`
+    public static func timeout(_ text: String) throws(Failure) -> Limit {
+        if text == "none" { return Limit(nil) }
+        guard let amount = TimeSpan.parse(text) else {
+            throw Failure(
+                "usage.value", "--timeout \(Bytes(text).shown) isn't a duration: write \(TimeSpan.allowed), or none")
+        }
+        return Limit(amount == 0 ? nil : amount)
+    }
+
+    /// `--require isolated`
+    public static func require(_ text: String) throws(Failure) -> Tier {
+        if let tier = Tier(name: text) { return tier }
+        let near = Spelling.nearest(text, in: Tier.allCases.map(\.name)).map { ". Did you mean \($0)?" } ?? ""
+        throw Failure(
+            "usage.value", "--require \(Bytes(text).shown) isn't a tier: sealed, isolated or confined\(near)")
+    }
+
+    /// `--env NAME=VALUE`; the value may be a secret, so no error shows it.
+    public static func environment(_ word: Bytes) throws(Failure) -> (name: String, value: Bytes) {
+        guard let equals = word.firstIndex(of: UInt8(ascii: "=")) else {
+            throw Failure("usage.value", "--env needs NAME=VALUE; to pass on the caller's value there is --pass-env NAME")
+        }
+        guard let name = Array(word[..<equals]).text, EnvironmentName.isValid(name) else {
+            throw Failure("usage.value", "--env \(Array(word[..<equals]).shown)=… isn't a name of a variable")
+        }
+        return (name, Array(word[(equals + 1)...]))
+    }
+
+    /// `--pass-env NAME`
+    public static func passedName(_ word: Bytes) throws(Failure) -> String {
+        guard let name = word.text, EnvironmentName.isPattern(name) else {
+            throw Failure("usage.value", "--pass-env \(word.shown) isn't a name of a variable, or the beginning of one with a trailing *")
+        }
+        return name
+    }
+}
+
+extension LayeredPolicy {
+    public mutating func apply(_ overrides: PolicyOverrides, ceiling: Ceiling?) throws(Failure) {
+        let before = self
+        var changed: [PolicyKey: String] = [:]
+        if let tier = overrides.require {
+            policy.require = tier
+            changed[.require] = "--require"
+        }
+        if let timeout = overrides.timeout {
+            policy.limits.wall = timeout.amount
+            changed[.wall] = "--timeout"
+        }
+        for binding in overrides.setEnvironment {
+            policy.env.set[binding.name] = binding.value
+            changed[.envSet] = "--env"
+        }
+        for name in overrides.passEnvironment {
+            if !policy.env.pass.contains(name) { policy.env.pass.append(name) }
+            // What is set wins over what is passed, and the option is the caller's later word.
+            if overrides.setEnvironment.allSatisfy({ $0.name != name }), policy.env.set.removeValue(forKey: name) != nil {
+                changed[.envSet] = "--pass-env"
+            }
+            changed[.envPass] = "--pass-env"
+        }
+        for path in overrides.read where add(path, "--read", to: \.read, unless: \.write) { changed[.filesRead] = "--read" }
+        for path in overrides.write where add(path, "--write", to: \.write, unless: \.write) { changed[.filesWrite] = "--write" }
+        // An entry that is written now isn't only read any more.
+        let written = FileRules(policy, anchors).write.map(\.pattern)
+        if changed[.filesWrite] != nil {
+            policy.files.read = FileRules(policy, anchors).read.filter { !written.contains($0.pattern) }.map(\.rule)
+        }
+        try check(before, changed, ceiling)
+        if let ceiling { bindToCeiling(ceiling) }
+        for (key, option) in changed { origins[key] = option }
+    }
+
+    private mutating func add(
+        _ path: Bytes, _ option: String, to list: WritableKeyPath<Policy.Files, [Policy.PathRule]>,
+        unless other: KeyPath<Policy.Files, [Policy.PathRule]>
+    ) -> Bool {
+        let pattern = PathPattern(literal: Path.isAbsolute(path) ? Path.normalized(path) : path)
+        let known = (policy.files[keyPath: list] + policy.files[keyPath: other]).contains { $0.pattern == pattern.text }
+        if !known { policy.files[keyPath: list].append(Policy.PathRule(pattern: pattern.text, origin: option)) }
+        return !known
+    }
+
+    /// Everything that a lock or the ceiling refuses, at once.
+    private func check(_ before: LayeredPolicy, _ changed: [PolicyKey: String], _ ceiling: Ceiling?) throws(Failure) {
+        var messages: [String] = []
+        for loosening in Narrowing.loosenings(of: policy, beyond: before.policy, anchors: anchors) {
+            guard let table = loosening.key.table, before.policy.lock.contains(table) else { continue }
+            let option = Self.option(for: loosening.key, changed)
+            messages.append(
+                "\(option) loosens [\(table.rawValue)], which is locked (\(before.origin(of: .lock))): \(loosening.key.rawValue) "
+                    + loosening.reason)
+        }
+        for loosening in ceiling?.loosenings(of: policy, anchors: anchors) ?? [] {
+            messages.append("\(Self.option(for: loosening.key, changed)): \(ceiling?.explain(loosening) ?? "")")
+        }
+        guard let first = messages.first else { return }
+        throw Failure("policy.invalid", first, details: messages.map { Failure.Detail(message: $0) })
+    }
+
+    private static func option(for key: PolicyKey, _ changed: [PolicyKey: String]) -> String {
+        if let option = changed[key] { return option }
+        let related: [PolicyKey] = key.table == .files ? [.filesWrite, .filesRead] : [.envSet, .envPass]
+        return related.compactMap { changed[$0] }.first ?? "an option"
+    }
+}
