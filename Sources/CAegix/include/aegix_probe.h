@@ -61,5 +61,8 @@ struct aegix_probe_result {
  * `directory` (-1 where the probe takes none). Returns -1 with errno when no child could be made. */
 int aegix_probe(int kind, int directory, int milliseconds, struct aegix_probe_result *result);
 
+/* Removes a directory of ours and the files in it: overlay leaves whiteouts in its work directory, of mode 0. */
+void aegix_probe_clear(int directory, const char *path);
+
 #pragma clang assume_nonnull end
 #endif

@@ -1,0 +1,90 @@
+// Side effects: those of the probes, and the console.
+
+import AegixSandbox
+import AegixSystem
+
+/// `aegix doctor`.
+public enum DoctorCommand: Command {
+    public static let name = "doctor"
+    public static let summary =
+        "try each capability of this host that a sandbox needs, and say how to get what is missing"
+    public static let usage = ["doctor [--state-dir DIR] [--json]"]
+    public static let details = """
+        Each capability is tried for real, in a process of its own that has 2 seconds, because a version number says \
+        nothing about a container's filters. For one that is missing it says what that costs you and the command that \
+        fixes it. Nothing is changed, and nothing is left behind.
+
+        The exit code is 0 when a run with the preset `default` would work here, else 1.
+        """
+    public static let options = [
+        Option(
+            "state-dir", "DIR", completes: .directory,
+            help: """
+                Try overlay and idmapped mounts where DIR lies, because they depend on the file system. Default: \
+                $AEGIX_STATE, else $XDG_STATE_HOME/aegix, else ~/.local/state/aegix.
+                """)
+    ]
+
+    public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
+        _ = try arguments.operands()
+        if let directory = arguments.value("state-dir"), directory.isEmpty {
+            throw Failure("usage.value", "--state-dir is empty")
+        }
+        let report = HostProbe.examine(stateDirectory: try StateLocation.current(option: arguments.value("state-dir")))
+        let code: Int32 = report.works ? 0 : 1
+        if console.json {
+            try console.document(document(report, exitCode: code))
+        } else {
+            try console.print(text(report))
+        }
+        return code
+    }
+
+    static func text(_ report: HostProbe.Report) -> String {
+        var lines = ["Linux \(Bytes(report.kernel).shown), uid \(report.uid)", ""]
+        let width = (report.capabilities.map { $0.name.count }.max() ?? 0) + 2
+        for capability in report.capabilities {
+            let padded = capability.name + String(repeating: " ", count: width - capability.name.count)
+            let line = (capability.have ? "  have      " : "  have not  ") + padded + capability.detail
+            lines.append(String(line.reversed().drop { $0 == " " }.reversed()))
+            if capability.have { continue }
+            lines.append("              cost: " + capability.cost)
+            if !capability.remedy.isEmpty { lines.append("              fix:  " + capability.remedy) }
+        }
+        return (lines + ["", verdict(report)]).joined(separator: "\n")
+    }
+
+    static func verdict(_ report: HostProbe.Report) -> String {
+        let tier =
+            report.isolated
+            ? "Tier: isolated. (sealed and confined aren't available in this version.)"
+            : "Tier: none. (confined, which would do with less, isn't available in this version.)"
+        if report.works { return tier + "\nA run with the default policy works here." }
+        let missing = report.capabilities.filter { !$0.have && needed($0, report.uid) }.map { $0.name }
+        return tier + "\nA run with the default policy doesn't work here: " + missing.joined(separator: ", ") + "."
+    }
+
+    private static func needed(_ capability: HostProbe.Capability, _ uid: UInt32) -> Bool {
+        switch capability.need {
+        case .isolated, .defaultPolicy: true
+        case .root: uid == 0
+        case .sealed: false
+        }
+    }
+
+    /// `aegix.doctor/v1`.
+    static func document(_ report: HostProbe.Report, exitCode: Int32) -> JSON {
+        let capabilities = report.capabilities.map { capability -> JSON in
+            [
+                "id": .string(capability.id), "name": .string(capability.name), "have": .bool(capability.have),
+                "detail": .string(capability.detail), "needed_for": .string(capability.need.rawValue),
+                "cost": .string(capability.cost), "remedy": .string(capability.remedy),
+            ]
+        }
+        return [
+            "schema": "aegix.doctor/v1", "kernel": .string(report.kernel), "uid": .int(Int(report.uid)),
+            "capabilities": .array(capabilities), "tier": report.isolated ? "isolated" : .null,
+            "works": .bool(report.works), "exit_code": .int(Int(exitCode)),
+        ]
+    }
+}

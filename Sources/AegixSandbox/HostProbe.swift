@@ -1,0 +1,213 @@
+// Side effects: forks a child for each probe, reads /proc and /sys, makes and removes a scratch directory and a cgroup.
+
+import AegixSystem
+import CAegix
+import Glibc
+
+/// What this host lets aegix do, tried for real: a version number says nothing about a container's filters.
+public enum HostProbe {
+    /// One capability of the host.
+    public struct Capability: Equatable, Sendable {
+        /// Stable, for JSON: `user_namespace`.
+        public var id: String
+        /// For a person: `user namespaces`.
+        public var name: String
+        public var have: Bool
+        /// What was found, or how it failed.
+        public var detail: String
+        public var need: Need
+        /// What is lost without it.
+        public var cost: String
+        /// The command that fixes it; empty where there is nothing to fix, or where another entry's remedy fixes both.
+        public var remedy: String
+    }
+
+    /// What needs a capability.
+    public enum Need: String, Sendable {
+        /// The tier `isolated`, without which no run is started.
+        case isolated
+        /// The preset `default`: a layer, kept in the state directory.
+        case defaultPolicy = "default"
+        /// A run by root.
+        case root
+        /// The tier `sealed`, which this version doesn't have.
+        case sealed
+    }
+
+    public struct Report: Equatable, Sendable {
+        public var kernel: String
+        public var uid: UInt32
+        public var capabilities: [Capability]
+
+        /// Whether the tier `isolated` is within reach.
+        public var isolated: Bool { lacking(.isolated).isEmpty && (uid != 0 || lacking(.root).isEmpty) }
+        /// Whether a run with the default policy would work.
+        public var works: Bool { isolated && lacking(.defaultPolicy).isEmpty }
+
+        public func lacking(_ need: Need) -> [Capability] { capabilities.filter { $0.need == need && !$0.have } }
+    }
+
+    /// How long one probe may take.
+    static let milliseconds: Int32 = 2000
+
+    /// Stages: the namespaces, first the one that gives the power for the others; the calls; what needs a file system;
+    /// cgroups. What isn't done here: nothing is changed, and no tier is chosen.
+    public static func examine(stateDirectory: Bytes) -> Report {
+        let user = attempt(Int(AEGIX_PROBE_USER_NAMESPACE))
+        var capabilities: [Capability] = []
+        for probe in table where probe.kind != Int(AEGIX_PROBE_OVERLAY) && probe.kind != Int(AEGIX_PROBE_IDMAPPED) {
+            let result = probe.needsUser && !user.held ? nil : attempt(probe.kind)
+            capabilities.append(capability(probe, result))
+        }
+        // Before anything is made: an interrupted doctor leaves nothing.
+        let signals = BlockedSignals()
+        defer { withExtendedLifetime(signals) {} }
+        capabilities += examineState(stateDirectory, haveUser: user.held)
+        capabilities.append(cgroup())
+        return Report(kernel: ProbeFiles.text("/proc/sys/kernel/osrelease"), uid: geteuid(), capabilities: capabilities)
+    }
+
+    /// Why a sandbox can't be made here, in one sentence, and the command that helps. For a run whose clone failed.
+    public static func userNamespaceDiagnosis() -> (reason: String, remedy: String) {
+        for kind in [AEGIX_PROBE_USER_NAMESPACE, AEGIX_PROBE_MOUNT_NAMESPACE] {
+            let result = attempt(Int(kind))
+            if !result.held { return UserNamespaceFacts(result).diagnosis }
+        }
+        for probe in table where probe.needsUser {
+            let result = attempt(probe.kind, directory: -1)
+            if probe.kind != Int(AEGIX_PROBE_OVERLAY), !result.held {
+                return ("\(probe.name): \(result.words)", probe.remedy(result))
+            }
+        }
+        return ("user namespaces work here, so the cause lies in this run", "aegix doctor")
+    }
+
+    // MARK: - One probe
+
+    /// What a child reported.
+    struct Result: Equatable {
+        var stage: Int
+        var errno: Int32
+        var value: Int64 = 0
+
+        var held: Bool { stage == Int(AEGIX_PROBE_HELD) }
+
+        /// How it failed.
+        var words: String {
+            // ENOSPC from unshare isn't a full disk.
+            let full = errno == ENOSPC && stage != Int(AEGIX_PROBE_AT_EFFECT)
+            let cause = errno == 0 ? "" : full ? ": its limit is reached" : ": \(Errno.words(errno))"
+            switch stage {
+            case Int(AEGIX_PROBE_AT_USER): return "can't make a user namespace" + cause
+            case Int(AEGIX_PROBE_AT_MAP): return "can't map ids into the namespace" + cause
+            case Int(AEGIX_PROBE_AT_NAMESPACE): return "can't make the namespace" + cause
+            case Int(AEGIX_PROBE_AT_MOUNT): return "can't change mounts in the namespace" + cause
+            case Int(AEGIX_PROBE_AT_EFFECT): return "it is there and doesn't do what it should" + cause
+            case Int(AEGIX_PROBE_AT_TIME): return "no answer within \(HostProbe.milliseconds) ms"
+            case Int(AEGIX_PROBE_AT_DEATH): return "the try was killed by signal \(value)"
+            default: return "refused" + cause
+            }
+        }
+    }
+
+    static func attempt(_ kind: Int, directory: Int32 = -1, milliseconds: Int32 = HostProbe.milliseconds) -> Result {
+        var result = aegix_probe_result()
+        if aegix_probe(Int32(kind), directory, milliseconds, &result) < 0 {
+            let code = Glibc.errno
+            return Result(stage: Int(AEGIX_PROBE_AT_CALL), errno: code)
+        }
+        return Result(stage: Int(result.stage), errno: result.error, value: result.value)
+    }
+
+    /// `result` is nil where the probe wasn't run because user namespaces are missing.
+    static func capability(_ probe: Probe, _ result: Result?) -> Capability {
+        var found = Capability(
+            id: probe.id, name: probe.name, have: false, detail: "", need: probe.need, cost: probe.cost, remedy: "")
+        guard let result else {
+            found.detail = "not tried: it needs user namespaces"
+            return found
+        }
+        found.have = result.held
+        found.detail = result.held ? probe.detail(result) : probe.failure(result)
+        if !result.held { found.remedy = probe.remedy(result) }
+        return found
+    }
+
+    // MARK: - What needs a place
+
+    /// Overlay and idmapped mounts depend on the file system that layers lie on, so they are tried there.
+    private static func examineState(_ path: Bytes, haveUser: Bool) -> [Capability] {
+        var state = Capability(
+            id: "state_directory", name: "state directory", have: true, detail: path.shown, need: .defaultPolicy,
+            cost: "No record can be kept, so nothing is run.", remedy: "")
+        var found: [Capability] = []
+        let places = table.filter { $0.kind == Int(AEGIX_PROBE_OVERLAY) || $0.kind == Int(AEGIX_PROBE_IDMAPPED) }
+        do {
+            let scratch = try ProbeScratch.make(near: path)
+            for probe in places {
+                if probe.need == .root, geteuid() != 0 {
+                    found.append(onlyForRoot(probe))
+                    continue
+                }
+                let tried = !probe.needsUser || haveUser
+                found.append(capability(probe, tried ? attempt(probe.kind, directory: scratch.directory.raw) : nil))
+            }
+        } catch {
+            state.have = false
+            state.detail = "\(path.shown) can't be used: \(error.reason)"
+            state.remedy = "export AEGIX_STATE=DIR, with a DIR that you can write"
+            for probe in places {
+                var missing = capability(probe, nil)
+                missing.detail = "not tried: it needs the state directory"
+                found.append(missing)
+            }
+        }
+        return [state] + found
+    }
+
+    private static func onlyForRoot(_ probe: Probe) -> Capability {
+        var untried = capability(probe, nil)
+        untried.detail = "not tried: it needs root, and only a run by root needs it"
+        untried.remedy = "sudo aegix doctor"
+        return untried
+    }
+
+    private static func cgroup() -> Capability {
+        var found = Capability(
+            id: "cgroup_controllers", name: "cgroup v2 controllers", have: false, detail: "", need: .sealed,
+            cost:
+                "Memory, processes and CPU aren't limited by the kernel: the tier sealed, not in this version, is out of "
+                + "reach.",
+            remedy: "systemd-run --user --scope -p Delegate=yes aegix …")
+        guard let own = ProbeFiles.ownCgroup() else {
+            found.detail = "no cgroup v2 hierarchy is mounted"
+            found.remedy = "boot with systemd.unified_cgroup_hierarchy=1"
+            return found
+        }
+        let missing = ["memory", "pids", "cpu"].filter { !own.controllersAtTop.contains($0) }
+        if !missing.isEmpty {
+            found.detail = "the hierarchy has no \(missing.joined(separator: ", ")): cgroup v1 holds them"
+            found.remedy = "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all"
+            return found
+        }
+        do {
+            let made = try ProbeCgroup.make(in: own.path)
+            let result = attempt(Int(AEGIX_PROBE_CGROUP), directory: made.directory.raw)
+            let parts = [
+                ("memory", AEGIX_PROBE_CGROUP_MEMORY), ("pids", AEGIX_PROBE_CGROUP_PIDS),
+                ("cpu", AEGIX_PROBE_CGROUP_CPU),
+                ("entering", AEGIX_PROBE_CGROUP_ENTER),
+            ]
+            let lacking = parts.filter { result.value & Int64($0.1) == 0 }.map { $0.0 }
+            found.have = result.held && lacking.isEmpty
+            found.detail =
+                found.have
+                ? "memory, pids and cpu can be set"
+                : "\(own.path.shown) is writable, without \(lacking.joined(separator: ", "))"
+        } catch {
+            found.detail = "\(own.path.shown) can't be used: \(error.reason)"
+        }
+        if found.have { found.remedy = "" }
+        return found
+    }
+}
