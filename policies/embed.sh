@@ -13,7 +13,8 @@ out=../Sources/AegixPolicy/Presets.swift
         echo "            name: \"$name\","
         echo '            text: ##"""'
         sed 's/^\(.\)/                \1/' "$name.toml"
-        echo '                """## + "\n"),'
+        echo
+        echo '                """##),'
     done
     echo '    ]'
     echo '}'

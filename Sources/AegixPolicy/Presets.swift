@@ -62,8 +62,8 @@ enum Presets {
                 detail = "processes"
                 # true: the record is on disk before the exit code is returned; costs an fsync.
                 durable = false
-                """## + "
-"),
+
+                """##),
         Preset(
             name: "strict",
             text: ##"""
@@ -118,8 +118,8 @@ enum Presets {
                 detail = "processes"
                 # Evidence matters here more than a few milliseconds.
                 durable = true
-                """## + "
-"),
+
+                """##),
         Preset(
             name: "python",
             text: ##"""
@@ -176,8 +176,8 @@ enum Presets {
                 [audit]
                 detail = "processes"
                 durable = false
-                """## + "
-"),
+
+                """##),
         Preset(
             name: "ci",
             text: ##"""
@@ -228,8 +228,8 @@ enum Presets {
                 detail = "processes"
                 # The runner may be gone a second after the job.
                 durable = true
-                """## + "
-"),
+
+                """##),
         Preset(
             name: "agent",
             text: ##"""
@@ -286,7 +286,7 @@ enum Presets {
                 [audit]
                 detail = "processes"
                 durable = false
-                """## + "
-"),
+
+                """##),
     ]
 }
