@@ -12,7 +12,7 @@ user=aegix-test-$$
 home=$(mktemp -d "${TMPDIR:-/tmp}/aegix-test.XXXXXX")
 
 # Zombies aren't counted: they wait for the machine's pid 1, which in a container may be no reaper.
-running() { ps -u "$user" -o pid=,stat=,args= | awk '$2 !~ /^Z/'; }
+running() { { ps -u "$user" -o pid=,stat=,args= || true; } | awk '$2 !~ /^Z/'; }
 
 remove() {
     local code=$? left
