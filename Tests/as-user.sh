@@ -40,7 +40,7 @@ chmod 700 "$home"
 
 # Root's environment stays out, but for what says how to test.
 kept=()
-for name in PATH LANG TERM CI FILTER "${!AEGIX_@}" LD_LIBRARY_PATH; do
+for name in PATH LANG TERM NO_COLOR CI AEGIX_MUST_WORK AEGIX_KEEP AEGIX_BINARY LD_LIBRARY_PATH; do
     [ -z "${!name:-}" ] || kept+=("$name=${!name}")
 done
 runuser -u "$user" -- env -i HOME="$home" USER="$user" LOGNAME="$user" SHELL=/bin/bash TMPDIR="$home/tmp" "${kept[@]}" "$@"

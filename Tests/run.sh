@@ -20,7 +20,7 @@ part() {
     shift
     printf '\n== %s\n' "$name"
     "$@" </dev/null 2>&1 | tee "$log" || failed+=("$name")
-    counts=$(grep -aE 'Test run with [0-9]+ tests?|^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+    counts=$(grep -aE 'Test run with [1-9][0-9]* tests?|^[1-9][0-9]* passed, [0-9]+ failed' "$log" | tail -n 1)
     if [ -z "$counts" ]; then
         counts="no count of tests: it didn't come to its end"
         [[ " ${failed[*]-} " == *" $name "* ]] || failed+=("$name")
