@@ -157,10 +157,13 @@ check-docs: test-deps release
 format: ## rewrite the Swift sources in the project's format
 	$(SWIFT) format format --in-place --parallel $(SWIFT_FILES)
 
-.PHONY: docs
-docs: release ## write docs/aegix.1 anew from the program's own help
+.PHONY: docs presets
+docs: presets release ## write anew what is generated: the man page and the embedded presets
 	dist/aegix help --man > docs/aegix.1.new
 	@mv docs/aegix.1.new docs/aegix.1
+
+presets:
+	sh policies/embed.sh
 
 .PHONY: clean
 clean: ## remove what was built
