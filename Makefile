@@ -114,10 +114,12 @@ install: release ## install below PREFIX=/usr/local: program, man page, completi
 	dist/aegix help --completion bash > $(share)/bash-completion/completions/aegix
 	dist/aegix help --completion zsh > $(share)/zsh/site-functions/_aegix
 	dist/aegix help --completion fish > $(share)/fish/vendor_completions.d/aegix.fish
-	install -d $(DESTDIR)/etc/apparmor.d
-	sed 's|@BINARY@|$(PREFIX)/bin/aegix|g' docs/apparmor/aegix > $(DESTDIR)/etc/apparmor.d/aegix
-	@if [ -z "$(DESTDIR)" ] && [ -d /sys/kernel/security/apparmor ] && [ -e /etc/apparmor.d/abi/4.0 ] \
-		&& command -v apparmor_parser >/dev/null; then apparmor_parser --replace /etc/apparmor.d/aegix; fi
+	@# AppArmor before 4.0 knows no rule for user namespaces, and needs none.
+	@if [ -n "$(DESTDIR)" ] || [ -e /etc/apparmor.d/abi/4.0 ]; then \
+		set -ex; install -d $(DESTDIR)/etc/apparmor.d; \
+		sed 's|@BINARY@|$(PREFIX)/bin/aegix|g' docs/apparmor/aegix > $(DESTDIR)/etc/apparmor.d/aegix; fi
+	@if [ -z "$(DESTDIR)" ] && [ -e /etc/apparmor.d/abi/4.0 ] && [ -d /sys/kernel/security/apparmor ] \
+		&& command -v apparmor_parser >/dev/null; then set -x; apparmor_parser --replace /etc/apparmor.d/aegix; fi
 
 uninstall: ## remove what install put below PREFIX
 	rm -f $(bindir)/aegix $(share)/man/man1/aegix.1 $(share)/bash-completion/completions/aegix \
