@@ -13,6 +13,15 @@ public struct PathPattern: Equatable, Hashable, Sendable {
         case literal(Bytes)
         case wildcard(Bytes)
         case anyDepth
+
+        /// Whether the component stands for this one name. `**` stands for no single name.
+        public func matches(_ name: Bytes) -> Bool {
+            switch self {
+            case .literal(let literal): literal == name
+            case .wildcard(let pattern): Wildcard.matches(pattern, name)
+            case .anyDepth: false
+            }
+        }
     }
 
     public var anchor: Anchor
@@ -125,7 +134,7 @@ public struct PathPattern: Equatable, Hashable, Sendable {
             if at < pattern.endIndex, pattern[at] == .anyDepth {
                 star = (at, place)
                 at += 1
-            } else if at < pattern.endIndex, one(pattern[at], names[place]) {
+            } else if at < pattern.endIndex, pattern[at].matches(names[place]) {
                 at += 1
                 place += 1
             } else if let back = star {
@@ -137,14 +146,6 @@ public struct PathPattern: Equatable, Hashable, Sendable {
             }
         }
         return pattern[at...].allSatisfy { $0 == .anyDepth }
-    }
-
-    private static func one(_ component: Component, _ name: Bytes) -> Bool {
-        switch component {
-        case .literal(let literal): literal == name
-        case .wildcard(let pattern): Wildcard.matches(pattern, name)
-        case .anyDepth: false
-        }
     }
 
     private static func hasDoubleStar(_ part: Bytes) -> Bool {

@@ -29,6 +29,8 @@ public struct Preset: Sendable {
     public let name: String
     public let text: String
 
+    public static var names: [String] { Presets.all.map(\.name) }
+
     public static func named(_ name: String) -> Preset? { Presets.all.first { $0.name == name } }
 }
 

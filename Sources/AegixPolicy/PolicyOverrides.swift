@@ -37,23 +37,12 @@ public struct PolicyOverrides: Equatable, Sendable {
         return Limit(amount == 0 ? nil : amount)
     }
 
-    /// `--require isolated`
-    public static func require(_ text: String) throws(Failure) -> Tier {
-        if let tier = Tier(name: text) { return tier }
-        let near = Spelling.nearest(text, in: Tier.allCases.map(\.name)).map { ". Did you mean \($0)?" } ?? ""
-        throw Failure(
-            "usage.value", "--require \(Bytes(text).shown) isn't a tier: sealed, isolated or confined\(near)")
-    }
-
     /// `--env NAME=VALUE`; the value may be a secret, so no error shows it.
-    public static func environment(_ word: Bytes) throws(Failure) -> (name: String, value: Bytes) {
-        guard let equals = word.firstIndex(of: UInt8(ascii: "=")) else {
-            throw Failure("usage.value", "--env needs NAME=VALUE; to pass on the caller's value there is --pass-env NAME")
+    public static func environment(name: Bytes, value: Bytes) throws(Failure) -> (name: String, value: Bytes) {
+        guard let text = name.text, EnvironmentName.isValid(text) else {
+            throw Failure("usage.value", "--env \(name.shown)=… isn't a name of a variable: letters, digits and _, no digit first")
         }
-        guard let name = Array(word[..<equals]).text, EnvironmentName.isValid(name) else {
-            throw Failure("usage.value", "--env \(Array(word[..<equals]).shown)=… isn't a name of a variable")
-        }
-        return (name, Array(word[(equals + 1)...]))
+        return (text, value)
     }
 
     /// `--pass-env NAME`

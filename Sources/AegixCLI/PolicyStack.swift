@@ -1,0 +1,236 @@
+// Side effects: reads the files of policy. Whose word counts, in which order.
+
+import AegixPolicy
+import AegixSystem
+import Glibc
+
+/// The policy of one run, with what it came from.
+public struct LoadedPolicy: Sendable {
+    public var policy: Policy
+    /// In the order in which they were laid over one another; the digest is of the file's bytes.
+    public var sources: [(name: String, digest: String)]
+    /// The policy as TOML, nothing left to a default.
+    public var effective: Bytes
+    public var digest: String
+    /// Where each key's value came from, `policy.toml:3:8` or `--timeout`, by its path such as `limits.wall`.
+    public var origins: [String: String]
+}
+
+/// Loads the stack of policies. Stages: the machine's ceiling; `--policy`, else the user's configuration, else the preset
+/// `default`; `aegix.toml` of the workspace; the caller's options. What isn't done here: no path of the policy is looked
+/// up but to see that a narrowed one stays where its parent meant it.
+public struct PolicyStack {
+    var ceilingPath = Bytes("/etc/aegix/policy.toml")
+    var ceilingOwner: uid_t = 0
+    let workspace: Bytes
+    let anchors: PolicyAnchors
+    let configuration: Bytes?
+    /// Files that were read, by the name that errors use.
+    private var files: [String: PolicyFile] = [:]
+    private var sources: [(name: String, digest: String)] = []
+
+    public static func load(
+        policyArgument: Bytes?, workspace: Bytes, home: Bytes?, overrides: PolicyOverrides
+    ) throws(Failure) -> LoadedPolicy {
+        var stack = PolicyStack(workspace: workspace, home: home)
+        return try stack.load(policyArgument, overrides)
+    }
+
+    init(workspace: Bytes, home: Bytes?) {
+        self.workspace = PolicyFile.resolve(workspace) ?? workspace
+        anchors = PolicyAnchors(home: home.map { PolicyFile.resolve($0) ?? $0 }, workspace: self.workspace)
+        configuration = TrustStore.configuration(home: home)
+    }
+
+    mutating func load(_ argument: Bytes?, _ overrides: PolicyOverrides) throws(Failure) -> LoadedPolicy {
+        let ceiling = try ceiling()
+        let base = try base(argument)
+        var layered = try checked { () throws(PolicyErrors) in try LayeredPolicy(base, anchors: anchors) }
+        if let ceiling {
+            try checked { () throws(PolicyErrors) in try layered.cut(to: ceiling, base) }
+        }
+        try layWorkspace(over: &layered, ceiling)
+        try layered.apply(overrides, ceiling: ceiling)
+        try refuseWritable(layered.policy)
+        try refuseEscapes(layered.policy)
+        let effective = layered.policy.toml
+        let origins = layered.origins.map { ($0.key.rawValue, $0.value) }
+        return LoadedPolicy(
+            policy: layered.policy, sources: sources, effective: effective, digest: SHA256.hex(effective),
+            origins: Dictionary(origins) { $1 })
+    }
+
+    // MARK: - The layers
+
+    private mutating func ceiling() throws(Failure) -> Ceiling? {
+        let name = ceilingPath.shown
+        guard let file = try PolicyFile.read(ceilingPath, named: name) else { return nil }
+        try file.check(owners: [ceilingOwner])
+        try PolicyFile.checkDirectory(Path.parent(ceilingPath), owners: [ceilingOwner])
+        let chain = try chain(file, owners: [ceilingOwner])
+        return try checked { () throws(PolicyErrors) in try Ceiling(chain, anchors: anchors) }
+    }
+
+    private mutating func base(_ argument: Bytes?) throws(Failure) -> PolicyChain {
+        if let argument { return try named(argument) }
+        if let configuration {
+            let path = Path.join(configuration, Bytes("policy.toml"))
+            if let file = try PolicyFile.read(path, named: path.shown) {
+                try file.check(owners: [geteuid(), 0])
+                try PolicyFile.checkDirectory(configuration, owners: [geteuid(), 0])
+                return try chain(file, owners: [geteuid(), 0])
+            }
+        }
+        return try preset("default")
+    }
+
+    /// A bare word is a preset whatever lies in the current directory; a file has a slash or ends in `.toml` (H14).
+    private mutating func named(_ argument: Bytes) throws(Failure) -> PolicyChain {
+        if !PolicyStack.isFile(argument) {
+            return try preset(String(decoding: argument, as: UTF8.self))
+        }
+        guard let file = try PolicyFile.read(argument, named: argument.shown) else {
+            throw Failure("policy.missing", "there is no policy \(argument.shown)")
+        }
+        return try chain(file, owners: nil)
+    }
+
+    static func isFile(_ argument: Bytes) -> Bool {
+        argument.contains(Path.slash) || argument.suffix(5) == Bytes(".toml")[...]
+    }
+
+    private mutating func preset(_ name: String) throws(Failure) -> PolicyChain {
+        guard let preset = Preset.named(name) else { throw PolicyStack.noPreset(name) }
+        let chain = try PolicyChain.load(.preset(preset)) { name, _, _ throws(Failure) in throw PolicyStack.noPreset(name) }
+        note(chain)
+        return chain
+    }
+
+    static func noPreset(_ name: String) -> Failure {
+        let names = Preset.names
+        let near = Spelling.nearest(to: name, in: names).map { ". Did you mean \($0)?" }
+        let rest = near ?? "; the presets are \(names.joined(separator: ", ")). A file is written with a slash or .toml"
+        return Failure("policy.missing", "there is no preset \(Bytes(name).shown)\(rest)")
+    }
+
+    /// A file with all that it extends. `owners` is nil for a file that the caller named, who may name any; unless it lies
+    /// in the workspace, where the previous run may have written it (rule 15).
+    private mutating func chain(_ file: PolicyFile, owners: Set<uid_t>?, quotes: Bool = true) throws(Failure) -> PolicyChain {
+        var read: [String: PolicyFile] = [file.name: file]
+        try admit(file, owners)
+        let source = PolicySource(name: file.name, bytes: file.bytes, quotes: quotes)
+        let chain = try PolicyChain.load(source) { name, child, position throws(Failure) in
+            let text = Bytes(name)
+            let place = position.map { "\(child.name):\($0.line):\($0.column)" } ?? child.name
+            if !PolicyStack.isFile(text) {
+                guard let preset = Preset.named(name) else {
+                    throw Failure("policy.invalid", "\(place): \(PolicyStack.noPreset(name).message)")
+                }
+                return .preset(preset)
+            }
+            let directory = Path.parent(read[child.name]?.canonical ?? [])
+            let path = Path.normalized(Path.join(directory, text))
+            guard let parent = try PolicyFile.read(path, named: path.shown) else {
+                throw Failure("policy.invalid", "\(place): extends \(path.shown), which isn't there")
+            }
+            try admit(parent, owners)
+            read[parent.name] = parent
+            return PolicySource(name: parent.name, bytes: parent.bytes, quotes: quotes)
+        }
+        files.merge(read) { $1 }
+        note(chain)
+        return chain
+    }
+
+    private func admit(_ file: PolicyFile, _ owners: Set<uid_t>?) throws(Failure) {
+        if let owners {
+            try file.check(owners: owners)
+        } else {
+            try file.check(owners: [file.owner], writableByGroup: true)
+        }
+        if Path.contains(workspace, file.canonical), !isConfiguration(file.canonical), try !isTrusted(file) {
+            throw PolicyStack.untrusted(file, "it lies in the workspace")
+        }
+    }
+
+    private mutating func layWorkspace(over layered: inout LayeredPolicy, _ ceiling: Ceiling?) throws(Failure) {
+        let path = Path.join(workspace, Bytes("aegix.toml"))
+        guard let file = try PolicyFile.read(path, named: path.shown, flags: O_NOFOLLOW) else { return }
+        let remedy = ", until you have looked at it and say `aegix policy trust \(path.shown)`"
+        if try isTrusted(file) {
+            let chain = try chain(file, owners: nil, quotes: true)
+            try checked { () throws(PolicyErrors) in try layered.layWorkspace(chain, trusted: true, remedy: "") }
+            if let ceiling {
+                try checked { () throws(PolicyErrors) in try layered.cut(to: ceiling, chain) }
+            }
+            return
+        }
+        // Only a preset can be its parent: a file of the host isn't opened on the word of the workspace.
+        let source = PolicySource(name: file.name, bytes: file.bytes, quotes: false)
+        let chain = try PolicyChain.load(source) { name, child, position throws(Failure) in
+            if !PolicyStack.isFile(Bytes(name)), let preset = Preset.named(name) { return .preset(preset) }
+            let place = position.map { "\(child.name):\($0.line):\($0.column)" } ?? child.name
+            throw Failure("policy.invalid", "\(place): it may extend a preset only\(remedy)")
+        }
+        files[file.name] = file
+        note(chain)
+        try checked { () throws(PolicyErrors) in try layered.layWorkspace(chain, trusted: false, remedy: remedy) }
+    }
+
+    // MARK: - What no text can show
+
+    /// A policy that its own run may rewrite would choose the next run's rights.
+    private func refuseWritable(_ policy: Policy) throws(Failure) {
+        let writable = policy.files.write.compactMap { path(of: $0) }.compactMap { PolicyFile.resolve($0) }
+        for file in files.values where writable.contains(where: { Path.contains($0, file.canonical) }) {
+            if !Path.contains(workspace, file.canonical), try !isTrusted(file) {
+                throw PolicyStack.untrusted(file, "it lies where the run may write (files.write)")
+            }
+        }
+    }
+
+    /// A path that a later layer narrowed has to be, on this host too, within what its parent meant.
+    private func refuseEscapes(_ policy: Policy) throws(Failure) {
+        for rule in policy.files.read + policy.files.write where !rule.beneath.isEmpty {
+            guard let path = path(of: rule), let real = PolicyFile.resolve(path) else { continue }
+            for directory in rule.beneath where !Path.contains(PolicyFile.resolve(directory) ?? directory, real) {
+                throw Failure(
+                    "policy.invalid",
+                    "\(rule.origin): \(rule.pattern.shown) leads out of \(directory.shown) by a symbolic link, and may only narrow it")
+            }
+        }
+    }
+
+    /// The literal beginning of a rule on this host.
+    private func path(of rule: Policy.PathRule) -> Bytes? {
+        let pattern: PathPattern
+        do { pattern = try PathPattern(rule.pattern) } catch { return nil }
+        guard let whole = pattern.absolute(home: anchors.home, workspace: anchors.workspace) else { return nil }
+        return [Path.slash] + whole.literalPrefix.joined(separator: [Path.slash])
+    }
+
+    /// The configuration is masked from every run, so it isn't where one may write, whatever the workspace holds.
+    private func isConfiguration(_ canonical: Bytes) -> Bool {
+        configuration.map { Path.contains(PolicyFile.resolve($0) ?? $0, canonical) } ?? false
+    }
+
+    private func isTrusted(_ file: PolicyFile) throws(Failure) -> Bool {
+        guard let configuration else { return false }
+        return try TrustStore(directory: configuration).holds(file)
+    }
+
+    private static func untrusted(_ file: PolicyFile, _ why: String) -> Failure {
+        Failure(
+            "policy.untrusted",
+            "\(file.name) isn't trusted: \(why), so a previous run may have written it. Look at it, then say "
+                + "`aegix policy trust \(file.canonical.shown)`")
+    }
+
+    private mutating func note(_ chain: PolicyChain) {
+        for link in chain.links { sources.append((link.source.name, SHA256.hex(link.source.bytes))) }
+    }
+
+    private func checked<T>(_ body: () throws(PolicyErrors) -> T) throws(Failure) -> T {
+        do { return try body() } catch { throw error.failure }
+    }
+}
