@@ -8,10 +8,25 @@ public enum HelpCommand: Command {
     public static let summary = "explain a command and its options"
     public static let usage = ["help [COMMAND]"]
     public static let details = "Without COMMAND it lists the commands. `aegix COMMAND --help` says the same."
-    public static let options: [Option] = []
+    public static var options: [Option] {
+        [
+            Option("man", hidden: true, help: "Print the man page."),
+            Option(
+                "completion", "SHELL", hidden: true, completes: .words(ShellCompletion.shells),
+                help: "Print the completions for SHELL: bash, zsh or fish."),
+        ]
+    }
     public static var completes: Completion { .words(Commands.all.map { $0.name }) }
 
     public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
+        if arguments.flag("man") {
+            try console.print(ManualPage.text(Commands.all))
+            return 0
+        }
+        if let shell = try arguments.text("completion") {
+            try completion(shell, console)
+            return 0
+        }
         guard let word = try arguments.operands("COMMAND", optional: 1).first else {
             try overview(console)
             return 0
@@ -19,6 +34,13 @@ public enum HelpCommand: Command {
         guard let command = Commands.named(word) else { throw unknown(word) }
         try explain(command, console)
         return 0
+    }
+
+    private static func completion(_ shell: String, _ console: Console) throws(Failure) {
+        guard let text = ShellCompletion.text(shell, Commands.all) else {
+            throw Failure("usage.value", "--completion takes \(ShellCompletion.shells.joined(separator: ", "))")
+        }
+        try console.print(text)
     }
 
     static func overview(_ console: Console) throws(Failure) {

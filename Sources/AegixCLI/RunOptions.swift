@@ -8,11 +8,10 @@ public struct RunOptions: Equatable, Sendable {
     public var command: Request
     public var policy: Bytes?
     public var workspace: Bytes?
-    /// As written: the policy's own parser reads it, so a duration means the same in both places.
-    public var timeout: Bytes?
+    public var timeout: PolicyOverrides.Limit?
     /// In the order given; of equal names the last counts.
     public var environment: [Variable]
-    public var passEnvironment: [Bytes]
+    public var passEnvironment: [String]
     public var read: [Bytes]
     public var write: [Bytes]
     public var require: Tier?
@@ -33,7 +32,7 @@ public struct RunOptions: Equatable, Sendable {
     }
 
     public struct Variable: Equatable, Sendable {
-        public var name: Bytes
+        public var name: String
         public var value: Bytes
     }
 
@@ -42,17 +41,18 @@ public struct RunOptions: Equatable, Sendable {
         command = try RunOptions.request(arguments)
         policy = try RunOptions.named("policy", arguments)
         workspace = try RunOptions.named("workspace", arguments)
-        timeout = try RunOptions.named("timeout", arguments)
+        // The policy's own parsers, so that a duration or a name means the same in both places.
+        timeout = try arguments.text("timeout").map { text throws(Failure) in try PolicyOverrides.timeout(text) }
         environment = []
-        for word in arguments.values("env") { environment.append(try RunOptions.variable(word)) }
-        passEnvironment = arguments.values("pass-env")
-        for name in passEnvironment where name.isEmpty || name.contains(RunOptions.equals) {
-            throw Failure(
-                "usage.value", "--pass-env takes the name of a variable, not \(name.shown); to set one, use --env K=V")
+        for word in arguments.values("env") {
+            let (name, value) = try PolicyOverrides.environment(word)
+            environment.append(Variable(name: name, value: value))
         }
+        passEnvironment = []
+        for word in arguments.values("pass-env") { passEnvironment.append(try PolicyOverrides.passedName(word)) }
         read = try RunOptions.paths("read", arguments)
         write = try RunOptions.paths("write", arguments)
-        require = try RunOptions.tier(arguments)
+        require = try arguments.text("require").map { text throws(Failure) in try PolicyOverrides.require(text) }
         record = try RunOptions.named("record", arguments)
         labels = try RunOptions.labels(arguments)
         parent = try RunOptions.named("parent", arguments) == nil ? nil : arguments.text("parent")
@@ -61,9 +61,19 @@ public struct RunOptions: Equatable, Sendable {
         quiet = arguments.flag("quiet")
     }
 
-    // MARK: - One value each
+    /// What of these options is the policy's business; relative paths are the caller's.
+    public func overrides(cwd: Bytes) -> PolicyOverrides {
+        var overrides = PolicyOverrides()
+        overrides.require = require
+        overrides.timeout = timeout
+        overrides.setEnvironment = environment.map { ($0.name, $0.value) }
+        overrides.passEnvironment = passEnvironment
+        overrides.read = read.map { Path.normalized(Path.join(cwd, $0)) }
+        overrides.write = write.map { Path.normalized(Path.join(cwd, $0)) }
+        return overrides
+    }
 
-    private static let equals = UInt8(ascii: "=")
+    // MARK: - One value each
 
     private static func request(_ arguments: Arguments) throws(Failure) -> Request {
         var found: [(name: String, request: Request)] = []
@@ -105,26 +115,6 @@ public struct RunOptions: Equatable, Sendable {
         let paths = arguments.values(option)
         if paths.contains([]) { throw Failure("usage.value", "--\(option) is empty") }
         return paths
-    }
-
-    private static func variable(_ word: Bytes) throws(Failure) -> Variable {
-        guard let split = word.firstIndex(of: equals), split > 0 else {
-            throw Failure(
-                "usage.value",
-                "--env takes NAME=VALUE, not \(word.shown); to pass yours on: --pass-env \(word.shown)"
-            )
-        }
-        return Variable(name: Array(word[..<split]), value: Array(word[(split + 1)...]))
-    }
-
-    private static func tier(_ arguments: Arguments) throws(Failure) -> Tier? {
-        guard let name = try arguments.text("require") else { return nil }
-        if let tier = Tier(name: name) { return tier }
-        let names = Tier.allCases.reversed().map(\.name)
-        let near = Spelling.nearest(to: name, in: names).map { "; did you mean \($0)?" } ?? ""
-        throw Failure(
-            "usage.value",
-            "--require takes \(names.joined(separator: ", ")), not \(Bytes(name).shown)\(near)")
     }
 
     private static func labels(_ arguments: Arguments) throws(Failure) -> [String: String] {

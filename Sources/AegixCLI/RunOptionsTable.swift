@@ -69,8 +69,8 @@ extension RunOptions {
             Option(
                 "timeout", "DURATION",
                 help: """
-                    Stop the command after DURATION of wall time, a number with its unit, ms, s, m or h: 500ms, 30s, \
-                    5m. `none` is no limit. Default: the policy's limits.wall.
+                    Stop the command after DURATION of wall time: a number with its unit, ms, s, m, h or d, as in 500ms, \
+                    30s, 1.5m. `none` is no limit. Default: the policy's limits.wall.
                     """),
             Option(
                 "require", "TIER", completes: .words(Tier.allCases.reversed().map(\.name)),
