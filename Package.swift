@@ -28,6 +28,9 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(name: "aegix", dependencies: ["AegixCLI"], swiftSettings: strict),
         .testTarget(name: "AegixSystemTests", dependencies: ["AegixSystem"], swiftSettings: strict),
+        .testTarget(
+            name: "AegixAuditTests", dependencies: ["AegixAudit", "AegixSandbox", "AegixSystem"], exclude: ["Golden"],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17
