@@ -31,6 +31,9 @@ let package = Package(
         .testTarget(
             name: "AegixAuditTests", dependencies: ["AegixAudit", "AegixSandbox", "AegixSystem"], exclude: ["Golden"],
             swiftSettings: strict),
+        .testTarget(
+            name: "AegixCLITests", dependencies: ["AegixCLI", "AegixSandbox", "AegixPolicy", "AegixSystem", "CAegix"],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

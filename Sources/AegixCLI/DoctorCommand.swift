@@ -7,7 +7,7 @@ import AegixSystem
 public enum DoctorCommand: Command {
     public static let name = "doctor"
     public static let summary =
-        "try each capability of this host that a sandbox needs, and say how to get what is missing"
+        "try what this host offers a sandbox, and say how to get the rest"
     public static let usage = ["doctor [--state-dir DIR] [--json]"]
     public static let details = """
         Each capability is tried for real, in a process of its own that has 2 seconds, because a version number says \

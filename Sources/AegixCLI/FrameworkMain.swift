@@ -26,7 +26,8 @@ public func aegixMain(_ argv: [Bytes]) -> Int32 {
     }
 }
 
-private func dispatch(_ words: [Bytes], _ console: Console) throws(Failure) -> Int32 {
+/// The part of `aegixMain` that a test can call.
+func dispatch(_ words: [Bytes], _ console: Console) throws(Failure) -> Int32 {
     // `--json` may stand before the command, so that a wrapper can always put it first.
     let leading = words.prefix { $0 == Bytes("--json") }.count
     guard leading < words.count else {
