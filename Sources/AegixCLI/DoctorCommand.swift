@@ -1,5 +1,6 @@
 // Side effects: those of the probes, and the console.
 
+import AegixAudit
 import AegixSandbox
 import AegixSystem
 
@@ -30,7 +31,9 @@ public enum DoctorCommand: Command {
         if let directory = arguments.value("state-dir"), directory.isEmpty {
             throw Failure("usage.value", "--state-dir is empty")
         }
-        let report = HostProbe.examine(stateDirectory: try StateLocation.current(option: arguments.value("state-dir")))
+        let state = try StateLocation.current(option: arguments.value("state-dir"))
+        var report = HostProbe.examine(stateDirectory: state)
+        judge(state, &report)
         let code: Int32 = report.works ? 0 : 1
         if console.json {
             try console.document(document(report, exitCode: code))
@@ -38,6 +41,18 @@ public enum DoctorCommand: Command {
             try console.print(text(report))
         }
         return code
+    }
+
+    /// A state directory that is there may be one that a run refuses, such as one that others can write.
+    private static func judge(_ path: Bytes, _ report: inout HostProbe.Report) {
+        do {
+            _ = try StateDirectory.openExisting(at: path)
+        } catch {
+            for index in report.capabilities.indices where report.capabilities[index].id == "state_directory" {
+                report.capabilities[index].have = false
+                report.capabilities[index].detail = error.message
+            }
+        }
     }
 
     static func text(_ report: HostProbe.Report) -> String {

@@ -32,10 +32,12 @@ extension HostProbe {
             if result.stage == Int(AEGIX_PROBE_AT_USER) || result.stage == Int(AEGIX_PROBE_AT_MAP) {
                 return UserNamespaceFacts(result).diagnosis.remedy
             }
+            // A container's filter answers for the kernel, with ENOSYS as well as with EPERM.
+            let facts = UserNamespaceFacts(result)
+            if facts.seccompMode == 2 { return UserNamespaceFacts.unfiltered + "; or use \(kernel)" }
             switch result.errno {
-            case ENOSYS, EINVAL, ENODEV, EOPNOTSUPP: return "use \(kernel)"
-            case EPERM, EACCES: return UserNamespaceFacts(result).diagnosis.remedy
-            default: return "use \(kernel), outside a container"
+            case EPERM, EACCES: return facts.diagnosis.remedy
+            default: return "use \(kernel)"
             }
         }
     }
