@@ -113,4 +113,6 @@ public struct History: Sendable {
     public var entries: [LedgerEntry] = []
     /// There are older ones that match, or may be.
     public var hasMore = false
+
+    public init() {}
 }

@@ -1,0 +1,70 @@
+// Side effects: reads the state directory, closes the records of killed runs, writes to the console.
+
+import AegixAudit
+import AegixSystem
+import Glibc
+
+/// `aegix show RUN`.
+public enum ShowCommand: Command {
+    public static let name = "show"
+    public static let summary = "show the record of a run"
+    public static let usage = ["show RUN [--state-dir DIR] [--json]"]
+    public static let details = """
+        RUN is a run id, a unique prefix of one, or `last`: the newest finished run of the workspace that the current \
+        directory lies in. Shown are the outcome, the controls that held, the programs that ran, what was refused, and \
+        where output and changes lie. Names are shown with control characters made visible.
+
+        With --json it prints `audit.json` as it is on disk; `docs/audit.md` explains each member.
+        """
+    public static let options = [Option.recordState]
+
+    public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
+        let word = try arguments.operands("RUN")[0]
+        guard let text = word.text else { throw Failure("run.unknown", "there is no run \(word.shown)") }
+        let path = try StateLocation.current(option: arguments.value("state-dir"))
+        guard let state = try RecordState.open(at: path, console) else {
+            throw Failure("run.unknown", "there is no run \(word.shown): no run was ever recorded in \(path.shown)")
+        }
+        let id = try state.find(text, from: RecordState.currentDirectory())
+        let bytes = try state.record(of: id)
+        let record: JSON
+        do {
+            record = try JSON.parse(bytes)
+        } catch {
+            throw Failure("run.unreadable", "the record of run \(id) is damaged \(error)")
+        }
+        if console.json {
+            // Canonical on disk, so these are the same bytes.
+            try console.document(record)
+        } else {
+            let place = ["", "all of it is in", "  " + state.runPath(id).shown]
+            try console.print((RecordText.lines(record) + place).joined(separator: "\n"))
+        }
+        return 0
+    }
+}
+
+extension Option {
+    static let recordState = Option(
+        "state-dir", "DIR", completes: .directory,
+        help: "Read the records in DIR. Default: $AEGIX_STATE, else $XDG_STATE_HOME/aegix, else ~/.local/state/aegix.")
+}
+
+/// What the commands that look at records share.
+enum RecordState {
+    /// nil where no run was ever recorded. Killed runs get their record first.
+    static func open(at path: Bytes, _ console: Console) throws(Failure) -> StateDirectory? {
+        guard let state = try StateDirectory.openExisting(at: path) else { return nil }
+        for failed in try state.closeInterrupted().failed {
+            console.note("can't close the record of the killed run \(failed.run): \(failed.error.reason)")
+        }
+        return state
+    }
+
+    /// Canonical, as getcwd gives it; a deleted one is in no workspace.
+    static func currentDirectory() -> Bytes {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard getcwd(&buffer, buffer.count) != nil else { return Bytes("/") }
+        return buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    }
+}
