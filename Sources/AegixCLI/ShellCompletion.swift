@@ -140,8 +140,11 @@ enum ShellCompletion {
         }
         for command in commands {
             // Without a command, the options are those of run.
-            let seen =
-                "'__fish_seen_subcommand_from \(command.name)\(command.name == "run" ? "; or __fish_use_subcommand" : "")'"
+            let others = commands.filter { $0.name != "run" }.map { $0.name }.joined(separator: " ")
+            let condition =
+                command.name == "run"
+                ? "not __fish_seen_subcommand_from \(others)" : "__fish_seen_subcommand_from \(command.name)"
+            let seen = quoted(condition)
             for option in visible(command) {
                 var line = "complete -c aegix -n \(seen) -l \(option.name) -d \(quoted(sentence(option.help)))"
                 if option.placeholder != nil { line += fishValue(option.completes) }

@@ -73,11 +73,9 @@ public enum HostProbe {
             let result = attempt(Int(kind))
             if !result.held { return UserNamespaceFacts(result).diagnosis }
         }
-        for probe in table where probe.needsUser {
-            let result = attempt(probe.kind, directory: -1)
-            if probe.kind != Int(AEGIX_PROBE_OVERLAY), !result.held {
-                return ("\(probe.name): \(result.words)", probe.remedy(result))
-            }
+        for probe in table where probe.needsUser && probe.need == .isolated {
+            let result = attempt(probe.kind)
+            if !result.held { return ("\(probe.name): \(result.words)", probe.remedy(result)) }
         }
         return ("user namespaces work here, so the cause lies in this run", "aegix doctor")
     }

@@ -53,6 +53,13 @@ import Testing
         #expect(root.diagnosis.reason.contains("seccomp"))
     }
 
+    @Test func theDiagnosisAgreesWithTheProbes() {
+        let works = HostProbe.attempt(Int(AEGIX_PROBE_USER_NAMESPACE)).held
+        let (reason, remedy) = HostProbe.userNamespaceDiagnosis()
+        #expect(!reason.isEmpty && !reason.hasSuffix(".") && !remedy.isEmpty)
+        if !works { #expect(!reason.contains("work here")) }
+    }
+
     @Test func aProbeThatHangsIsEnded() {
         let start = Clock.monotonic()
         let result = HostProbe.attempt(Int(AEGIX_PROBE_HANG), milliseconds: 100)
