@@ -45,14 +45,13 @@ public struct RunOptions: Equatable, Sendable {
         timeout = try arguments.text("timeout").map { text throws(Failure) in try PolicyOverrides.timeout(text) }
         environment = []
         for word in arguments.values("env") {
-            let (name, value) = try PolicyOverrides.environment(word)
-            environment.append(Variable(name: name, value: value))
+            environment.append(try RunOptions.variable(word))
         }
         passEnvironment = []
         for word in arguments.values("pass-env") { passEnvironment.append(try PolicyOverrides.passedName(word)) }
         read = try RunOptions.paths("read", arguments)
         write = try RunOptions.paths("write", arguments)
-        require = try arguments.text("require").map { text throws(Failure) in try PolicyOverrides.require(text) }
+        require = try RunOptions.tier(arguments)
         record = try RunOptions.named("record", arguments)
         labels = try RunOptions.labels(arguments)
         parent = try RunOptions.named("parent", arguments) == nil ? nil : arguments.text("parent")
@@ -115,6 +114,24 @@ public struct RunOptions: Equatable, Sendable {
         let paths = arguments.values(option)
         if paths.contains([]) { throw Failure("usage.value", "--\(option) is empty") }
         return paths
+    }
+
+    /// No error shows the word: what stands there may be a secret.
+    private static func variable(_ word: Bytes) throws(Failure) -> Variable {
+        guard let equals = word.firstIndex(of: UInt8(ascii: "=")) else {
+            throw Failure("usage.value", "--env takes NAME=VALUE; to pass a variable of yours on, use --pass-env NAME")
+        }
+        let (name, value) = try PolicyOverrides.environment(
+            name: Array(word[..<equals]), value: Array(word[(equals + 1)...]))
+        return Variable(name: name, value: value)
+    }
+
+    private static func tier(_ arguments: Arguments) throws(Failure) -> Tier? {
+        guard let name = try arguments.text("require") else { return nil }
+        if let tier = Tier(name: name) { return tier }
+        let near = Spelling.nearest(to: name, in: Tier.allCases.map(\.name)).map { "; did you mean \($0)?" } ?? ""
+        throw Failure(
+            "usage.value", "--require takes sealed, isolated or confined, not \(Bytes(name).shown)\(near)")
     }
 
     private static func labels(_ arguments: Arguments) throws(Failure) -> [String: String] {
