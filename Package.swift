@@ -29,6 +29,8 @@ let package = Package(
         .executableTarget(name: "aegix", dependencies: ["AegixCLI"], swiftSettings: strict),
         .testTarget(name: "AegixSystemTests", dependencies: ["AegixSystem"], swiftSettings: strict),
         .testTarget(
+            name: "AegixPolicyTests", dependencies: ["AegixPolicy", "AegixSystem"], swiftSettings: strict),
+        .testTarget(
             name: "AegixAuditTests", dependencies: ["AegixAudit", "AegixSandbox", "AegixSystem"], exclude: ["Golden"],
             swiftSettings: strict),
         .testTarget(

@@ -24,8 +24,8 @@ struct FileRules {
     let read: [Entry]
     let write: [Entry]
     let deny: [Entry]
-    /// The workspace, where the command can write to it.
-    let writableWorkspace: PathPattern?
+    let workspace: PathPattern
+    let mode: Policy.Workspace.Mode
 
     init(_ policy: Policy, _ anchors: PolicyAnchors) {
         func entries(_ rules: [Policy.PathRule]) -> [Entry] {
@@ -40,7 +40,8 @@ struct FileRules {
         deny = entries(policy.files.deny)
         var workspace = PathPattern(literal: [])
         workspace = workspace.absolute(home: anchors.home, workspace: anchors.workspace) ?? workspace
-        writableWorkspace = policy.workspace.mode == .readOnly ? nil : workspace
+        self.workspace = workspace
+        mode = policy.workspace.mode
     }
 
     /// Rules come from the reader or from `PathPattern.text`, so they parse; one that doesn't stands for itself only.
@@ -55,19 +56,21 @@ struct FileRules {
     func writable(_ child: Entry) -> Entry? {
         guard let holder = Self.holder(of: child, in: write) else { return nil }
         if holder.pattern == child.pattern { return holder }
-        let blocked = read.contains { entry in
-            if entry.pattern.isLiteral {
-                return Self.contains(entry.pattern, child.pattern)
-                    && entry.pattern.components.count >= holder.pattern.components.count
-            }
-            return Self.mayOverlap(entry.pattern, child.pattern)
+        // The workspace is such an entry of its own, unless it is written in place.
+        let taken = read.map(\.pattern) + (mode == .direct ? [] : [workspace])
+        let blocked = taken.contains { pattern in
+            if !pattern.isLiteral { return Self.mayOverlap(pattern, child.pattern) }
+            let deeper = pattern.components.count >= holder.pattern.components.count
+            let reaches = child.pattern.isLiteral
+                ? Self.contains(pattern, child.pattern) : Self.mayOverlap(pattern, child.pattern)
+            return deeper && reaches
         }
         return blocked ? nil : holder
     }
 
     /// A parent's read entries that this child would turn into writable places by leaving them out.
     func freed(from parent: FileRules) -> [Entry] {
-        let writable = write.map(\.pattern) + (writableWorkspace.map { [$0] } ?? [])
+        let writable = write.map(\.pattern) + (mode == .readOnly ? [] : [workspace])
         return parent.read.filter { taken in
             writable.contains { place in
                 let above = taken.pattern.isLiteral && taken.pattern != place && Self.contains(taken.pattern, place)

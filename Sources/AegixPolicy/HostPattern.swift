@@ -55,6 +55,12 @@ enum HostPattern {
             }
             return nil
         }
+        // Some programs take a last label of digits, hexadecimal too, for an address.
+        if let last = labels.last?.utf8, let first = last.first, (0x30...0x39).contains(first),
+            last.allSatisfy({ (0x30...0x39).contains($0) }) || last.dropFirst().first == UInt8(ascii: "x")
+        {
+            return "ends like an address, and isn't one of four decimal numbers"
+        }
         if slash[0].utf8.count > 253 { return "is longer than any host name (253 characters)" }
         for (index, label) in labels.enumerated() {
             if index == 0, label == "*", labels.count > 1 { continue }

@@ -29,6 +29,11 @@ public struct Preset: Sendable {
     public let name: String
     public let text: String
 
+    /// What it says; nil can't be, for each is read by a test.
+    var draft: PolicyDraft? {
+        do { return try PolicyReader.read(Bytes(text), source: name) } catch { return nil }
+    }
+
     public static var names: [String] { Presets.all.map(\.name) }
 
     public static func named(_ name: String) -> Preset? { Presets.all.first { $0.name == name } }

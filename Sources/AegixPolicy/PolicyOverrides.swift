@@ -56,6 +56,8 @@ public struct PolicyOverrides: Equatable, Sendable {
 
 extension LayeredPolicy {
     public mutating func apply(_ overrides: PolicyOverrides, ceiling: Ceiling?) throws(Failure) {
+        // Most runs give none, and comparing two whole policies isn't free.
+        if overrides == PolicyOverrides() { return }
         let before = self
         var changed: [PolicyKey: String] = [:]
         if let tier = overrides.require {

@@ -1,0 +1,221 @@
+// Pure. No child ever gains a right: thousands of random pairs, judged by an oracle that knows nothing of patterns but how
+// to match one path, and asks about every path of a small world.
+
+import AegixSystem
+import Glibc
+import Testing
+
+@testable import AegixPolicy
+
+/// SplitMix64: the same pairs on every machine.
+struct Random: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+    mutating func pick<T>(_ items: [T]) -> T { items[Int.random(in: 0..<items.count, using: &self)] }
+    mutating func some<T>(_ items: [T], most: Int) -> [T] {
+        (0..<Int.random(in: 0...most, using: &self)).map { _ in pick(items) }
+    }
+    mutating func chance(_ one: Int) -> Bool { Int.random(in: 0..<one, using: &self) == 0 }
+}
+
+/// All paths of up to four names from a, b and ab, and the workspace and home among them.
+private let world: [[String]] = {
+    var all: [[String]] = [[]]
+    var last: [[String]] = [[]]
+    for _ in 0..<4 {
+        last = last.flatMap { path in ["a", "b", "ab"].map { path + [$0] } }
+        all += last
+    }
+    return all
+}()
+private let small = PolicyAnchors(home: Bytes("/a"), workspace: Bytes("/a/b"))
+
+private let patterns = [
+    "/a", "/b", "/a/a", "/a/b", "/a/b/a", "/ab/a/b", "/b/a", "/b/*", "/b/**/a", "/b/a*", "~/ab", "~", ".", "a", "ab/b",
+    "**/a", "/a/*/b", "/",
+]
+private let denied = ["/a/a", "/b", "**/ab", "a", "/a/b/**"]
+
+/// How deep into each path of the world a pattern covers it, by fnmatch on each ancestor; asked for once, for speed only.
+private let depths: [String: [Int?]] = {
+    var all: [String: [Int?]] = [:]
+    for pattern in patterns + denied {
+        let parts: [String]
+        if pattern.hasPrefix("/") {
+            parts = names(pattern)
+        } else if pattern.hasPrefix("~") {
+            parts = ["a"] + names(pattern).dropFirst()
+        } else {
+            parts = ["a", "b"] + names(pattern).filter { $0 != "." }
+        }
+        all[pattern] = world.map { path in (0...path.count).reversed().first { matches(parts, Array(path[..<$0])) } }
+    }
+    return all
+}()
+
+private func names(_ path: String) -> [String] { path.split(separator: "/").map(String.init) }
+
+private func matches(_ pattern: [String], _ path: [String]) -> Bool {
+    guard let first = pattern.first else { return path.isEmpty }
+    if first == "**" { return (0...path.count).contains { matches(Array(pattern[1...]), Array(path[$0...])) } }
+    guard let name = path.first, fnmatch(first, name, 0) == 0 else { return false }
+    return matches(Array(pattern[1...]), Array(path[1...]))
+}
+
+private enum Right: Int { case none, read, layered, written }
+
+/// The deepest entry decides; which of two equally deep ones isn't said anywhere, so both ways are asked.
+private func rights(_ policy: Policy, readWinsTies: Bool) -> [Right] {
+    func covers(_ rules: [Policy.PathRule]) -> [[Int?]] {
+        rules.map { depths[String(decoding: $0.pattern, as: UTF8.self)] ?? [] }
+    }
+    let mode: Right =
+        switch policy.workspace.mode {
+        case .readOnly: .read
+        case .layer: .layered
+        case .direct: .written
+        }
+    let deny = covers(policy.files.deny)
+    let offers = covers(policy.files.read).map { ($0, Right.read) } + covers(policy.files.write).map { ($0, Right.written) }
+        + [(depths["."] ?? [], mode)]
+    return world.indices.map { index in
+        if deny.contains(where: { $0[index] != nil }) { return .none }
+        var best: (depth: Int, right: Right) = (-1, .none)
+        for (offer, right) in offers {
+            guard let depth = offer[index] else { continue }
+            let wins = readWinsTies ? right.rawValue < best.right.rawValue : right.rawValue > best.right.rawValue
+            if depth > best.depth || (depth == best.depth && wins) { best = (depth, right) }
+        }
+        return best.right
+    }
+}
+
+/// What the child may and the parent may not, in plain words.
+private func gains(_ child: Policy, _ parent: Policy) -> [String] {
+    var all: [String] = []
+    func more(_ a: UInt64?, _ b: UInt64?) -> Bool { (a ?? .max) > (b ?? .max) }
+    if child.require.rawValue < parent.require.rawValue { all.append("require") }
+    if !parent.lock.isSubset(of: child.lock) { all.append("lock") }
+    if parent.identity == .nobody, child.identity != .nobody { all.append("identity") }
+    if !Set(parent.workspace.protect).isSubset(of: child.workspace.protect) { all.append("protect") }
+    if more(child.limits.wall, parent.limits.wall) { all.append("wall") }
+    if child.limits.grace > parent.limits.grace { all.append("grace") }
+    if more(child.limits.cpuTime, parent.limits.cpuTime) { all.append("cpu_time") }
+    if more(child.limits.output, parent.limits.output) { all.append("output") }
+    if parent.limits.onOutput == .kill, child.limits.onOutput != .kill { all.append("on_output") }
+    if more(child.limits.openFiles, parent.limits.openFiles) { all.append("open_files") }
+    if more(child.limits.execs, parent.limits.execs) { all.append("execs") }
+    if !Set(child.capabilities).isSubset(of: parent.capabilities) { all.append("capabilities") }
+    if parent.audit.durable, !child.audit.durable { all.append("durable") }
+    // What a program sees in each variable: set, the caller's, or nothing (PATH is always there).
+    for name in ["A", "AB", "LC_X", "LC_ALL", "PATH"] {
+        func seen(_ env: Policy.Environment) -> String? {
+            if let value = env.set[name] { return "=" + String(decoding: value, as: UTF8.self) }
+            return name == "PATH" || env.pass.contains { fnmatch($0, name, 0) == 0 } ? "caller" : nil
+        }
+        if let mine = seen(child.env), mine != seen(parent.env) { all.append("env \(name)") }
+    }
+    for ties in [true, false] {
+        let both = zip(rights(child, readWinsTies: ties), rights(parent, readWinsTies: ties))
+        for (path, pair) in zip(world, both) where pair.0.rawValue > pair.1.rawValue {
+            all.append("/" + path.joined(separator: "/"))
+        }
+    }
+    return all
+}
+
+/// A text with a random choice of keys. Few values, so that narrower ones come up often.
+private func text(_ random: inout Random, keys: Int) -> String {
+    func list(_ items: [String]) -> String {
+        var seen: Set<String> = []
+        return "[" + items.filter { seen.insert($0).inserted }.map { "\"\($0)\"" }.joined(separator: ", ") + "]"
+    }
+    var out = "version = 1\n"
+    if random.chance(keys) { out += "require = \"\(random.pick(["sealed", "isolated", "confined"]))\"\n" }
+    if random.chance(keys) { out += "lock = \(list(random.some(["env", "files", "limits"], most: 3)))\n" }
+    if random.chance(keys) { out += "[identity]\nuser = \"\(random.pick(["keep", "nobody"]))\"\n" }
+    out += "[workspace]\n"
+    if random.chance(keys) { out += "mode = \"\(random.pick(["layer", "read-only", "direct"]))\"\n" }
+    if random.chance(keys) { out += "protect = \(list(random.some(["x", "y"], most: 2)))\n" }
+    out += "[files]\n"
+    let write = random.some(patterns, most: 2)
+    let read = random.some(patterns, most: 3).filter { !write.contains($0) }
+    if random.chance(keys) { out += "read = \(list(read))\nwrite = \(list(write))\n" } else if random.chance(keys) { out += "write = \(list(write))\n" } else if random.chance(keys) { out += "read = \(list(read))\n" }
+    if random.chance(keys) { out += "deny = \(list(random.some(denied, most: 2)))\n" }
+    out += "[limits]\n"
+    for key in ["wall", "cpu_time", "output", "open_files", "execs"] where random.chance(keys * 3) {
+        let unit = key == "output" ? "MiB" : "s"
+        let count = ["open_files", "execs"].contains(key)
+        let amount = random.pick([0, 5, 9, 40])
+        out += "\(key) = \(count || amount == 0 ? "\(amount)" : "\"\(amount)\(unit)\"")\n"
+    }
+    if random.chance(keys * 2) { out += "grace = \"\(random.pick([0, 1, 2]))s\"\n" }
+    if random.chance(keys * 2) { out += "on_output = \"\(random.pick(["kill", "truncate"]))\"\n" }
+    out += "[env]\n"
+    if random.chance(keys) { out += "pass = \(list(random.some(["A", "A*", "LC_*", "LC_ALL", "AB"], most: 2)))\n" }
+    if random.chance(keys) {
+        let pairs = Dictionary(random.some(["A", "LC_X", "PATH"], most: 2).map { ($0, random.pick(["x", "y"])) }) { $1 }
+        out += "set = { " + pairs.map { "\($0) = \"\($1)\"" }.joined(separator: ", ") + " }\n"
+    }
+    if random.chance(keys) { out += "[capabilities]\nkeep = \(list(random.some(["net_raw", "chown"], most: 2)))\n" }
+    if random.chance(keys) { out += "[audit]\ndurable = \(random.chance(2))\n" }
+    return out
+}
+
+struct NarrowingPropertyTests {
+    @Test func noChildEverGainsARight() throws {
+        var random = Random(state: 20_261_121)
+        var accepted = 0
+        for _ in 0..<6000 {
+            let parentText = text(&random, keys: 1)
+            let childText = text(&random, keys: random.pick([3, 6, 12]))
+            let parent = try LayeredPolicy(chain(parentText), anchors: small)
+            var child = parent
+            do { try child.layWorkspace(chain(childText), trusted: false, remedy: "") } catch { continue }
+            accepted += 1
+            let gained = gains(child.policy, parent.policy)
+            #expect(gained.isEmpty, "\(gained)\n--- parent\n\(parentText)\n--- child\n\(childText)")
+            if !gained.isEmpty { return }
+        }
+        // A check that refuses everything would pass too.
+        #expect(accepted > 600, "\(accepted) accepted")
+    }
+
+    @Test func everyPolicyIsWithinItselfAndSoIsItsText() throws {
+        var random = Random(state: 7)
+        for _ in 0..<500 {
+            let parent = try LayeredPolicy(chain(text(&random, keys: 1)), anchors: small)
+            #expect(Narrowing.loosenings(of: parent.policy, beyond: parent.policy, anchors: small) == [])
+            let again = try LayeredPolicy(chain(String(decoding: parent.policy.toml, as: UTF8.self)), anchors: small).policy
+            #expect(bare(again) == bare({ var own = parent.policy; own.name = again.name; return own }()))
+        }
+    }
+
+    @Test func nothingEndsAboveTheCeiling() throws {
+        var random = Random(state: 99)
+        var accepted = 0
+        for index in 0..<2500 {
+            let ceilingText = text(&random, keys: 1)
+            let ceilingChain = try chain(ceilingText)
+            let ceiling = try Ceiling(ceilingChain, anchors: small)
+            // A ceiling with all its keys written is a policy, so the oracle can judge.
+            guard ceiling.keys.count >= PolicyKey.allCases.count - 7 else { continue }
+            let source = PolicySource(name: "base", bytes: Bytes(text(&random, keys: random.pick([2, 6]))), isPreset: index % 2 == 0)
+            let base = try PolicyChain.load(source) { _, _, _ throws(Failure) in throw Failure("", "") }
+            var layered = try LayeredPolicy(base, anchors: small)
+            do { try layered.cut(to: ceiling, base) } catch { continue }
+            accepted += 1
+            let limits: Set = ["wall", "cpu_time", "output", "open_files", "execs", "grace", "on_output"]
+            let gained = gains(layered.policy, ceiling.policy).filter { !limits.contains($0) }
+            #expect(gained.isEmpty, "\(gained)\n--- ceiling\n\(ceilingText)\n--- base\n\(String(decoding: source.bytes, as: UTF8.self))")
+            if !gained.isEmpty { return }
+        }
+        #expect(accepted > 300, "\(accepted) accepted")
+    }
+}
