@@ -12,8 +12,18 @@ public struct LoadedPolicy: Sendable {
     /// The policy as TOML, nothing left to a default.
     public var effective: Bytes
     public var digest: String
-    /// Where each key's value came from, `policy.toml:3:8` or `--timeout`, by its path such as `limits.wall`.
-    public var origins: [String: String]
+    private let layered: LayeredPolicy
+
+    init(policy: Policy, sources: [(name: String, digest: String)], effective: Bytes, digest: String, layered: LayeredPolicy) {
+        self.policy = policy
+        self.sources = sources
+        self.effective = effective
+        self.digest = digest
+        self.layered = layered
+    }
+
+    /// Where a key's value came from: `policy.toml:3:8`, or `--timeout`.
+    public func origin(of key: PolicyKey) -> String { layered.origin(of: key) }
 }
 
 /// Loads the stack of policies. Stages: the machine's ceiling; `--policy`, else the user's configuration, else the preset
@@ -25,6 +35,7 @@ public struct PolicyStack {
     let workspace: Bytes
     let anchors: PolicyAnchors
     let configuration: Bytes?
+    private var demandsTrust = true
     /// Files that were read, by the name that errors use.
     private var files: [String: PolicyFile] = [:]
     private var sources: [(name: String, digest: String)] = []
@@ -44,21 +55,27 @@ public struct PolicyStack {
 
     mutating func load(_ argument: Bytes?, _ overrides: PolicyOverrides) throws(Failure) -> LoadedPolicy {
         let ceiling = try ceiling()
-        let base = try base(argument)
-        var layered = try checked { () throws(PolicyErrors) in try LayeredPolicy(base, anchors: anchors) }
-        if let ceiling {
-            try checked { () throws(PolicyErrors) in try layered.cut(to: ceiling, base) }
-        }
+        var layered = try base(argument, ceiling)
         try layWorkspace(over: &layered, ceiling)
         try layered.apply(overrides, ceiling: ceiling)
         try refuseWritable(layered.policy)
         try refuseEscapes(layered.policy)
         let effective = layered.policy.toml
-        let origins = layered.origins.map { ($0.key.rawValue, $0.value) }
         return LoadedPolicy(
-            policy: layered.policy, sources: sources, effective: effective, digest: SHA256.hex(effective),
-            origins: Dictionary(origins) { $1 })
+            policy: layered.policy, sources: sources, effective: effective, digest: SHA256.hex(effective), layered: layered)
     }
+
+    /// A policy with all that it extends, for a person who looks at it: no ceiling, no workspace, and no trust is needed,
+    /// because nothing runs by it.
+    static func alone(_ argument: Bytes) throws(Failure) -> Policy {
+        var stack = PolicyStack(workspace: Bytes("."), home: home)
+        stack.demandsTrust = false
+        let chain = try stack.named(argument)
+        return try stack.checked { () throws(PolicyErrors) in try LayeredPolicy(chain, anchors: stack.anchors).policy }
+    }
+
+    /// The caller's home, as the environment has it.
+    static var home: Bytes? { getenv("HOME").map { Bytes(UnsafeRawBufferPointer(start: $0, count: strlen($0))) } }
 
     // MARK: - The layers
 
@@ -71,17 +88,31 @@ public struct PolicyStack {
         return try checked { () throws(PolicyErrors) in try Ceiling(chain, anchors: anchors) }
     }
 
-    private mutating func base(_ argument: Bytes?) throws(Failure) -> PolicyChain {
-        if let argument { return try named(argument) }
-        if let configuration {
-            let path = Path.join(configuration, Bytes("policy.toml"))
-            if let file = try PolicyFile.read(path, named: path.shown) {
-                try file.check(owners: [geteuid(), 0])
-                try PolicyFile.checkDirectory(configuration, owners: [geteuid(), 0])
-                return try chain(file, owners: [geteuid(), 0])
-            }
+    /// What the caller named, else the user's own, else the preset `default`; cut to the ceiling.
+    private mutating func base(_ argument: Bytes?, _ ceiling: Ceiling?) throws(Failure) -> LayeredPolicy {
+        let configured = argument == nil ? try configured() : nil
+        if configured == nil, ceiling == nil, argument == nil || argument == Bytes("default"),
+            let preset = Preset.named("default"), let layered = LayeredPolicy(presetDefault: anchors)
+        {
+            sources.append((preset.name, SHA256.hex(Bytes(preset.text))))
+            return layered
         }
-        return try preset("default")
+        let chain: PolicyChain
+        if let configured { chain = configured } else { chain = try named(argument ?? Bytes("default")) }
+        return try checked { () throws(PolicyErrors) in
+            var layered = try LayeredPolicy(chain, anchors: anchors)
+            if let ceiling { try layered.cut(to: ceiling, chain) }
+            return layered
+        }
+    }
+
+    private mutating func configured() throws(Failure) -> PolicyChain? {
+        guard let configuration else { return nil }
+        let path = Path.join(configuration, Bytes("policy.toml"))
+        guard let file = try PolicyFile.read(path, named: path.shown) else { return nil }
+        try file.check(owners: [geteuid(), 0])
+        try PolicyFile.checkDirectory(configuration, owners: [geteuid(), 0])
+        return try chain(file, owners: [geteuid(), 0])
     }
 
     /// A bare word is a preset whatever lies in the current directory; a file has a slash or ends in `.toml` (H14).
@@ -148,7 +179,7 @@ public struct PolicyStack {
         } else {
             try file.check(owners: [file.owner], writableByGroup: true)
         }
-        if Path.contains(workspace, file.canonical), !isConfiguration(file.canonical), try !isTrusted(file) {
+        if demandsTrust, Path.contains(workspace, file.canonical), !isConfiguration(file.canonical), try !isTrusted(file) {
             throw PolicyStack.untrusted(file, "it lies in the workspace")
         }
     }
