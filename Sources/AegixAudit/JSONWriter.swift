@@ -40,7 +40,7 @@ public struct JSONWriter {
 
     public mutating func key(_ name: String) {
         comma()
-        quote(Bytes(name))
+        quote(name)
         bytes.append(UInt8(ascii: ":"))
     }
 
@@ -62,7 +62,7 @@ public struct JSONWriter {
 
     public mutating func string(_ text: String) {
         comma()
-        quote(Bytes(text))
+        quote(text)
         separate = true
     }
 
@@ -70,14 +70,33 @@ public struct JSONWriter {
     public mutating func string(_ raw: Bytes) {
         if raw.allSatisfy({ $0 < 0x80 }) || raw.text != nil {
             comma()
-            quote(raw)
+            raw.withUnsafeBufferPointer { quote($0) }
             separate = true
         } else {
             object { $0.key("base64"); $0.string(Base64.encode(raw)) }
         }
     }
 
-    public mutating func json(_ value: JSON) { raw(value.canonical) }
+    /// A tree, such as the policy in force. Sorted as Strings compare, which for ASCII keys is the canonical order, and
+    /// quicker than by bytes; an object with other keys takes the long way.
+    public mutating func json(_ value: JSON) {
+        switch value {
+        case .null: null()
+        case .bool(let flag): bool(flag)
+        case .int(let number): int(number)
+        case .string(let text): string(text)
+        case .array(let items): array(items) { $0.json($1) }
+        case .object(let members):
+            guard members.keys.allSatisfy(isASCII) else { return raw(value.canonical) }
+            object { json in
+                for (key, member) in members.sorted(by: { $0.key < $1.key }) {
+                    json.key(key)
+                    json.json(member)
+                }
+            }
+        case .double: raw(value.canonical)
+        }
+    }
 
     /// A value that is canonical already.
     public mutating func raw(_ value: Bytes) {
@@ -86,12 +105,13 @@ public struct JSONWriter {
         separate = true
     }
 
-    /// As `Clock.rfc3339`. The second's part is kept: the execs of a run fall into few seconds.
+    /// As `Clock.rfc3339`, without gmtime_r, which reads /etc/localtime once in every process. The second's part is
+    /// kept: the execs of a run fall into few seconds.
     public mutating func time(_ nanoseconds: UInt64) {
         let whole = nanoseconds / 1_000_000_000
         if whole != second {
             second = whole
-            datePrefix = Bytes(Clock.rfc3339(whole * 1_000_000_000).utf8.dropLast(10))
+            datePrefix = Timestamp.seconds(whole)
         }
         comma()
         bytes.append(UInt8(ascii: "\""))
@@ -134,16 +154,23 @@ public struct JSONWriter {
         separate = false
     }
 
+    private mutating func quote(_ text: String) {
+        var text = text
+        text.withUTF8 { quote($0) }
+    }
+
     /// Whole stretches that need no escape are copied at once.
-    private mutating func quote(_ text: Bytes) {
+    private mutating func quote(_ text: UnsafeBufferPointer<UInt8>) {
         bytes.append(UInt8(ascii: "\""))
         var start = 0
-        for (index, byte) in text.enumerated() where byte < 0x20 || byte == 0x22 || byte == 0x5C {
-            bytes.append(contentsOf: text[start..<index])
+        for index in 0..<text.count {
+            let byte = text[index]
+            if byte >= 0x20, byte != 0x22, byte != 0x5C { continue }
+            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start..<index]))
             escape(byte)
             start = index + 1
         }
-        bytes.append(contentsOf: text[start...])
+        bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start...]))
         bytes.append(UInt8(ascii: "\""))
     }
 
@@ -162,5 +189,13 @@ public struct JSONWriter {
             let low = byte & 15
             bytes.append(low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10)
         }
+    }
+}
+
+private func isASCII(_ text: String) -> Bool {
+    var text = text
+    return text.withUTF8 { buffer in
+        for byte in buffer where byte >= 0x80 { return false }
+        return true
     }
 }

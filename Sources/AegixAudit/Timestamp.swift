@@ -36,6 +36,36 @@ public enum Timestamp {
         return UInt64(seconds) * 1_000_000_000 + UInt64(fraction)
     }
 
+    /// `2026-11-21T10:22:42.` for a number of seconds since 1970.
+    static func seconds(_ seconds: UInt64) -> Bytes {
+        let (date, second) = (Int(seconds / 86400), Int(seconds % 86400))
+        // The inverse of `days`, by the same eras of 400 years.
+        let shifted = date + 719_468
+        let era = shifted / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shiftedMonth = (5 * dayOfYear + 2) / 153
+        let month = shiftedMonth + (shiftedMonth < 10 ? 3 : -9)
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+        var out = Bytes("0000-00-00T00:00:00.")
+        func put(_ number: Int, at end: Int, _ count: Int) {
+            var rest = number
+            for index in stride(from: end, to: end - count, by: -1) {
+                out[index] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            }
+        }
+        put(year, at: 3, 4)
+        put(month, at: 6, 2)
+        put(day, at: 9, 2)
+        put(second / 3600, at: 12, 2)
+        put(second / 60 % 60, at: 15, 2)
+        put(second % 60, at: 18, 2)
+        return out
+    }
+
     /// Days since 1970 in the Gregorian calendar, March first so that the leap day is a year's last.
     private static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
         let shifted = month <= 2 ? year - 1 : year

@@ -138,9 +138,9 @@ enum Units {
     static func size(_ bytes: Int) -> String {
         switch bytes {
         case ..<1024: "\(bytes) B"
-        case ..<(1 << 20): tenths(UInt64(bytes) * 10 >> 10) + " KiB"
-        case ..<(1 << 30): tenths(UInt64(bytes) * 10 >> 20) + " MiB"
-        default: tenths(UInt64(bytes) * 10 >> 30) + " GiB"
+        case ..<(1 << 20): tenths((UInt64(bytes) * 10) >> 10) + " KiB"
+        case ..<(1 << 30): tenths((UInt64(bytes) * 10) >> 20) + " MiB"
+        default: tenths((UInt64(bytes) * 10) >> 30) + " GiB"
         }
     }
 

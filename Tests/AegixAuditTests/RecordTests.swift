@@ -106,7 +106,7 @@ import Testing
     }
 
     @Test func writesTimesAsTheClockDoes() throws {
-        for time in [0, 999, Sample.time, 1_795_000_000_000_000_000] as [UInt64] {
+        for time in (0..<2000).map({ $0 * 4_000_037_000_000_999 as UInt64 }) + [0, 999, Sample.time] {
             var json = JSONWriter()
             json.time(time)
             #expect(json.bytes == Bytes("\"" + Clock.rfc3339(time) + "\""))
@@ -116,6 +116,17 @@ import Testing
         #expect(Timestamp.parse("2026-11-21 10:22") == Timestamp.parse("2026-11-21T10:22:00.0Z"))
         for wrong in ["", "yesterday", "2026-13-01", "2026-11-21T", "2026-11-21T10:22:4"] {
             #expect(Timestamp.parse(wrong) == nil)
+        }
+    }
+
+    @Test func writesTreesInCanonicalForm() {
+        let tree: JSON = [
+            "b": [1, nil, true, .double(1.5), "\u{1F}\"\\/é"], "a": ["z": [:], "": []], "\u{FB33}": 1, "\u{1F600}": 2, "B": "x",
+        ]
+        for value in [tree, ["plain": tree], ["ab": 1, "a": 2, "a_b": 3, "aB": 4]] {
+            var json = JSONWriter()
+            json.json(value)
+            #expect(json.bytes == value.canonical)
         }
     }
 }
