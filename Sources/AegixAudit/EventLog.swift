@@ -49,7 +49,8 @@ public final class EventLog {
 
     /// The first of each rule; how often it was is known at the end.
     public func violation(_ violation: Violation) {
-        guard seen.count < RecordBounds.violations, seen.insert(violation.control + "\n" + violation.rule).inserted else {
+        guard seen.count < RecordBounds.violations, seen.insert(violation.control + "\n" + violation.rule).inserted
+        else {
             return
         }
         append { json in

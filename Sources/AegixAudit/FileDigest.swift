@@ -4,7 +4,9 @@ import AegixSystem
 import Glibc
 
 enum FileDigest {
-    static func take(_ name: String, in directory: borrowing Descriptor) throws(SystemError) -> (bytes: UInt64, digest: String) {
+    static func take(_ name: String, in directory: borrowing Descriptor) throws(SystemError) -> (
+        bytes: UInt64, digest: String
+    ) {
         let file = try StateFile.openRegular(name, in: directory)
         var running = SHA256()
         var total: UInt64 = 0

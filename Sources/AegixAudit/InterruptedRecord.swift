@@ -54,7 +54,8 @@ enum InterruptedRecord {
     }
 
     private static let interrupted: JSON = [
-        "exit_code": nil, "limit": nil, "message": .string(message), "rule": nil, "signal": nil, "status": "interrupted",
+        "exit_code": nil, "limit": nil, "message": .string(message), "rule": nil, "signal": nil,
+        "status": "interrupted",
     ]
 
     /// How much the command wrote in all isn't known, only what had reached the log.
@@ -78,12 +79,16 @@ enum InterruptedRecord {
 
         init(_ events: Bytes) {
             for line in events.split(separator: UInt8(ascii: "\n")) {
-                guard case .success(let event) = Result(catching: { () throws(JSONError) in try JSON.parse(Bytes(line)) })
+                guard
+                    case .success(let event) = Result(catching: { () throws(JSONError) in try JSON.parse(Bytes(line)) })
                 else { continue }
                 switch event["event"]?.string {
                 case "start": start = event["record"]?.object ?? [:]
                 case "enforced": enforcement = event["enforcement"]
-                case "exec": if processes.count < RecordBounds.execs, let process = event["process"] { processes.append(process) }
+                case "exec":
+                    if processes.count < RecordBounds.execs, let process = event["process"] {
+                        processes.append(process)
+                    }
                 case "violation": if let violation = event["violation"] { violations.append(violation) }
                 case "outcome":
                     outcome = event["outcome"]

@@ -73,7 +73,10 @@ public struct JSONWriter {
             raw.withUnsafeBufferPointer { quote($0) }
             separate = true
         } else {
-            object { $0.key("base64"); $0.string(Base64.encode(raw)) }
+            object { json in
+                json.key("base64")
+                json.string(Base64.encode(raw))
+            }
         }
     }
 

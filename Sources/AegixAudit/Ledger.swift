@@ -105,7 +105,8 @@ extension Ledger {
             if before == nil, !isWhole { return nil }
             let line = window[(before.map { $0 + 1 } ?? 0)..<stop]
             if let seq = seq(of: line) {
-                return Tail(seq: seq, hash: SHA256.hex(Bytes(line)), torn: torn(window[(stop + 1)...]), endsLine: endsLine)
+                return Tail(
+                    seq: seq, hash: SHA256.hex(Bytes(line)), torn: torn(window[(stop + 1)...]), endsLine: endsLine)
             }
             end = stop
         }

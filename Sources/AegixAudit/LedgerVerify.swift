@@ -45,7 +45,8 @@ extension Ledger {
                 return verdict
             }
             if prev != verdict.head {
-                verdict.fault = Verdict.Fault(line: number, reason: "the line before isn't the one this entry was chained to")
+                verdict.fault = Verdict.Fault(
+                    line: number, reason: "the line before isn't the one this entry was chained to")
                 return verdict
             }
             if let pending { verdict.torn.append(pending.line) }

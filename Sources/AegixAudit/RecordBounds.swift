@@ -53,7 +53,9 @@ struct Cuts: Equatable, Sendable {
 }
 
 /// The longest start of `items` whose sizes add up to no more than the bound.
-func bounded<Items: Collection>(_ items: Items, count: Int, bytes: Int, size: (Items.Element) -> Int) -> Items.SubSequence {
+func bounded<Items: Collection>(_ items: Items, count: Int, bytes: Int, size: (Items.Element) -> Int)
+    -> Items.SubSequence
+{
     var total = 0
     var kept = 0
     for item in items.prefix(count) {

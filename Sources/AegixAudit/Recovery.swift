@@ -85,9 +85,11 @@ extension StateDirectory {
 
 extension Recovery {
     /// Makes `audit.json` and the manifest where they are missing or halves, and returns what the ledger is to say.
-    static func complete(_ id: RunID, _ directory: borrowing Descriptor, path: Bytes) throws(SystemError) -> LedgerEntry {
+    static func complete(_ id: RunID, _ directory: borrowing Descriptor, path: Bytes) throws(SystemError) -> LedgerEntry
+    {
         var kind = LedgerEntry.Kind.finish
-        var bytes = try StateFile.facts(of: "audit.json", in: directory) == nil
+        var bytes =
+            try StateFile.facts(of: "audit.json", in: directory) == nil
             ? [] : try StateFile.read("audit.json", in: directory, limit: 64 << 20)
         var record = parsed(bytes)
         if record?["run_id"]?.string != id.description {
@@ -103,7 +105,9 @@ extension Recovery {
     }
 
     private static func parsed(_ bytes: Bytes) -> JSON? {
-        guard case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes) }) else { return nil }
+        guard case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes) }) else {
+            return nil
+        }
         return json
     }
 

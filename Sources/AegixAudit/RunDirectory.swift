@@ -110,7 +110,8 @@ public struct RunDirectory: ~Copyable {
     }
 
     /// `layer/upper` with the mode and owner that the workspace's top shall have inside, and `layer/work`.
-    public mutating func makeLayer(mode: mode_t, owner: (uid: uid_t, gid: gid_t)? = nil) throws(Failure) -> Layer.Paths {
+    public mutating func makeLayer(mode: mode_t, owner: (uid: uid_t, gid: gid_t)? = nil) throws(Failure) -> Layer.Paths
+    {
         do {
             try Layer.make(in: directory, mode: mode, owner: owner)
             layerMode = mode
@@ -152,14 +153,17 @@ public struct RunDirectory: ~Copyable {
             return record
         } catch let error as SystemError {
             throw Failure(
-                "record.failed", "the command ran, but the record of run \(id) can't be written in \(path.shown)", error,
+                "record.failed", "the command ran, but the record of run \(id) can't be written in \(path.shown)",
+                error,
                 exitCode: 123)
         } catch {
             throw Failure("record.failed", "the record of run \(id) can't be written", exitCode: 123)
         }
     }
 
-    private borrowing func manifest(_ end: RunEnd, recordBytes: Int, recordDigest: String) throws(SystemError) -> Manifest {
+    private borrowing func manifest(_ end: RunEnd, recordBytes: Int, recordDigest: String) throws(SystemError)
+        -> Manifest
+    {
         var manifest = Manifest()
         manifest.add("audit.json", bytes: UInt64(recordBytes), digest: recordDigest)
         manifest.add(EventLog.name, bytes: UInt64(events.bytes), digest: events.digest())
@@ -178,7 +182,8 @@ public struct RunDirectory: ~Copyable {
 
     static func entry(_ kind: LedgerEntry.Kind, _ start: RunStart, time: UInt64) -> LedgerEntry {
         var entry = LedgerEntry(
-            kind, start.id, time: time, workspace: start.workspace?.path, command: LedgerEntry.summary(start.command.argv))
+            kind, start.id, time: time, workspace: start.workspace?.path,
+            command: LedgerEntry.summary(start.command.argv))
         entry.labels = start.labels
         return entry
     }

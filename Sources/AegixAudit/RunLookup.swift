@@ -10,13 +10,16 @@ extension StateDirectory {
             if text == "last" { return try last(from: directory) }
             let names = try StateFile.names(in: try StateFile.openDirectory("runs", in: root), room: 32 << 20)
             let wanted = Bytes(text.lowercased())
-            let matches = names.filter { !wanted.isEmpty && $0.starts(with: wanted) }.compactMap { $0.text.flatMap { RunID($0) } }
+            let matches = names.filter { !wanted.isEmpty && $0.starts(with: wanted) }.compactMap {
+                $0.text.flatMap { RunID($0) }
+            }
             if matches.count == 1 { return matches[0] }
             if matches.isEmpty { throw unknown(text) }
             let some = matches.map(\.description).sorted().prefix(5).joined(separator: ", ")
             throw Failure(
                 "run.ambiguous",
-                "\(matches.count) runs begin with \(Bytes(text).shown): \(some)\(matches.count > 5 ? ", …" : ""). Write more of the id.")
+                "\(matches.count) runs begin with \(Bytes(text).shown): \(some)\(matches.count > 5 ? ", …" : ""). Write more of the id."
+            )
         } catch let failure as Failure {
             throw failure
         } catch let error as SystemError {

@@ -119,7 +119,8 @@ public final class StateDirectory {
             ? "Free some space there, or choose another place with --state-dir or AEGIX_STATE."
             : "Make it writable, or choose another place with --state-dir or AEGIX_STATE."
         return Failure(
-            "state.unwritable", "can't write the record in the state directory \(path.shown): \(error.reason). \(remedy)",
+            "state.unwritable",
+            "can't write the record in the state directory \(path.shown): \(error.reason). \(remedy)",
             errno: error.errno, exitCode: exitCode)
     }
 
@@ -130,10 +131,12 @@ public final class StateDirectory {
         case EUCLEAN:
             return Failure(
                 "ledger.damaged",
-                "can't find an entry at the end of \(file). Look at it, then move it aside; the next run begins a new one.")
+                "can't find an entry at the end of \(file). Look at it, then move it aside; the next run begins a new one."
+            )
         case ETIMEDOUT where error.call == "flock":
             return Failure(
-                "ledger.busy", "another aegix has held \(file) locked for ten seconds. Is one stopped? Resume or end it.")
+                "ledger.busy",
+                "another aegix has held \(file) locked for ten seconds. Is one stopped? Resume or end it.")
         default: return StateDirectory.unwritable(path, error)
         }
     }

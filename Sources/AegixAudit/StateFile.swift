@@ -7,7 +7,9 @@ import Glibc
 /// Files of the state directory: 0600, never through a link, close-on-exec.
 enum StateFile {
     /// A new file; one that is there already is an error.
-    static func create(_ name: String, in directory: borrowing Descriptor, append: Bool = false) throws(SystemError) -> Descriptor {
+    static func create(_ name: String, in directory: borrowing Descriptor, append: Bool = false) throws(SystemError)
+        -> Descriptor
+    {
         let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | (append ? O_APPEND : 0)
         return try open(name, in: directory, flags)
     }
@@ -24,7 +26,9 @@ enum StateFile {
         if aegix_renameat(directory.raw, temporary, name) < 0 { throw SystemError.last("rename", Bytes(name)) }
     }
 
-    static func open(_ name: String, in directory: borrowing Descriptor, _ flags: Int32) throws(SystemError) -> Descriptor {
+    static func open(_ name: String, in directory: borrowing Descriptor, _ flags: Int32) throws(SystemError)
+        -> Descriptor
+    {
         let number = aegix_openat(directory.raw, name, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
         if number < 0 { throw SystemError.last("open", Bytes(name)) }
         return Descriptor(owning: number)

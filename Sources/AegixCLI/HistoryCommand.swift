@@ -77,7 +77,8 @@ public enum HistoryCommand: Command {
             query.limit = number
         }
         for label in arguments.values("label") {
-            let parts = label.text.map { $0.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false) } ?? []
+            let parts =
+                label.text.map { $0.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false) } ?? []
             guard parts.count == 2, !parts[0].isEmpty else {
                 throw Failure("usage.value", "--label can't be \(label.shown): write KEY=VALUE")
             }
@@ -88,7 +89,8 @@ public enum HistoryCommand: Command {
 
     private static func ago(_ text: String, _ now: UInt64) -> UInt64? {
         let seconds: [Character: UInt64] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
-        guard let unit = text.last.flatMap({ seconds[$0] }), let count = UInt64(text.dropLast()), count < 1_000_000 else {
+        guard let unit = text.last.flatMap({ seconds[$0] }), let count = UInt64(text.dropLast()), count < 1_000_000
+        else {
             return nil
         }
         let span = count * unit * 1_000_000_000
@@ -113,7 +115,8 @@ public enum HistoryCommand: Command {
     private static func document(_ entry: LedgerEntry) -> JSON {
         var members: [String: JSON] = [
             "run_id": .string(entry.run.description), "command": .bytes(entry.command),
-            "workspace": entry.workspace.map(JSON.bytes) ?? .null, "status": .string(entry.closing?.status ?? "running"),
+            "workspace": entry.workspace.map(JSON.bytes) ?? .null,
+            "status": .string(entry.closing?.status ?? "running"),
             "exit_code": entry.closing?.exitCode.map(JSON.int) ?? .null,
             "duration_ns": entry.closing?.durationNanoseconds.map(JSON.big) ?? .null,
             "labels": .object(entry.labels.mapValues(JSON.string)),

@@ -80,7 +80,8 @@ enum RecordText {
         return controls.map { control in
             let held = control["held"]?.bool == true ? "  held      " : "  NOT HELD  "
             return clipped(
-                held + padded(shown(control["name"]), width) + shown(control["asked"]) + "  by " + shown(control["mechanism"]))
+                held + padded(shown(control["name"]), width) + shown(control["asked"]) + "  by "
+                    + shown(control["mechanism"]))
         }
     }
 
@@ -90,7 +91,8 @@ enum RecordText {
             let count = violation["count"]?.int ?? 0
             let errno = violation["errno"]?.string.map { " with " + Bytes($0).shown } ?? ""
             return clipped(
-                "  \(shown(violation["control"])): \(shown(violation["rule"]))\(errno), \(count == 1 ? "once" : "\(count) times")")
+                "  \(shown(violation["control"])): \(shown(violation["rule"]))\(errno), \(count == 1 ? "once" : "\(count) times")"
+            )
         }
         if all.count > violationLines { lines.append("  … and \(all.count - violationLines) more") }
         return lines
@@ -106,14 +108,17 @@ enum RecordText {
         }
     }
 
-    private static func section(_ title: String, _ lines: [String]) -> [String] { lines.isEmpty ? [] : ["", title] + lines }
+    private static func section(_ title: String, _ lines: [String]) -> [String] {
+        lines.isEmpty ? [] : ["", title] + lines
+    }
 
     static func shown(_ value: JSON?) -> String { value?.bytesValue?.shown ?? "?" }
 
     static func commandLine(_ argv: [JSON]) -> String {
         argv.prefix(64).map { argument in
             let text = (argument.bytesValue ?? []).prefix(columns)
-            let isPlain = !text.isEmpty && !text.contains { [0x20, 0x22, 0x27, 0x24, 0x3B, 0x7C, 0x26, 0x2A].contains($0) }
+            let isPlain =
+                !text.isEmpty && !text.contains { [0x20, 0x22, 0x27, 0x24, 0x3B, 0x7C, 0x26, 0x2A].contains($0) }
             return isPlain ? Bytes(text).shown : "'" + Bytes(text).shown + "'"
         }.joined(separator: " ")
     }

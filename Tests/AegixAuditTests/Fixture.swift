@@ -17,7 +17,12 @@ final class Fixture: Sendable {
         path = String(cString: made) + "/state"
     }
 
-    deinit { _ = try? FileManager.default.removeItem(atPath: (path as NSString).deletingLastPathComponent) }
+    deinit {
+        let made = (path as NSString).deletingLastPathComponent
+        do { try FileManager.default.removeItem(atPath: made) } catch {
+            Issue.record("\(made) is left behind: \(error)")
+        }
+    }
 
     func open() throws -> StateDirectory { try StateDirectory.open(at: bytes) }
 

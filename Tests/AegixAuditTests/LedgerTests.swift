@@ -29,7 +29,9 @@ import Testing
     @Test func findsTheLastLongLine() throws {
         let fixture = try Fixture()
         let state = try fixture.open()
-        for byte in [1, 0xFF, 0x22] as [UInt8] { try append(1, state, Bytes("/") + Bytes(repeating: byte, count: 4000)) }
+        for byte in [1, 0xFF, 0x22] as [UInt8] {
+            try append(1, state, Bytes("/") + Bytes(repeating: byte, count: 4000))
+        }
         try append(1, state)
         let verdict = Ledger.verify(try fixture.file("ledger.jsonl"))
         #expect(verdict.entries == 4 && verdict.fault == nil)
@@ -137,7 +139,8 @@ import Testing
     }
 
     @Test func shortensCommands() {
-        #expect(LedgerEntry.summary([Bytes("sh"), Bytes("-c"), Bytes("echo 'a b'")]) == Bytes("sh -c 'echo '\\''a b'\\'''"))
+        #expect(
+            LedgerEntry.summary([Bytes("sh"), Bytes("-c"), Bytes("echo 'a b'")]) == Bytes("sh -c 'echo '\\''a b'\\'''"))
         #expect(LedgerEntry.summary([Bytes("")]) == Bytes("''"))
         let long = LedgerEntry.summary(Array(repeating: Bytes("€€€€"), count: 1000))
         #expect(long.count < 220 && long.text != nil)

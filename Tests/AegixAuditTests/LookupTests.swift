@@ -38,7 +38,9 @@ import Testing
         let fixture = try Fixture()
         let state = try fixture.open()
         var ids: [RunID] = []
-        for index in 0..<30 { ids.append(try run(state, workspace: "/a", label: "\(index % 3)", code: index % 10 == 0 ? 124 : 0)) }
+        for index in 0..<30 {
+            ids.append(try run(state, workspace: "/a", label: "\(index % 3)", code: index % 10 == 0 ? 124 : 0))
+        }
         let all = try state.history(HistoryQuery())
         #expect(all.entries.map(\.run) == ids.reversed().prefix(20).map { $0 } && all.hasMore)
         var query = HistoryQuery()

@@ -25,7 +25,8 @@ import Testing
     @Test func isCanonicalAndAlwaysTheSame() throws {
         let start = Sample.start(try Sample.id())
         var end = Sample.end()
-        end.execs.append(Sample.exec([Bytes("sh"), [0xFF, 0xFE], Bytes("a\"b\\c\n\u{1}\u{7f}é")], program: [0x2F, 0xC3]))
+        end.execs.append(
+            Sample.exec([Bytes("sh"), [0xFF, 0xFE], Bytes("a\"b\\c\n\u{1}\u{7f}é")], program: [0x2F, 0xC3]))
         end.outcome.message = "quoted \"\u{2}\""
         let first = try encode(start, end)
         #expect(first.json.canonical == first.bytes)
@@ -121,7 +122,8 @@ import Testing
 
     @Test func writesTreesInCanonicalForm() {
         let tree: JSON = [
-            "b": [1, nil, true, .double(1.5), "\u{1F}\"\\/é"], "a": ["z": [:], "": []], "\u{FB33}": 1, "\u{1F600}": 2, "B": "x",
+            "b": [1, nil, true, .double(1.5), "\u{1F}\"\\/é"], "a": ["z": [:], "": []], "\u{FB33}": 1, "\u{1F600}": 2,
+            "B": "x",
         ]
         for value in [tree, ["plain": tree], ["ab": 1, "a": 2, "a_b": 3, "aB": 4]] {
             var json = JSONWriter()

@@ -65,8 +65,10 @@ import Testing
         if stage != "only live" { try fixture.write(afterStart, to: "ledger.jsonl") }
         switch stage {
         case "no manifest": try drop(directory + "/manifest.json")
-        case "no audit", "no events": try ["audit.json", "manifest.json"].forEach { try drop(directory + "/" + $0) }
-        case "half audit": try fixture.write(Bytes(try fixture.file(directory + "/audit.json").prefix(100)), to: directory + "/audit.json")
+        case "no audit", "no events": for name in ["audit.json", "manifest.json"] { try drop(directory + "/" + name) }
+        case "half audit":
+            try fixture.write(
+                Bytes(try fixture.file(directory + "/audit.json").prefix(100)), to: directory + "/audit.json")
         case "nothing": try drop(directory)
         default: break
         }
@@ -81,7 +83,9 @@ import Testing
         #expect(json.canonical == record)
         // The outcome event was written before audit.json was.
         #expect(json["outcome"]?["status"]?.string == (stage == "no events" ? "interrupted" : "exited"))
-        #expect(try fixture.json(directory + "/manifest.json")["files"]?["audit.json"]?["sha256"]?.string == SHA256.hex(record))
+        #expect(
+            try fixture.json(directory + "/manifest.json")["files"]?["audit.json"]?["sha256"]?.string
+                == SHA256.hex(record))
     }
 
     @Test func closesOnceHoweverManyTry() throws {

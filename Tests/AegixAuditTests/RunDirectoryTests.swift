@@ -46,7 +46,9 @@ import Testing
         let last = try JSON.parse(Bytes(try #require(ledger.split(separator: 0x0A).last)))
         #expect(last["audit"]?.string == SHA256.hex(record))
         #expect(last["manifest"]?.string == SHA256.hex(try fixture.file("runs/\(id)/manifest.json")))
-        let events = try fixture.file("runs/\(id)/events.jsonl").split(separator: 0x0A).map { try JSON.parse(Bytes($0)) }
+        let events = try fixture.file("runs/\(id)/events.jsonl").split(separator: 0x0A).map {
+            try JSON.parse(Bytes($0))
+        }
         #expect(events.map { $0["event"]?.string } == ["start", "exec", "outcome"])
         #expect(try state.find("last", from: Bytes("/w/deep/er")) == id)
         #expect(try state.record(of: id) == record)

@@ -21,7 +21,8 @@ import Testing
 
     private static var isInstalled: Bool {
         if ProcessInfo.processInfo.environment["AEGIX_MUST_WORK"] == "1" { return true }
-        return (try? validate(["/dev/null"])) == 1
+        // An empty file isn't a record: 1, and 77 or 127 where there is no validator.
+        do { return try validate(["/dev/null"]) == 1 } catch { return false }
     }
 
     @Test(.enabled(if: isInstalled, "needs python3-jsonschema"))

@@ -32,8 +32,11 @@ import Testing
         let record: JSON = [
             "run_id": nasty, "command": ["argv": [nasty], "program": nasty], "processes": [exec(2, 1, [nasty])],
             "outcome": ["status": nasty, "message": nasty, "rule": nasty, "limit": nasty],
-            "violations": [["control": nasty, "rule": nasty, "errno": nasty, "count": 1]], "labels": ["\u{1B}]0;": nasty],
-            "enforcement": ["tier": nasty, "controls": [["name": nasty, "asked": nasty, "mechanism": nasty, "held": true]]],
+            "violations": [["control": nasty, "rule": nasty, "errno": nasty, "count": 1]],
+            "labels": ["\u{1B}]0;": nasty],
+            "enforcement": [
+                "tier": nasty, "controls": [["name": nasty, "asked": nasty, "mechanism": nasty, "held": true]],
+            ],
             "streams": ["stdout": ["bytes": 1, "captured": 1, "path": nasty]], "layer": ["path": nasty],
             "workspace": ["path": nasty, "mode": nasty], "policy": ["name": nasty], "parent": nasty,
             "cut": ["\u{1B}": nil], "started_at": nasty,
