@@ -34,7 +34,7 @@ public struct PolicyStack {
     var ceilingOwner: uid_t = 0
     let workspace: Bytes
     let anchors: PolicyAnchors
-    let configuration: Bytes?
+    var configuration: Bytes?
     private var demandsTrust = true
     /// Files that were read, by the name that errors use.
     private var files: [String: PolicyFile] = [:]
