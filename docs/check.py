@@ -4,7 +4,7 @@
 - every link of a Markdown file leads to a file that is there, and every #anchor to a heading;
 - docs/aegix.1 is what the program's own help says;
 - every error code in the sources is explained in docs/exit-codes.md, and no other;
-- README.md shows commands that exist.
+- README.md and docs/ show commands that exist, and the README's session and measurements are there.
 """
 
 import difflib
@@ -74,8 +74,16 @@ def commands():
                 yield f"{page.relative_to(ROOT)}: shows `aegix {name}`, which isn't a command"
 
 
+def filled():
+    text = (ROOT / "README.md").read_text()
+    for name, remedy in (("session", "docs/session.sh writes it"), ("bench", "copy what `make bench` prints")):
+        found = re.search(rf"<!-- {name} -->(.*?)<!-- /{name} -->", text, re.S)
+        if not found or not found[1].strip():
+            yield f"README.md: there is nothing between the marks of `{name}`; {remedy}"
+
+
 def main():
-    faults = [fault for check in (links, manual, codes, commands) for fault in check()]
+    faults = [fault for check in (links, manual, codes, commands, filled) for fault in check()]
     print("\n".join(faults) or "The documentation agrees with the program.")
     return 1 if faults else 0
 
