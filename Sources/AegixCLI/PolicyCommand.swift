@@ -35,20 +35,28 @@ public enum PolicyCommand: Command {
         case "check": return try check(rest, console)
         case "schema":
             try none(rest)
-            if console.json { try console.document(PolicySchema.document) } else { try console.write(PolicySchema.document.pretty) }
+            if console.json {
+                try console.document(PolicySchema.document)
+            } else {
+                try console.write(PolicySchema.document.pretty)
+            }
         case "trust": try trust(one(rest, "FILE"), console)
         default:
-            let near = Spelling.nearest(to: String(decoding: verb, as: UTF8.self), in: ["list", "show", "check", "schema", "trust"])
+            let near = Spelling.nearest(
+                to: String(decoding: verb, as: UTF8.self), in: ["list", "show", "check", "schema", "trust"])
             throw Failure(
                 "usage.operand",
-                "unknown policy command \(verb.shown)" + (near.map { "; did you mean \($0)?" } ?? ": list, show, check, schema, trust"))
+                "unknown policy command \(verb.shown)"
+                    + (near.map { "; did you mean \($0)?" } ?? ": list, show, check, schema, trust"))
         }
         return 0
     }
 
     private static func list(_: Void, _ console: Console) throws(Failure) {
         if console.json {
-            return try console.document(["schema": "aegix.policies/v1", "presets": .array(Preset.names.map { .string($0) })])
+            return try console.document([
+                "schema": "aegix.policies/v1", "presets": .array(Preset.names.map { .string($0) }),
+            ])
         }
         for name in Preset.names { try console.print(name) }
     }
@@ -71,7 +79,9 @@ public enum PolicyCommand: Command {
         }
         guard var first = failures.first else {
             if console.json {
-                try console.document(["schema": "aegix.policy-check/v1", "valid": true, "files": .array(words.map { .bytes($0) })])
+                try console.document([
+                    "schema": "aegix.policy-check/v1", "valid": true, "files": .array(words.map { .bytes($0) }),
+                ])
             }
             return 0
         }

@@ -24,16 +24,25 @@ struct PolicyFile {
         } catch {
             if error.errno == ENOENT || error.errno == ENOTDIR { return nil }
             if error.errno == ELOOP, flags & O_NOFOLLOW != 0 {
-                throw Failure("policy.unsafe", "\(name) is a symbolic link, and a policy found there must be a file of its own")
+                throw Failure(
+                    "policy.unsafe", "\(name) is a symbolic link, and a policy found there must be a file of its own")
             }
             throw Failure("policy.unreadable", "can't read \(name)", error)
         }
         var status = stat()
-        if fstat(file.raw, &status) != 0 { throw Failure("policy.unreadable", "can't read \(name)", .last("fstat", path)) }
-        if status.st_mode & S_IFMT != S_IFREG { throw Failure("policy.unsafe", "\(name) isn't a regular file, and a policy must be one") }
-        if status.st_size > limit { throw Failure("policy.unsafe", "\(name) is longer than 1 MiB, the most that a policy may be") }
+        if fstat(file.raw, &status) != 0 {
+            throw Failure("policy.unreadable", "can't read \(name)", .last("fstat", path))
+        }
+        if status.st_mode & S_IFMT != S_IFREG {
+            throw Failure("policy.unsafe", "\(name) isn't a regular file, and a policy must be one")
+        }
+        if status.st_size > limit {
+            throw Failure("policy.unsafe", "\(name) is longer than 1 MiB, the most that a policy may be")
+        }
         let bytes: Bytes
-        do { bytes = try file.readAll(limit: limit) } catch { throw Failure("policy.unreadable", "can't read \(name)", error) }
+        do { bytes = try file.readAll(limit: limit) } catch {
+            throw Failure("policy.unreadable", "can't read \(name)", error)
+        }
         return PolicyFile(
             name: name, canonical: resolve(path) ?? path, bytes: bytes, owner: status.st_uid, mode: status.st_mode)
     }
@@ -48,10 +57,12 @@ struct PolicyFile {
     ) throws(Failure) {
         if !owners.contains(owner) {
             let wanted = owners == [0] ? "root" : "you or root"
-            throw Failure("policy.unsafe", "\(name) belongs to uid \(owner), and is only heeded when it belongs to \(wanted)")
+            throw Failure(
+                "policy.unsafe", "\(name) belongs to uid \(owner), and is only heeded when it belongs to \(wanted)")
         }
         if mode & (writableByGroup ? 0o002 : 0o022) != 0 {
-            throw Failure("policy.unsafe", "\(name) can be written by others, so anyone may have written it. `chmod go-w` it")
+            throw Failure(
+                "policy.unsafe", "\(name) can be written by others, so anyone may have written it. `chmod go-w` it")
         }
     }
 

@@ -14,7 +14,10 @@ public struct LoadedPolicy: Sendable {
     public var digest: String
     private let layered: LayeredPolicy
 
-    init(policy: Policy, sources: [(name: String, digest: String)], effective: Bytes, digest: String, layered: LayeredPolicy) {
+    init(
+        policy: Policy, sources: [(name: String, digest: String)], effective: Bytes, digest: String,
+        layered: LayeredPolicy
+    ) {
         self.policy = policy
         self.sources = sources
         self.effective = effective
@@ -62,7 +65,8 @@ public struct PolicyStack {
         try refuseEscapes(layered.policy)
         let effective = layered.policy.toml
         return LoadedPolicy(
-            policy: layered.policy, sources: sources, effective: effective, digest: SHA256.hex(effective), layered: layered)
+            policy: layered.policy, sources: sources, effective: effective, digest: SHA256.hex(effective),
+            layered: layered)
     }
 
     /// A policy with all that it extends, for a person who looks at it: no ceiling, no workspace, and no trust is needed,
@@ -132,7 +136,9 @@ public struct PolicyStack {
 
     private mutating func preset(_ name: String) throws(Failure) -> PolicyChain {
         guard let preset = Preset.named(name) else { throw PolicyStack.noPreset(name) }
-        let chain = try PolicyChain.load(.preset(preset)) { name, _, _ throws(Failure) in throw PolicyStack.noPreset(name) }
+        let chain = try PolicyChain.load(.preset(preset)) { name, _, _ throws(Failure) in
+            throw PolicyStack.noPreset(name)
+        }
         note(chain)
         return chain
     }
@@ -146,7 +152,9 @@ public struct PolicyStack {
 
     /// A file with all that it extends. `owners` is nil for a file that the caller named, who may name any; unless it lies
     /// in the workspace, where the previous run may have written it (rule 15).
-    private mutating func chain(_ file: PolicyFile, owners: Set<uid_t>?, quotes: Bool = true) throws(Failure) -> PolicyChain {
+    private mutating func chain(_ file: PolicyFile, owners: Set<uid_t>?, quotes: Bool = true) throws(Failure)
+        -> PolicyChain
+    {
         var read: [String: PolicyFile] = [file.name: file]
         try admit(file, owners)
         let source = PolicySource(name: file.name, bytes: file.bytes, quotes: quotes)
@@ -179,7 +187,9 @@ public struct PolicyStack {
         } else {
             try file.check(owners: [file.owner], writableByGroup: true)
         }
-        if demandsTrust, Path.contains(workspace, file.canonical), !isConfiguration(file.canonical), try !isTrusted(file) {
+        if demandsTrust, Path.contains(workspace, file.canonical), !isConfiguration(file.canonical),
+            try !isTrusted(file)
+        {
             throw PolicyStack.untrusted(file, "it lies in the workspace")
         }
     }
@@ -227,7 +237,8 @@ public struct PolicyStack {
             for directory in rule.beneath where !Path.contains(PolicyFile.resolve(directory) ?? directory, real) {
                 throw Failure(
                     "policy.invalid",
-                    "\(rule.origin): \(rule.pattern.shown) leads out of \(directory.shown) by a symbolic link, and may only narrow it")
+                    "\(rule.origin): \(rule.pattern.shown) leads out of \(directory.shown) by a symbolic link, and may only narrow it"
+                )
             }
         }
     }

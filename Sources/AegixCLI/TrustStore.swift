@@ -52,7 +52,8 @@ struct TrustStore {
         var all: [(path: Bytes, digest: String)] = []
         for line in file.bytes.split(separator: UInt8(ascii: "\n")) {
             guard let entry = TrustStore.parse(Array(line)) else {
-                throw Failure("policy.unsafe", "\(path.shown) is damaged; remove it, and trust again what you have looked at")
+                throw Failure(
+                    "policy.unsafe", "\(path.shown) is damaged; remove it, and trust again what you have looked at")
             }
             all.append(entry)
         }
@@ -71,7 +72,9 @@ struct TrustStore {
         for part in Path.components(directory) {
             made += [Path.slash] + part
             let code = made.withCString { mkdir($0, 0o700) }
-            if code != 0, errno != EEXIST { throw Failure("policy.trust", "can't make \(made.shown)", .last("mkdir", made)) }
+            if code != 0, errno != EEXIST {
+                throw Failure("policy.trust", "can't make \(made.shown)", .last("mkdir", made))
+            }
         }
         try PolicyFile.checkDirectory(directory, owners: [geteuid()])
     }

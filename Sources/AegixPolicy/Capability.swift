@@ -10,7 +10,9 @@ enum Capability {
         let lower = text.lowercased()
         let whole = lower.hasPrefix("cap_") ? lower : "cap_" + lower
         // libcap takes numbers too, and those mean something else on another kernel.
-        guard !whole.utf8.dropFirst(4).allSatisfy({ (0x30...0x39).contains($0) }), !whole.utf8.contains(0) else { return nil }
+        guard !whole.utf8.dropFirst(4).allSatisfy({ (0x30...0x39).contains($0) }), !whole.utf8.contains(0) else {
+            return nil
+        }
         var value: cap_value_t = 0
         return cap_from_name(whole, &value) == 0 ? whole : nil
     }

@@ -68,7 +68,8 @@ extension LayeredPolicy {
         func joined(_ own: [String], _ wanted: [String]) -> [String] { own + wanted.filter { !own.contains($0) } }
         let (own, theirs) = (FileRules(policy, anchors), FileRules(most, anchors))
         switch key {
-        case .lock: return .words(Policy.Table.allCases.filter { policy.lock.union(most.lock).contains($0) }.map(\.rawValue))
+        case .lock:
+            return .words(Policy.Table.allCases.filter { policy.lock.union(most.lock).contains($0) }.map(\.rawValue))
         case .workspaceProtect: return .words(joined(policy.workspace.protect, most.workspace.protect))
         case .filesRead:
             let kept = own.read.filter { theirs.readable($0) != nil }.map(\.rule)
@@ -77,7 +78,8 @@ extension LayeredPolicy {
         case .filesWrite: return .paths(own.write.filter { theirs.writable($0) != nil }.map(\.rule))
         case .filesDeny: return .paths(policy.files.deny + own.undenied(from: theirs).map(\.rule))
         case .envPass:
-            return .words(policy.env.pass.filter { name in most.env.pass.contains { EnvironmentName.covers($0, name) } })
+            return .words(
+                policy.env.pass.filter { name in most.env.pass.contains { EnvironmentName.covers($0, name) } })
         case .envSet:
             // One that both set alike stays; one that would uncover the caller's value comes back.
             let same = policy.env.set.filter { most.env.set[$0.key] == $0.value }

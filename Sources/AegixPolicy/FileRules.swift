@@ -61,7 +61,8 @@ struct FileRules {
         let blocked = taken.contains { pattern in
             if !pattern.isLiteral { return Self.mayOverlap(pattern, child.pattern) }
             let deeper = pattern.components.count >= holder.pattern.components.count
-            let reaches = child.pattern.isLiteral
+            let reaches =
+                child.pattern.isLiteral
                 ? Self.contains(pattern, child.pattern) : Self.mayOverlap(pattern, child.pattern)
             return deeper && reaches
         }

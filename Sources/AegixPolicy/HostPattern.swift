@@ -65,7 +65,9 @@ enum HostPattern {
         for (index, label) in labels.enumerated() {
             if index == 0, label == "*", labels.count > 1 { continue }
             if label.contains("*") { return "has a `*` that isn't the whole first label" }
-            let valid = label.utf8.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") }
+            let valid = label.utf8.allSatisfy {
+                isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+            }
             if label.isEmpty { return "has an empty label" }
             if !valid || label.utf8.count > 63 || label.hasPrefix("-") || label.hasSuffix("-") {
                 return "has a label that no host name has"
@@ -86,7 +88,9 @@ enum HostPattern {
                     if nameOrIPv4(field) != nil { return false }
                     groups += 2
                 } else {
-                    if !(1...4).contains(field.utf8.count) || UInt16(field, radix: 16) == nil || field.hasPrefix("+") { return false }
+                    if !(1...4).contains(field.utf8.count) || UInt16(field, radix: 16) == nil || field.hasPrefix("+") {
+                        return false
+                    }
                     groups += 1
                 }
             }

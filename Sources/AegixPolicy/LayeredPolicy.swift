@@ -58,9 +58,11 @@ public struct LayeredPolicy: Sendable {
         if !looser.isEmpty {
             let errors = looser.map { loosening in
                 let place = parent.origin(of: loosening.key)
-                let message = "\(loosening.key.rawValue) loosens its parent (\(place)): \(loosening.reason). "
+                let message =
+                    "\(loosening.key.rawValue) loosens its parent (\(place)): \(loosening.reason). "
                     + "A later policy may only narrow\(remedy)"
-                return PolicyError(file: draft.source, position: Self.position(of: loosening.key, in: draft), message: message)
+                return PolicyError(
+                    file: draft.source, position: Self.position(of: loosening.key, in: draft), message: message)
             }
             throw PolicyErrors(errors)
         }
@@ -75,7 +77,8 @@ public struct LayeredPolicy: Sendable {
             var rule = entry.rule
             guard let holder else { return rule }
             let narrowed = holder.pattern == entry.pattern ? nil : holder.pattern.literalPath
-            for directory in holder.rule.beneath + (narrowed.map { [$0] } ?? []) where !rule.beneath.contains(directory) {
+            for directory in holder.rule.beneath + (narrowed.map { [$0] } ?? []) where !rule.beneath.contains(directory)
+            {
                 rule.beneath.append(directory)
             }
             return rule
@@ -86,7 +89,8 @@ public struct LayeredPolicy: Sendable {
 
     /// The key at fault may be another of the same table: a new write entry can free a read entry.
     private static func position(of key: PolicyKey, in draft: PolicyDraft) -> Position? {
-        let related: [PolicyKey] = key.table == .files ? [key, .filesWrite, .filesRead, .workspaceMode] : [key, .envPass, .envSet]
+        let related: [PolicyKey] =
+            key.table == .files ? [key, .filesWrite, .filesRead, .workspaceMode] : [key, .envPass, .envSet]
         return related.compactMap { draft.settings[$0]?.position }.first
     }
 

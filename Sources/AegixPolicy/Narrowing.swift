@@ -36,7 +36,8 @@ public enum Narrowing {
         case .identityUser: return looser(child.identity == .keep && parent.identity == .nobody)
         case .workspaceMode: return looser(reach(child.workspace.mode) > reach(parent.workspace.mode))
         case .workspaceProtect: return missing(parent.value(of: key), in: child.value(of: key))
-        case .filesRead, .filesWrite, .filesDeny: return files(key, FileRules(child, anchors), FileRules(parent, anchors))
+        case .filesRead, .filesWrite, .filesDeny:
+            return files(key, FileRules(child, anchors), FileRules(parent, anchors))
         case .wall: return looser(isMore(child.limits.wall, parent.limits.wall))
         case .grace: return looser(child.limits.grace > parent.limits.grace)
         case .cpuTime: return looser(isMore(child.limits.cpuTime, parent.limits.cpuTime))
@@ -86,7 +87,9 @@ public enum Narrowing {
     }
 
     private static func passed(_ child: Policy.Environment, _ parent: Policy.Environment) -> [String] {
-        child.pass.filter { name in !parent.pass.contains { EnvironmentName.covers($0, name) } }.map { "adds \"\($0)\"" }
+        child.pass.filter { name in !parent.pass.contains { EnvironmentName.covers($0, name) } }.map {
+            "adds \"\($0)\""
+        }
     }
 
     /// Any new variable can steer a program (LD_PRELOAD, PYTHONPATH, GIT_*), and so can the caller's value behind one

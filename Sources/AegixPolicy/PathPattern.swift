@@ -49,7 +49,9 @@ public struct PathPattern: Equatable, Hashable, Sendable {
         }
         components = []
         for part in parts where part != [UInt8(ascii: ".")] {
-            if part == Bytes("..") { throw Defect(reason: "has `..` in it, which a symlink can lead anywhere; write the path out") }
+            if part == Bytes("..") {
+                throw Defect(reason: "has `..` in it, which a symlink can lead anywhere; write the path out")
+            }
             if let reason = Wildcard.defect(part) { throw Defect(reason: reason) }
             if part == Bytes("**") {
                 if components.last != .anyDepth { components.append(.anyDepth) }
@@ -57,7 +59,9 @@ public struct PathPattern: Equatable, Hashable, Sendable {
                 components.append(.literal(Wildcard.unescaped(part)))
             } else if Self.hasDoubleStar(part) {
                 throw Defect(
-                    reason: "has `**` as a part of a name, where it means no more than `*`; it stands alone between slashes")
+                    reason:
+                        "has `**` as a part of a name, where it means no more than `*`; it stands alone between slashes"
+                )
             } else {
                 components.append(.wildcard(part))
             }

@@ -53,7 +53,9 @@ public struct PolicyChain: Sendable {
         var source = first
         while true {
             let draft: PolicyDraft
-            do { draft = try PolicyReader.read(source.bytes, source: source.name, quotes: source.quotes) } catch { throw error.failure }
+            do { draft = try PolicyReader.read(source.bytes, source: source.name, quotes: source.quotes) } catch {
+                throw error.failure
+            }
             links.insert((source, draft), at: 0)
             guard let extends = draft.extends else { return PolicyChain(links: links) }
             func refuse(_ message: String) -> Failure {

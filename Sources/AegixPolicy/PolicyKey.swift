@@ -22,7 +22,9 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case durable = "audit.durable"
 
     /// The name in `lock` that covers it; `require` isn't in a table, so it stays the caller's word.
-    var table: Policy.Table? { rawValue.firstIndex(of: ".").flatMap { Policy.Table(rawValue: String(rawValue[..<$0])) } }
+    var table: Policy.Table? {
+        rawValue.firstIndex(of: ".").flatMap { Policy.Table(rawValue: String(rawValue[..<$0])) }
+    }
 
     var name: String { rawValue.firstIndex(of: ".").map { String(rawValue[rawValue.index(after: $0)...]) } ?? rawValue }
 }
@@ -78,78 +80,137 @@ enum Schema {
     static let top: [SchemaKey] = [
         SchemaKey(name: "version", type: .version, summary: "The version of this format: 1."),
         SchemaKey(name: "name", type: .name, summary: "What the record calls this policy."),
-        SchemaKey(name: "require", type: .choice(Tier.allCases.reversed().map(\.name)), summary: "The least tier that is accepted; below it the run is refused."),
+        SchemaKey(
+            name: "require", type: .choice(Tier.allCases.reversed().map(\.name)),
+            summary: "The least tier that is accepted; below it the run is refused."),
         SchemaKey(name: "extends", type: .text, summary: "A preset or a file that this policy narrows."),
-        SchemaKey(name: "lock", type: .choices(Policy.Table.allCases.map(\.rawValue)), summary: "Tables that the caller's options can't loosen."),
+        SchemaKey(
+            name: "lock", type: .choices(Policy.Table.allCases.map(\.rawValue)),
+            summary: "Tables that the caller's options can't loosen."),
     ]
 
     static let tables: [SchemaTable] = [
-        SchemaTable("identity", [
-            SchemaKey(name: "user", type: .choice(["keep", "nobody"]), summary: "Who the command is: the owner of the workspace, or an unprivileged user."),
-        ]),
-        SchemaTable("workspace", [
-            SchemaKey(name: "mode", type: .choice(["layer", "apply", "read-only", "direct"]), summary: "What happens to changes of the workspace."),
-            SchemaKey(name: "backing", type: .choice(["overlay", "copy"]), summary: "What a layer is made of."),
-            SchemaKey(name: "protect", type: .inside, summary: "Paths of the workspace that are never applied without being asked for."),
-        ]),
-        SchemaTable("files", [
-            SchemaKey(name: "read", type: .paths, summary: "Host paths in view beyond the base system."),
-            SchemaKey(name: "write", type: .paths, summary: "Host paths that can be written in place."),
-            SchemaKey(name: "deny", type: .paths, summary: "Paths masked wherever they would be in view."),
-        ]),
-        SchemaTable("commands", [
-            SchemaKey(name: "default", type: .choice(["allow", "deny"]), summary: "What happens to a program that no rule matches."),
-            SchemaKey(name: "rule", type: .rules, summary: "Rules on argv; the strictest match wins."),
-        ]),
-        SchemaTable("network", [
-            SchemaKey(name: "mode", type: .choice(["none", "allow", "guarded", "host"]), summary: "What the command can connect to."),
-            SchemaKey(name: "allow", type: .hosts, summary: "Names, addresses and ranges, each with an optional port."),
-            SchemaKey(name: "deny", type: .hosts, summary: "Names, addresses and ranges that stay closed."),
-            SchemaKey(name: "unknown", type: .choice(["deny", "approve"]), summary: "What happens to a name that no rule covers."),
-        ]),
-        SchemaTable("limits", [
-            SchemaKey(name: "wall", type: .duration(orNone: true), summary: "Wall-clock time."),
-            SchemaKey(name: "grace", type: .duration(orNone: false), summary: "Time between SIGTERM and SIGKILL."),
-            SchemaKey(name: "cpu_time", type: .duration(orNone: true), summary: "CPU time of each process."),
-            SchemaKey(name: "cpus", type: .number, summary: "CPUs that can be busy at once."),
-            SchemaKey(name: "memory", type: .size(orNone: true), summary: "Memory in total, tmpfs and memfd included."),
-            SchemaKey(name: "pids", type: .count(orNone: true), summary: "Processes and threads at once."),
-            SchemaKey(name: "disk", type: .size(orNone: true), summary: "All the writable places together."),
-            SchemaKey(name: "output", type: .size(orNone: true), summary: "Captured bytes of each stream."),
-            SchemaKey(name: "on_output", type: .choice(["truncate", "kill"]), summary: "What happens at the output limit."),
-            SchemaKey(name: "open_files", type: .count(orNone: true), summary: "Open descriptors of each process."),
-            SchemaKey(name: "execs", type: .count(orNone: true), summary: "Programs started in the whole run."),
-        ]),
-        SchemaTable("env", [
-            SchemaKey(name: "pass", type: .environmentNames, summary: "Variables passed on from the caller; a trailing * stands for any ending."),
-            SchemaKey(name: "set", type: .environment, summary: "Variables with their values."),
-        ]),
-        SchemaTable("secrets", [], entries: SchemaKey(name: "NAME", type: .secrets, summary: "A variable inside, from env:VAR or file:PATH, redacted everywhere outside.")),
-        SchemaTable("capabilities", [
-            SchemaKey(name: "keep", type: .capabilities, summary: "Capabilities kept in the sandbox's own user namespace."),
-        ]),
-        SchemaTable("artifacts", [
-            SchemaKey(name: "collect", type: .inside, summary: "Files of the workspace to copy out after the run."),
-            SchemaKey(name: "max_bytes", type: .size(orNone: false), summary: "Size of all of them together."),
-        ]),
-        SchemaTable("approval", [
-            SchemaKey(name: "via", type: .choice(["tty", "command", "deny"]), summary: "Who is asked."),
-            SchemaKey(name: "command", type: .words, summary: "argv of a program on the host that decides."),
-            SchemaKey(name: "timeout", type: .duration(orNone: false), summary: "After this, the answer is no."),
-        ]),
-        SchemaTable("audit", [
-            SchemaKey(name: "detail", type: .choice(["processes", "files"]), summary: "How much of the run is recorded."),
-            SchemaKey(name: "inputs", type: .choice(["none", "read", "all"]), summary: "What of the workspace is kept for replay."),
-            SchemaKey(name: "durable", type: .flag, summary: "Whether the record is on disk before the exit code is returned."),
-            SchemaKey(name: "sign", type: .text, summary: "Path of an Ed25519 key."),
-        ]),
-        SchemaTable("determinism", [
-            SchemaKey(name: "hostname", type: .text, summary: "The host's name inside."),
-            SchemaKey(name: "seed", type: .integer(0...Int.max), summary: "Seed of the random numbers inside."),
-            SchemaKey(name: "cpus", type: .integer(1...4096), summary: "CPUs that the command sees."),
-            SchemaKey(name: "aslr", type: .flag, summary: "Whether addresses are random."),
-            SchemaKey(name: "env", type: .flag, summary: "Whether TZ, LANG, PYTHONHASHSEED, SOURCE_DATE_EPOCH and umask are fixed."),
-        ]),
+        SchemaTable(
+            "identity",
+            [
+                SchemaKey(
+                    name: "user", type: .choice(["keep", "nobody"]),
+                    summary: "Who the command is: the owner of the workspace, or an unprivileged user.")
+            ]),
+        SchemaTable(
+            "workspace",
+            [
+                SchemaKey(
+                    name: "mode", type: .choice(["layer", "apply", "read-only", "direct"]),
+                    summary: "What happens to changes of the workspace."),
+                SchemaKey(name: "backing", type: .choice(["overlay", "copy"]), summary: "What a layer is made of."),
+                SchemaKey(
+                    name: "protect", type: .inside,
+                    summary: "Paths of the workspace that are never applied without being asked for."),
+            ]),
+        SchemaTable(
+            "files",
+            [
+                SchemaKey(name: "read", type: .paths, summary: "Host paths in view beyond the base system."),
+                SchemaKey(name: "write", type: .paths, summary: "Host paths that can be written in place."),
+                SchemaKey(name: "deny", type: .paths, summary: "Paths masked wherever they would be in view."),
+            ]),
+        SchemaTable(
+            "commands",
+            [
+                SchemaKey(
+                    name: "default", type: .choice(["allow", "deny"]),
+                    summary: "What happens to a program that no rule matches."),
+                SchemaKey(name: "rule", type: .rules, summary: "Rules on argv; the strictest match wins."),
+            ]),
+        SchemaTable(
+            "network",
+            [
+                SchemaKey(
+                    name: "mode", type: .choice(["none", "allow", "guarded", "host"]),
+                    summary: "What the command can connect to."),
+                SchemaKey(
+                    name: "allow", type: .hosts, summary: "Names, addresses and ranges, each with an optional port."),
+                SchemaKey(name: "deny", type: .hosts, summary: "Names, addresses and ranges that stay closed."),
+                SchemaKey(
+                    name: "unknown", type: .choice(["deny", "approve"]),
+                    summary: "What happens to a name that no rule covers."),
+            ]),
+        SchemaTable(
+            "limits",
+            [
+                SchemaKey(name: "wall", type: .duration(orNone: true), summary: "Wall-clock time."),
+                SchemaKey(name: "grace", type: .duration(orNone: false), summary: "Time between SIGTERM and SIGKILL."),
+                SchemaKey(name: "cpu_time", type: .duration(orNone: true), summary: "CPU time of each process."),
+                SchemaKey(name: "cpus", type: .number, summary: "CPUs that can be busy at once."),
+                SchemaKey(
+                    name: "memory", type: .size(orNone: true), summary: "Memory in total, tmpfs and memfd included."),
+                SchemaKey(name: "pids", type: .count(orNone: true), summary: "Processes and threads at once."),
+                SchemaKey(name: "disk", type: .size(orNone: true), summary: "All the writable places together."),
+                SchemaKey(name: "output", type: .size(orNone: true), summary: "Captured bytes of each stream."),
+                SchemaKey(
+                    name: "on_output", type: .choice(["truncate", "kill"]), summary: "What happens at the output limit."
+                ),
+                SchemaKey(name: "open_files", type: .count(orNone: true), summary: "Open descriptors of each process."),
+                SchemaKey(name: "execs", type: .count(orNone: true), summary: "Programs started in the whole run."),
+            ]),
+        SchemaTable(
+            "env",
+            [
+                SchemaKey(
+                    name: "pass", type: .environmentNames,
+                    summary: "Variables passed on from the caller; a trailing * stands for any ending."),
+                SchemaKey(name: "set", type: .environment, summary: "Variables with their values."),
+            ]),
+        SchemaTable(
+            "secrets", [],
+            entries: SchemaKey(
+                name: "NAME", type: .secrets,
+                summary: "A variable inside, from env:VAR or file:PATH, redacted everywhere outside.")),
+        SchemaTable(
+            "capabilities",
+            [
+                SchemaKey(
+                    name: "keep", type: .capabilities, summary: "Capabilities kept in the sandbox's own user namespace."
+                )
+            ]),
+        SchemaTable(
+            "artifacts",
+            [
+                SchemaKey(name: "collect", type: .inside, summary: "Files of the workspace to copy out after the run."),
+                SchemaKey(name: "max_bytes", type: .size(orNone: false), summary: "Size of all of them together."),
+            ]),
+        SchemaTable(
+            "approval",
+            [
+                SchemaKey(name: "via", type: .choice(["tty", "command", "deny"]), summary: "Who is asked."),
+                SchemaKey(name: "command", type: .words, summary: "argv of a program on the host that decides."),
+                SchemaKey(name: "timeout", type: .duration(orNone: false), summary: "After this, the answer is no."),
+            ]),
+        SchemaTable(
+            "audit",
+            [
+                SchemaKey(
+                    name: "detail", type: .choice(["processes", "files"]), summary: "How much of the run is recorded."),
+                SchemaKey(
+                    name: "inputs", type: .choice(["none", "read", "all"]),
+                    summary: "What of the workspace is kept for replay."),
+                SchemaKey(
+                    name: "durable", type: .flag,
+                    summary: "Whether the record is on disk before the exit code is returned."),
+                SchemaKey(name: "sign", type: .text, summary: "Path of an Ed25519 key."),
+            ]),
+        SchemaTable(
+            "determinism",
+            [
+                SchemaKey(name: "hostname", type: .text, summary: "The host's name inside."),
+                SchemaKey(name: "seed", type: .integer(0...Int.max), summary: "Seed of the random numbers inside."),
+                SchemaKey(name: "cpus", type: .integer(1...4096), summary: "CPUs that the command sees."),
+                SchemaKey(name: "aslr", type: .flag, summary: "Whether addresses are random."),
+                SchemaKey(
+                    name: "env", type: .flag,
+                    summary: "Whether TZ, LANG, PYTHONHASHSEED, SOURCE_DATE_EPOCH and umask are fixed."),
+            ]),
     ]
 
     /// The keys of one `[[commands.rule]]`.
@@ -157,7 +218,9 @@ enum Schema {
         SchemaKey(name: "argv", type: .words, summary: "A pattern a word; ** stands for any number of words."),
         SchemaKey(name: "decision", type: .choice(["allow", "approve", "deny"]), summary: "What happens on a match."),
         SchemaKey(name: "reason", type: .text, summary: "Told to whoever is stopped by it."),
-        SchemaKey(name: "match", type: .words, summary: "Command lines that the rule must match, checked when the policy is loaded."),
+        SchemaKey(
+            name: "match", type: .words,
+            summary: "Command lines that the rule must match, checked when the policy is loaded."),
         SchemaKey(name: "not_match", type: .words, summary: "Command lines that the rule must not match."),
     ]
 }

@@ -40,7 +40,9 @@ public struct PolicyOverrides: Equatable, Sendable {
     /// `--env NAME=VALUE`; the value may be a secret, so no error shows it.
     public static func environment(name: Bytes, value: Bytes) throws(Failure) -> (name: String, value: Bytes) {
         guard let text = name.text, EnvironmentName.isValid(text) else {
-            throw Failure("usage.value", "--env \(name.shown)=… isn't a name of a variable: letters, digits and _, no digit first")
+            throw Failure(
+                "usage.value", "--env \(name.shown)=… isn't a name of a variable: letters, digits and _, no digit first"
+            )
         }
         return (text, value)
     }
@@ -48,7 +50,9 @@ public struct PolicyOverrides: Equatable, Sendable {
     /// `--pass-env NAME`
     public static func passedName(_ word: Bytes) throws(Failure) -> String {
         guard let name = word.text, EnvironmentName.isPattern(name) else {
-            throw Failure("usage.value", "--pass-env \(word.shown) isn't a name of a variable, or the beginning of one with a trailing *")
+            throw Failure(
+                "usage.value",
+                "--pass-env \(word.shown) isn't a name of a variable, or the beginning of one with a trailing *")
         }
         return name
     }
@@ -75,13 +79,18 @@ extension LayeredPolicy {
         for name in overrides.passEnvironment {
             if !policy.env.pass.contains(name) { policy.env.pass.append(name) }
             // What is set wins over what is passed, and the option is the caller's later word.
-            if overrides.setEnvironment.allSatisfy({ $0.name != name }), policy.env.set.removeValue(forKey: name) != nil {
+            if overrides.setEnvironment.allSatisfy({ $0.name != name }), policy.env.set.removeValue(forKey: name) != nil
+            {
                 changed[.envSet] = "--pass-env"
             }
             changed[.envPass] = "--pass-env"
         }
-        for path in overrides.read where add(path, "--read", to: \.read, unless: \.write) { changed[.filesRead] = "--read" }
-        for path in overrides.write where add(path, "--write", to: \.write, unless: \.write) { changed[.filesWrite] = "--write" }
+        for path in overrides.read where add(path, "--read", to: \.read, unless: \.write) {
+            changed[.filesRead] = "--read"
+        }
+        for path in overrides.write where add(path, "--write", to: \.write, unless: \.write) {
+            changed[.filesWrite] = "--write"
+        }
         // An entry that is written now isn't only read any more.
         let written = FileRules(policy, anchors).write.map(\.pattern)
         if changed[.filesWrite] != nil {

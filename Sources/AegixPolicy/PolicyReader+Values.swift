@@ -35,12 +35,14 @@ extension PolicyReader {
             return wrong(node, path, "must be a number from 0.01 to 4096, such as 1.5")
         case .duration(let orNone): return amount(node, path, orNone, TimeSpan.allowed, TimeSpan.parse, integers: false)
         case .size(let orNone): return amount(node, path, orNone, ByteSize.allowed, ByteSize.parse, integers: true)
-        case .count(let orNone): return amount(node, path, orNone, "a whole number from 1", { _ in nil }, integers: true)
+        case .count(let orNone):
+            return amount(node, path, orNone, "a whole number from 1", { _ in nil }, integers: true)
         case .paths: return paths(node, path)
         case .inside: return inside(node, path)
         case .environmentNames:
             return each(node, path) { text in
-                EnvironmentName.isPattern(text) ? nil : "isn't a name of a variable, or the beginning of one with a trailing *"
+                EnvironmentName.isPattern(text)
+                    ? nil : "isn't a name of a variable, or the beginning of one with a trailing *"
             }
         case .environment: return environment(node, path)
         case .secrets:
@@ -109,11 +111,14 @@ extension PolicyReader {
     }
 
     private static func list(_ words: [String]) -> String {
-        words.count == 1 ? "\"\(words[0])\"" : words.dropLast().map { "\"\($0)\"" }.joined(separator: ", ") + " or \"\(words[words.count - 1])\""
+        words.count == 1
+            ? "\"\(words[0])\""
+            : words.dropLast().map { "\"\($0)\"" }.joined(separator: ", ") + " or \"\(words[words.count - 1])\""
     }
 
     private mutating func amount(
-        _ node: TOMLNode, _ path: String, _ orNone: Bool, _ allowed: String, _ parse: (String) -> UInt64?, integers: Bool
+        _ node: TOMLNode, _ path: String, _ orNone: Bool, _ allowed: String, _ parse: (String) -> UInt64?,
+        integers: Bool
     ) -> Setting.Value? {
         let none = orNone ? ", or \"none\" or 0 for no limit" : ""
         var amount: UInt64?
@@ -154,7 +159,9 @@ extension PolicyReader {
         {
             return bytes
         }
-        return string(node, path, allowed: "a string, or { base64 = \"…\" } for bytes that aren't UTF-8").map { Bytes($0) }
+        return string(node, path, allowed: "a string, or { base64 = \"…\" } for bytes that aren't UTF-8").map {
+            Bytes($0)
+        }
     }
 
     private mutating func inside(_ node: TOMLNode, _ path: String) -> Setting.Value? {
@@ -164,7 +171,9 @@ extension PolicyReader {
             do {
                 let pattern = try PathPattern(Bytes(item.text))
                 if pattern.anchor != .workspace || pattern.components.isEmpty {
-                    fail(item.node.position, "\(path): \(found(item.node)) isn't a path beneath the workspace, relative to it")
+                    fail(
+                        item.node.position,
+                        "\(path): \(found(item.node)) isn't a path beneath the workspace, relative to it")
                 }
                 texts.append(String(decoding: pattern.text, as: UTF8.self))
             } catch {
@@ -223,8 +232,10 @@ extension PolicyReader {
             guard let key = Schema.rule.first(where: { $0.name == member.key }) else {
                 let names = Schema.rule.map(\.name)
                 let near = Spelling.nearest(member.key, in: names).map { "Did you mean `\($0)`?" }
-                fail(member.keyPosition, "unknown key \(shown(key: member.key)) in [[commands.rule]]. "
-                    + (near ?? "Allowed: \(names.joined(separator: ", "))"))
+                fail(
+                    member.keyPosition,
+                    "unknown key \(shown(key: member.key)) in [[commands.rule]]. "
+                        + (near ?? "Allowed: \(names.joined(separator: ", "))"))
                 continue
             }
             if case .words = key.type {
@@ -246,7 +257,9 @@ extension PolicyReader {
         for (key, wanted) in [("match", true), ("not_match", false)] {
             for example in lists[key] ?? [] {
                 guard let words = CommandPattern.split(example.text) else {
-                    fail(example.node.position, "commands.rule.\(key): \(found(example.node)) has a quote that doesn't end")
+                    fail(
+                        example.node.position,
+                        "commands.rule.\(key): \(found(example.node)) has a quote that doesn't end")
                     continue
                 }
                 if pattern.matches(words) != wanted {

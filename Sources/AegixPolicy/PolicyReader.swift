@@ -23,7 +23,9 @@ public struct PolicyReader {
         if reader.errors.isEmpty { return reader.draft }
         // A stable order of the text: errors of one place stay in the order in which they were found.
         let ordered = reader.errors.enumerated().sorted {
-            let (a, b) = ($0.element.position ?? Position(line: 0, column: 0), $1.element.position ?? Position(line: 0, column: 0))
+            let (a, b) = (
+                $0.element.position ?? Position(line: 0, column: 0), $1.element.position ?? Position(line: 0, column: 0)
+            )
             return a == b ? $0.offset < $1.offset : a < b
         }
         throw PolicyErrors(ordered.map(\.element))
@@ -53,7 +55,9 @@ public struct PolicyReader {
 
     private mutating func table(_ table: SchemaTable, _ node: TOMLNode) {
         guard case .table(let members) = node.value else {
-            return fail(node.position, "`\(table.name)` is \(node.kind), and must be a table: write [\(table.name)] above its keys")
+            return fail(
+                node.position,
+                "`\(table.name)` is \(node.kind), and must be a table: write [\(table.name)] above its keys")
         }
         for member in members {
             if let key = table.keys.first(where: { $0.name == member.key }) {
@@ -118,10 +122,12 @@ public struct PolicyReader {
 
     /// A key's name in an error: as it is when it looks like one, else not at all.
     func shown(key: String) -> String {
-        let plausible = !key.isEmpty && key.utf8.count <= 40 && key.utf8.allSatisfy { byte in
-            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
-                || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
-        }
+        let plausible =
+            !key.isEmpty && key.utf8.count <= 40
+            && key.utf8.allSatisfy { byte in
+                (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                    || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
+            }
         if plausible { return "`\(key)`" }
         return quotes ? "`\(Bytes(key.prefix(40).description).shown)`" : "(its name isn't shown)"
     }

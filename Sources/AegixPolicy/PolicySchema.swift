@@ -16,15 +16,18 @@ public enum PolicySchema {
             properties[table.name] = .object(object)
         }
         return [
-            "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "aegix policy, version 1", "type": "object",
+            "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "aegix policy, version 1",
+            "type": "object",
             "required": ["version"], "additionalProperties": false, "properties": .object(properties),
         ]
     }
 
     private static func members(_ keys: [SchemaKey], table: String?) -> [String: JSON] {
-        Dictionary(keys.map { key in
-            (key.name, member(key, path: table.map { "\($0).\(key.name)" } ?? key.name, table: table))
-        }) { $1 }
+        Dictionary(
+            keys.map { key in
+                (key.name, member(key, path: table.map { "\($0).\(key.name)" } ?? key.name, table: table))
+            }
+        ) { $1 }
     }
 
     private static func member(_ key: SchemaKey, path: String, table: String?) -> JSON {
@@ -50,7 +53,10 @@ public enum PolicySchema {
         let bytes: JSON = [
             "anyOf": [
                 ["type": "string"],
-                ["type": "object", "required": ["base64"], "additionalProperties": false, "properties": ["base64": ["type": "string"]]],
+                [
+                    "type": "object", "required": ["base64"], "additionalProperties": false,
+                    "properties": ["base64": ["type": "string"]],
+                ],
             ]
         ]
         func list(_ items: JSON) -> [String: JSON] { ["type": "array", "items": items] }
@@ -75,7 +81,10 @@ public enum PolicySchema {
         case .inside, .hosts, .words, .capabilities: return list(["type": "string"])
         case .environmentNames: return list(["type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*\\*?$"])
         case .environment:
-            return ["type": "object", "propertyNames": ["pattern": "^[A-Za-z_][A-Za-z0-9_]*$"], "additionalProperties": bytes]
+            return [
+                "type": "object", "propertyNames": ["pattern": "^[A-Za-z_][A-Za-z0-9_]*$"],
+                "additionalProperties": bytes,
+            ]
         case .secrets: return ["type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"]
         case .rules:
             let rule: JSON = [

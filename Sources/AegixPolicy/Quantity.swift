@@ -36,10 +36,13 @@ public enum ByteSize {
         ("B", 1), ("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000),
         ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40),
     ]
-    public static let allowed = "a whole number of bytes, or a number with KiB, MiB, GiB, TiB, KB, MB, GB or TB, such as \"512MiB\""
+    public static let allowed =
+        "a whole number of bytes, or a number with KiB, MiB, GiB, TiB, KB, MB, GB or TB, such as \"512MiB\""
 
     public static func parse(_ text: String) -> UInt64? {
-        if let plain = UInt64(text), text.utf8.first != UInt8(ascii: "+") { return plain <= UInt64(Int.max) ? plain : nil }
+        if let plain = UInt64(text), text.utf8.first != UInt8(ascii: "+") {
+            return plain <= UInt64(Int.max) ? plain : nil
+        }
         return Quantity.parse(text, units: units.map { ($0.name, $0.bytes) })
     }
 
@@ -62,7 +65,8 @@ private enum Quantity {
             if fraction.isEmpty || fraction.count > 9 { return nil }
             rest = rest.dropFirst(1 + fraction.count)
         }
-        guard let whole = UInt64(String(Substring(digits))), let unit = units.first(where: { $0.0.utf8.elementsEqual(rest) })
+        guard let whole = UInt64(String(Substring(digits))),
+            let unit = units.first(where: { $0.0.utf8.elementsEqual(rest) })
         else { return nil }
         var (total, overflow) = whole.multipliedReportingOverflow(by: unit.1)
         if overflow { return nil }

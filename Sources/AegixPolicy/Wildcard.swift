@@ -29,7 +29,9 @@ enum Wildcard {
                 if index + 1 == pattern.count { return "ends with a lone `\\`" }
                 index += 2
             case UInt8(ascii: "["):
-                guard let end = classEnd(pattern, index) else { return "has a `[` without its `]`; write `\\[` for the character" }
+                guard let end = classEnd(pattern, index) else {
+                    return "has a `[` without its `]`; write `\\[` for the character"
+                }
                 index = end + 1
             default: index += 1
             }
@@ -117,7 +119,9 @@ enum Wildcard {
     /// The index of the `]`; one that stands first is a member.
     private static func classEnd(_ pattern: Bytes, _ start: Int) -> Int? {
         var first = start + 1
-        if first < pattern.count, pattern[first] == UInt8(ascii: "!") || pattern[first] == UInt8(ascii: "^") { first += 1 }
+        if first < pattern.count, pattern[first] == UInt8(ascii: "!") || pattern[first] == UInt8(ascii: "^") {
+            first += 1
+        }
         guard first + 1 <= pattern.count else { return nil }
         return pattern.indices.dropFirst(first + 1).first { pattern[$0] == UInt8(ascii: "]") }
     }

@@ -18,7 +18,9 @@ private final class Place {
     init() throws {
         var template = Array("/tmp/aegix-policy-XXXXXX".utf8CString)
         root = try #require(mkdtemp(&template).map { Bytes(UnsafeRawBufferPointer(start: $0, count: strlen($0))) })
-        for name in ["home", "home/config", "ws", "etc"] { _ = Path.join(root, Bytes(name)).withCString { mkdir($0, 0o700) } }
+        for name in ["home", "home/config", "ws", "etc"] {
+            _ = Path.join(root, Bytes(name)).withCString { mkdir($0, 0o700) }
+        }
     }
 
     deinit { remove(root) }
@@ -44,7 +46,9 @@ private final class Place {
 
     func inWorkspace(_ name: String) -> Bytes { Path.join(workspace, Bytes(name)) }
 
-    func load(_ argument: Bytes? = nil, _ overrides: PolicyOverrides = PolicyOverrides()) throws(Failure) -> LoadedPolicy {
+    func load(_ argument: Bytes? = nil, _ overrides: PolicyOverrides = PolicyOverrides()) throws(Failure)
+        -> LoadedPolicy
+    {
         var stack = PolicyStack(workspace: workspace, home: home)
         stack.configuration = configuration
         stack.ceilingPath = ceiling
@@ -97,7 +101,8 @@ private final class Place {
         #expect(try place.load().policy.workspace.mode == .readOnly)
         try place.write(file, loosening)
         #expect(place.failure()?.code == "policy.invalid")
-        #expect(place.failure()?.message.contains("aegix.toml:3:8: workspace.mode loosens its parent (default:") == true)
+        #expect(
+            place.failure()?.message.contains("aegix.toml:3:8: workspace.mode loosens its parent (default:") == true)
         #expect(place.failure()?.message.contains("aegix policy trust") == true)
         try place.trust(file)
         #expect(try place.load().policy.workspace.mode == .direct)
@@ -142,7 +147,10 @@ private final class Place {
         #expect(place.failure()?.code == "policy.unsafe")
     }
 
-    @Test(arguments: ["root:$6$hunter2:1:0:9:7:::\n", "KEY = \"hunter2\"\n", "\u{7f}ELF\u{2}hunter2\u{1}\n", "version = 1\nname = \"hunter2 \""])
+    @Test(arguments: [
+        "root:$6$hunter2:1:0:9:7:::\n", "KEY = \"hunter2\"\n", "\u{7f}ELF\u{2}hunter2\u{1}\n",
+        "version = 1\nname = \"hunter2 \"",
+    ])
     func whatWasNoPolicyIsNeverQuoted(_ text: String) throws {
         let place = try Place()
         try place.write(place.inWorkspace("aegix.toml"), text)
@@ -186,7 +194,8 @@ private final class Place {
     @Test func aNarrowedPathCannotLeadOutByALink() throws {
         let place = try Place()
         let data = String(decoding: Path.join(place.root, Bytes("etc")), as: UTF8.self)
-        try place.write(Path.join(place.configuration, Bytes("policy.toml")), "version = 1\n[files]\nread = [\"\(data)\"]")
+        try place.write(
+            Path.join(place.configuration, Bytes("policy.toml")), "version = 1\n[files]\nread = [\"\(data)\"]")
         #expect(symlink("/var", data + "/link") == 0)
         try place.write(place.inWorkspace("aegix.toml"), "version = 1\n[files]\nread = [\"\(data)/link\"]")
         #expect(place.failure()?.message.contains("by a symbolic link") == true)

@@ -21,7 +21,8 @@ struct LayeringTests {
     }
 
     @Test func aChildThatNarrowsInheritsTheRest() throws {
-        let layered = try LayeredPolicy(chain("version = 1\nextends = \"strict\"\n[limits]\nwall = \"5s\""), anchors: anchors)
+        let layered = try LayeredPolicy(
+            chain("version = 1\nextends = \"strict\"\n[limits]\nwall = \"5s\""), anchors: anchors)
         #expect(layered.policy.limits.wall == 5_000_000_000)
         #expect(layered.policy.identity == .nobody)
         #expect(layered.origin(of: .wall) == "p.toml:4:8")
@@ -30,12 +31,18 @@ struct LayeringTests {
     }
 
     @Test(arguments: [
-        "[files]\nread = [\"/opt/python/../..\"]", "[files]\nread = [\"/opt/pythonx\"]", "[files]\nread = [\"/opt/py*\"]", "[files]\nread = [\"/opt/**\"]",
-        "[files]\nread = [\"~\"]", "[files]\nread = [\"/data\", \"x\"]", "[files]\nwrite = [\"/opt/python\"]", "[files]\nwrite = [\"/data/ro\"]",
-        "[files]\nwrite = [\"/data/ro/x\"]", "[files]\nread = [\"/opt/python\"]", "[files]\ndeny = []", "[env]\nset = { LD_PRELOAD = \"x\" }",
-        "[env]\nset = { TZ = \"Europe/Berlin\" }", "[env]\npass = [\"HOME*\"]", "[env]\npass = [\"L*\"]", "[capabilities]\nkeep = [\"chown\"]",
-        "[workspace]\nprotect = []", "[workspace]\nmode = \"direct\"", "lock = []", "require = \"confined\"", "[limits]\nopen_files = 0",
-        "[limits]\ngrace = \"1s\"", "[limits]\non_output = \"truncate\"", "[audit]\ndurable = false", "[identity]\nuser = \"keep\"",
+        "[files]\nread = [\"/opt/python/../..\"]", "[files]\nread = [\"/opt/pythonx\"]",
+        "[files]\nread = [\"/opt/py*\"]", "[files]\nread = [\"/opt/**\"]",
+        "[files]\nread = [\"~\"]", "[files]\nread = [\"/data\", \"x\"]", "[files]\nwrite = [\"/opt/python\"]",
+        "[files]\nwrite = [\"/data/ro\"]",
+        "[files]\nwrite = [\"/data/ro/x\"]", "[files]\nread = [\"/opt/python\"]", "[files]\ndeny = []",
+        "[env]\nset = { LD_PRELOAD = \"x\" }",
+        "[env]\nset = { TZ = \"Europe/Berlin\" }", "[env]\npass = [\"HOME*\"]", "[env]\npass = [\"L*\"]",
+        "[capabilities]\nkeep = [\"chown\"]",
+        "[workspace]\nprotect = []", "[workspace]\nmode = \"direct\"", "lock = []", "require = \"confined\"",
+        "[limits]\nopen_files = 0",
+        "[limits]\ngrace = \"1s\"", "[limits]\non_output = \"truncate\"", "[audit]\ndurable = false",
+        "[identity]\nuser = \"keep\"",
     ])
     func loosens(_ text: String) throws {
         let parent = """
@@ -56,15 +63,20 @@ struct LayeringTests {
             durable = true
             """
         var layered = try LayeredPolicy(chain(parent), anchors: anchors)
-        #expect(throws: (any Error).self) { try layered.layWorkspace(chain("version = 1\n" + text), trusted: false, remedy: "") }
+        #expect(throws: (any Error).self) {
+            try layered.layWorkspace(chain("version = 1\n" + text), trusted: false, remedy: "")
+        }
         // The same words are fine once the user says so, but for what no policy may say.
         if !text.contains("..") {
-            #expect(throws: Never.self) { try layered.layWorkspace(chain("version = 1\n" + text), trusted: true, remedy: "") }
+            #expect(throws: Never.self) {
+                try layered.layWorkspace(chain("version = 1\n" + text), trusted: true, remedy: "")
+            }
         }
     }
 
     @Test func narrowedPathsRememberWhatTheyMustStayIn() throws {
-        var layered = try LayeredPolicy(chain("version = 1\n[files]\nread = [\"/opt\", \"~/.pyenv\"]"), anchors: anchors)
+        var layered = try LayeredPolicy(
+            chain("version = 1\n[files]\nread = [\"/opt\", \"~/.pyenv\"]"), anchors: anchors)
         try layered.layWorkspace(
             chain("version = 1\n[files]\nread = [\"/opt/x\", \"/home/u/.pyenv/versions\"]"), trusted: false, remedy: "")
         #expect(layered.policy.files.read.map(\.beneath) == [[Bytes("/opt")], [Bytes("/home/u/.pyenv")]])
@@ -81,7 +93,8 @@ struct LayeringTests {
         #expect(free.policy.files.read.map(\.pattern) == [Bytes("/opt/a\\*b")])
         #expect(free.origin(of: .wall) == "--timeout")
 
-        var locked = try LayeredPolicy(chain("version = 1\nlock = [\"limits\"]\n[limits]\nwall = \"1m\""), anchors: anchors)
+        var locked = try LayeredPolicy(
+            chain("version = 1\nlock = [\"limits\"]\n[limits]\nwall = \"1m\""), anchors: anchors)
         let said = message { try locked.apply(options, ceiling: nil) }
         #expect(said?.hasPrefix("--timeout loosens [limits], which is locked (p.toml:2:8)") == true)
         options.timeout = try PolicyOverrides.timeout("1s")
@@ -89,7 +102,9 @@ struct LayeringTests {
         try locked.apply(options, ceiling: nil)
         #expect(locked.policy.limits.wall == 1_000_000_000)
 
-        let ceiling = try Ceiling(chain("version = 1\nrequire = \"isolated\"\n[files]\nread = [\"/usr/local\"]", name: "c.toml"), anchors: anchors)
+        let ceiling = try Ceiling(
+            chain("version = 1\nrequire = \"isolated\"\n[files]\nread = [\"/usr/local\"]", name: "c.toml"),
+            anchors: anchors)
         let above = message { try free.apply(options, ceiling: ceiling) }
         #expect(above?.contains("--require: require is above the machine's ceiling (c.toml:2:11)") == true)
     }
@@ -104,8 +119,12 @@ struct LayeringTests {
     }
 
     @Test func theCeilingCutsPresetsAndRefusesTheUsersWords() throws {
-        let ceiling = try Ceiling(chain("version = 1\n[limits]\nwall = \"1m\"\n[files]\ndeny = [\"~/.ssh\"]", name: "c.toml"), anchors: anchors)
-        let preset = try PolicyChain.load(.preset(#require(Preset.named("default")))) { _, _, _ throws(Failure) in throw Failure("", "") }
+        let ceiling = try Ceiling(
+            chain("version = 1\n[limits]\nwall = \"1m\"\n[files]\ndeny = [\"~/.ssh\"]", name: "c.toml"),
+            anchors: anchors)
+        let preset = try PolicyChain.load(.preset(#require(Preset.named("default")))) { _, _, _ throws(Failure) in
+            throw Failure("", "")
+        }
         var layered = try LayeredPolicy(preset, anchors: anchors)
         try layered.cut(to: ceiling, preset)
         #expect(layered.policy.limits.wall == 60_000_000_000)
@@ -121,7 +140,8 @@ struct LayeringTests {
         func load(_ next: @escaping (Int) -> String) -> String? {
             var count = 0
             return message {
-                _ = try PolicyChain.load(PolicySource(name: "0", bytes: Bytes("version = 1\nextends = \"x\""))) { _, _, _ throws(Failure) in
+                _ = try PolicyChain.load(PolicySource(name: "0", bytes: Bytes("version = 1\nextends = \"x\""))) {
+                    _, _, _ throws(Failure) in
                     count += 1
                     return PolicySource(name: next(count), bytes: Bytes("version = 1\nextends = \"x\""))
                 }

@@ -82,7 +82,8 @@ private func rights(_ policy: Policy, readWinsTies: Bool) -> [Right] {
         case .direct: .written
         }
     let deny = covers(policy.files.deny)
-    let offers = covers(policy.files.read).map { ($0, Right.read) } + covers(policy.files.write).map { ($0, Right.written) }
+    let offers =
+        covers(policy.files.read).map { ($0, Right.read) } + covers(policy.files.write).map { ($0, Right.written) }
         + [(depths["."] ?? [], mode)]
     return world.indices.map { index in
         if deny.contains(where: { $0[index] != nil }) { return .none }
@@ -146,7 +147,13 @@ private func text(_ random: inout Random, keys: Int) -> String {
     out += "[files]\n"
     let write = random.some(patterns, most: 2)
     let read = random.some(patterns, most: 3).filter { !write.contains($0) }
-    if random.chance(keys) { out += "read = \(list(read))\nwrite = \(list(write))\n" } else if random.chance(keys) { out += "write = \(list(write))\n" } else if random.chance(keys) { out += "read = \(list(read))\n" }
+    if random.chance(keys) {
+        out += "read = \(list(read))\nwrite = \(list(write))\n"
+    } else if random.chance(keys) {
+        out += "write = \(list(write))\n"
+    } else if random.chance(keys) {
+        out += "read = \(list(read))\n"
+    }
     if random.chance(keys) { out += "deny = \(list(random.some(denied, most: 2)))\n" }
     out += "[limits]\n"
     for key in ["wall", "cpu_time", "output", "open_files", "execs"] where random.chance(keys * 3) {
@@ -192,8 +199,16 @@ struct NarrowingPropertyTests {
         for _ in 0..<500 {
             let parent = try LayeredPolicy(chain(text(&random, keys: 1)), anchors: small)
             #expect(Narrowing.loosenings(of: parent.policy, beyond: parent.policy, anchors: small) == [])
-            let again = try LayeredPolicy(chain(String(decoding: parent.policy.toml, as: UTF8.self)), anchors: small).policy
-            #expect(bare(again) == bare({ var own = parent.policy; own.name = again.name; return own }()))
+            let again = try LayeredPolicy(chain(String(decoding: parent.policy.toml, as: UTF8.self)), anchors: small)
+                .policy
+            #expect(
+                bare(again)
+                    == bare(
+                        {
+                            var own = parent.policy
+                            own.name = again.name
+                            return own
+                        }()))
         }
     }
 
@@ -206,14 +221,17 @@ struct NarrowingPropertyTests {
             let ceiling = try Ceiling(ceilingChain, anchors: small)
             // A ceiling with all its keys written is a policy, so the oracle can judge.
             guard ceiling.keys.count >= PolicyKey.allCases.count - 7 else { continue }
-            let source = PolicySource(name: "base", bytes: Bytes(text(&random, keys: random.pick([2, 6]))), isPreset: index % 2 == 0)
+            let source = PolicySource(
+                name: "base", bytes: Bytes(text(&random, keys: random.pick([2, 6]))), isPreset: index % 2 == 0)
             let base = try PolicyChain.load(source) { _, _, _ throws(Failure) in throw Failure("", "") }
             var layered = try LayeredPolicy(base, anchors: small)
             do { try layered.cut(to: ceiling, base) } catch { continue }
             accepted += 1
             let limits: Set = ["wall", "cpu_time", "output", "open_files", "execs", "grace", "on_output"]
             let gained = gains(layered.policy, ceiling.policy).filter { !limits.contains($0) }
-            #expect(gained.isEmpty, "\(gained)\n--- ceiling\n\(ceilingText)\n--- base\n\(String(decoding: source.bytes, as: UTF8.self))")
+            #expect(
+                gained.isEmpty,
+                "\(gained)\n--- ceiling\n\(ceilingText)\n--- base\n\(String(decoding: source.bytes, as: UTF8.self))")
             if !gained.isEmpty { return }
         }
         #expect(accepted > 300, "\(accepted) accepted")

@@ -7,11 +7,22 @@ import Testing
 
 struct PolicyReaderTests {
     @Test func nearestSpellingOfAKeyATableAndAValue() {
-        #expect(errors("version = 1\n[limits]\nmemroy = \"1GiB\"") == ["3:1: unknown key `memroy` in [limits]. Did you mean `memory`?"])
-        #expect(errors("version = 1\n[limit]\nwall = \"1s\"") == ["2:2: unknown key `limit` at the top of the policy. Did you mean `limits`?"])
+        #expect(
+            errors("version = 1\n[limits]\nmemroy = \"1GiB\"") == [
+                "3:1: unknown key `memroy` in [limits]. Did you mean `memory`?"
+            ])
+        #expect(
+            errors("version = 1\n[limit]\nwall = \"1s\"") == [
+                "2:2: unknown key `limit` at the top of the policy. Did you mean `limits`?"
+            ])
         #expect(errors("version = 1\n[workspace]\nmode = \"layr\"").first?.hasSuffix("Did you mean \"layer\"?") == true)
-        #expect(errors("version = 1\nwall = \"1s\"") == ["2:1: unknown key `wall` at the top of the policy. It belongs in [limits]"])
-        #expect(errors("version = 1\n[capabilities]\nkeep = [\"net_bind_servce\"]").first?.hasSuffix("Did you mean \"net_bind_service\"?") == true)
+        #expect(
+            errors("version = 1\nwall = \"1s\"") == [
+                "2:1: unknown key `wall` at the top of the policy. It belongs in [limits]"
+            ])
+        #expect(
+            errors("version = 1\n[capabilities]\nkeep = [\"net_bind_servce\"]").first?.hasSuffix(
+                "Did you mean \"net_bind_service\"?") == true)
     }
 
     @Test func allErrorsAtOnceInTheOrderOfTheText() {
@@ -28,8 +39,14 @@ struct PolicyReaderTests {
             [network]
             allow = ["a b"]
             """)
-        #expect(found.map { $0.prefix { $0 != " " } } == ["1:11:", "2:11:", "4:9:", "4:14:", "6:8:", "7:14:", "8:9:", "10:10:"])
-        #expect(found[4] == "6:8: limits.wall is \"12x\", and must be a number with ms, s, m, h or d, such as \"90s\", or \"none\" or 0 for no limit")
+        #expect(
+            found.map { $0.prefix { $0 != " " } } == [
+                "1:11:", "2:11:", "4:9:", "4:14:", "6:8:", "7:14:", "8:9:", "10:10:",
+            ])
+        #expect(
+            found[4]
+                == "6:8: limits.wall is \"12x\", and must be a number with ms, s, m, h or d, such as \"90s\", or \"none\" or 0 for no limit"
+        )
     }
 
     @Test(arguments: [
@@ -46,13 +63,17 @@ struct PolicyReaderTests {
 
     @Test(arguments: [
         "[workspace]\nmode = \"apply\"", "[workspace]\nbacking = \"copy\"", "[commands]\ndefault = \"deny\"",
-        "[[commands.rule]]\nargv = [\"git\"]\ndecision = \"deny\"", "[network]\nmode = \"allow\"", "[network]\nmode = \"host\"",
+        "[[commands.rule]]\nargv = [\"git\"]\ndecision = \"deny\"", "[network]\nmode = \"allow\"",
+        "[network]\nmode = \"host\"",
         "[network]\nmode = \"guarded\"", "[network]\nallow = [\"pypi.org:443\"]", "[network]\ndeny = [\"10.0.0.0/8\"]",
         "[network]\nunknown = \"approve\"", "[limits]\ncpus = 1.5", "[limits]\nmemory = \"1GiB\"", "[limits]\npids = 3",
         "[limits]\ndisk = \"1GB\"", "[secrets]\nTOKEN = \"env:X\"", "[artifacts]\ncollect = [\"dist/**\"]",
-        "[artifacts]\nmax_bytes = 1", "[approval]\nvia = \"tty\"", "[approval]\ncommand = [\"x\"]", "[approval]\ntimeout = \"1s\"",
-        "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"", "[audit]\nsign = \"key\"", "[determinism]\nhostname = \"a\"",
-        "[determinism]\nseed = 0", "[determinism]\ncpus = 1", "[determinism]\naslr = false", "[determinism]\nenv = true",
+        "[artifacts]\nmax_bytes = 1", "[approval]\nvia = \"tty\"", "[approval]\ncommand = [\"x\"]",
+        "[approval]\ntimeout = \"1s\"",
+        "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"", "[audit]\nsign = \"key\"",
+        "[determinism]\nhostname = \"a\"",
+        "[determinism]\nseed = 0", "[determinism]\ncpus = 1", "[determinism]\naslr = false",
+        "[determinism]\nenv = true",
     ])
     func whatALaterVersionEnforcesIsRefused(_ text: String) {
         let found = errors("version = 1\n" + text)
@@ -61,7 +82,10 @@ struct PolicyReaderTests {
     }
 
     @Test func theRefusalNamesTheValue() {
-        #expect(errors("version = 1\n[network]\nmode = \"allow\"") == ["3:8: network.mode = \"allow\" isn't available in this version"])
+        #expect(
+            errors("version = 1\n[network]\nmode = \"allow\"") == [
+                "3:8: network.mode = \"allow\" isn't available in this version"
+            ])
     }
 
     @Test func whatAsksForNothingIsAccepted() {
@@ -96,7 +120,8 @@ struct PolicyReaderTests {
     }
 
     @Test(arguments: [
-        "match = [\"git pull\"]", "not_match = [\"git push origin\"]", "match = [\"git 'push\"]", "mtach = []", "decision = \"no\"",
+        "match = [\"git pull\"]", "not_match = [\"git push origin\"]", "match = [\"git 'push\"]", "mtach = []",
+        "decision = \"no\"",
     ])
     func rulesAreCheckedWithTheirExamples(_ line: String) {
         let head = line.hasPrefix("decision") ? "" : "decision = \"deny\"\n"
@@ -111,20 +136,25 @@ struct PolicyReaderTests {
         #expect(found.count == 1)
     }
 
-    @Test(arguments: ["\"../x\"", "\"\"", "\"~root/x\"", "\"a**b\"", "\"[a\"", "\"a\\\\\"", "3", "\"a\\u0000b\"", "{ base64 = \"!\" }"])
+    @Test(arguments: [
+        "\"../x\"", "\"\"", "\"~root/x\"", "\"a**b\"", "\"[a\"", "\"a\\\\\"", "3", "\"a\\u0000b\"",
+        "{ base64 = \"!\" }",
+    ])
     func pathsThatCantMatch(_ item: String) {
         #expect(errors("version = 1\n[files]\nread = [\(item)]").count == 1)
         #expect(errors("version = 1\n[files]\nread = [\(item)]").first?.hasPrefix("3:9: ") == true)
     }
 
     @Test(arguments: [
-        "pypi.org:443", "*.pythonhosted.org:443", "10.1.2.0/24:5432", "[2001:db8::1]:80", "::1", "fc00::/7", "localhost", "1.2.3.4",
+        "pypi.org:443", "*.pythonhosted.org:443", "10.1.2.0/24:5432", "[2001:db8::1]:80", "::1", "fc00::/7",
+        "localhost", "1.2.3.4",
         "[2001:db8::]/32:443", "::ffff:1.2.3.4",
     ])
     func hosts(_ text: String) { #expect(HostPattern.defect(text) == nil) }
 
     @Test(arguments: [
-        "", "a b", "https://x", "*.*.org", "*", "a..b", "1.2.3", "010.1.2.3", "1.2.3.4/33", "x:0", "x:65536", "x:http", "[::1",
+        "", "a b", "https://x", "*.*.org", "*", "a..b", "1.2.3", "010.1.2.3", "1.2.3.4/33", "x:0", "x:65536", "x:http",
+        "[::1",
         "::1::", "-a.org", "1.2.3.256", "0x7f.1", "[::1]x", "x:+1", "12345::",
     ])
     func noHosts(_ text: String) { #expect(HostPattern.defect(text) != nil) }
@@ -132,9 +162,12 @@ struct PolicyReaderTests {
     @Test func aStrangersFileIsNeverQuoted() {
         let secret = "hunter2-hunter2"
         let texts = [
-            "root:$6$\(secret):19000:0:99999:7:::\n", "API_KEY = \"\(secret)\"\n", "version = 1\nname = \"\(secret) x\"\n",
-            "version = 1\n[limits]\nwall = \"\(secret)\"", "version = \"\(secret)\"", "version = 1\n[files]\nread = [\"../\(secret)\"]",
-            "version = 1\n[\"\(secret) and more\"]\n", "version = 1\n[env]\nset = { A = 1, \"\(secret) b\" = \"\(secret)\" }",
+            "root:$6$\(secret):19000:0:99999:7:::\n", "API_KEY = \"\(secret)\"\n",
+            "version = 1\nname = \"\(secret) x\"\n",
+            "version = 1\n[limits]\nwall = \"\(secret)\"", "version = \"\(secret)\"",
+            "version = 1\n[files]\nread = [\"../\(secret)\"]",
+            "version = 1\n[\"\(secret) and more\"]\n",
+            "version = 1\n[env]\nset = { A = 1, \"\(secret) b\" = \"\(secret)\" }",
             "version = 1\n[env]\npass = [\"\(secret)\"]", "a = '\(secret)'\na = '\(secret)'", "\u{7f}ELF\(secret)\u{1}",
             "version = 1\nrequire = \"\(secret)\"", "version = 1\n[network]\nallow = [\"\(secret)/x\"]",
             "version = 1\n[files]\nread = [\"/\(secret)\"]\nwrite = [\"/\(secret)\"]",
@@ -161,13 +194,21 @@ struct PolicyReaderTests {
         #expect(TimeSpan.parse("500ms") == 500_000_000)
         #expect(TimeSpan.parse("1.5s") == 1_500_000_000)
         #expect(TimeSpan.parse("5m") == 300_000_000_000)
-        for text in ["", "5", "s", "-1s", "1.s", "1e3s", "99999999999999h", "1 s", "+1s"] { #expect(TimeSpan.parse(text) == nil) }
-        for amount: UInt64 in [0, 1, 999_999, 1_000_000, 1_500_000, 90_000_000_000, 3_600_000_000_000, 86_400_000_000_001] {
+        for text in ["", "5", "s", "-1s", "1.s", "1e3s", "99999999999999h", "1 s", "+1s"] {
+            #expect(TimeSpan.parse(text) == nil)
+        }
+        for amount: UInt64 in [
+            0, 1, 999_999, 1_000_000, 1_500_000, 90_000_000_000, 3_600_000_000_000, 86_400_000_000_001,
+        ] {
             #expect(TimeSpan.parse(TimeSpan.text(amount)) == amount)
         }
         #expect(ByteSize.parse("512MiB") == 512 << 20)
         #expect(ByteSize.parse("10MB") == 10_000_000)
-        for amount: UInt64 in [0, 1, 1000, 1024, 1 << 30, 12345, 1 << 40] { #expect(ByteSize.parse(ByteSize.text(amount)) == amount) }
-        for text in ["", "MiB", "1 MiB", "-1", "1.0000001B", "1mib", "99999999999TiB"] { #expect(ByteSize.parse(text) == nil) }
+        for amount: UInt64 in [0, 1, 1000, 1024, 1 << 30, 12345, 1 << 40] {
+            #expect(ByteSize.parse(ByteSize.text(amount)) == amount)
+        }
+        for text in ["", "MiB", "1 MiB", "-1", "1.0000001B", "1mib", "99999999999TiB"] {
+            #expect(ByteSize.parse(text) == nil)
+        }
     }
 }

@@ -12,7 +12,8 @@ struct PresetTests {
         let preset = try #require(Preset.named(name))
         let layered = try LayeredPolicy(chain(preset.text, name: name), anchors: anchors)
         #expect(layered.policy.name == name)
-        let again = try LayeredPolicy(chain(String(decoding: layered.policy.toml, as: UTF8.self)), anchors: anchors).policy
+        let again = try LayeredPolicy(chain(String(decoding: layered.policy.toml, as: UTF8.self)), anchors: anchors)
+            .policy
         #expect(bare(again) == bare(layered.policy))
         #expect(again.digest == layered.policy.digest)
     }
@@ -21,7 +22,8 @@ struct PresetTests {
     func isTheFileThatIsShipped(_ name: String) throws {
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let file = try Descriptor.open(Bytes("/\(root)/policies/\(name).toml"), O_RDONLY)
-        #expect(try file.readAll(limit: 1 << 20) == Bytes(try #require(Preset.named(name)).text), "run policies/embed.sh")
+        #expect(
+            try file.readAll(limit: 1 << 20) == Bytes(try #require(Preset.named(name)).text), "run policies/embed.sh")
     }
 
     @Test func theQuickWayToTheDefaultIsTheFile() throws {
@@ -42,7 +44,10 @@ struct PresetTests {
     @Test func bytesThatAreNoTextRoundTrip() throws {
         var own = Policy()
         own.name = "x"
-        own.files.read = [.init(pattern: [0x2F, 0xFF, 0xFE], origin: ""), .init(pattern: Bytes("/a \"b\\\\n\u{1}\u{202E}"), origin: "")]
+        own.files.read = [
+            .init(pattern: [0x2F, 0xFF, 0xFE], origin: ""),
+            .init(pattern: Bytes("/a \"b\\\\n\u{1}\u{202E}"), origin: ""),
+        ]
         own.env.set = ["A": [0xC3], "B": Bytes("x\n\"y\\"), "C": []]
         let again = try LayeredPolicy(chain(String(decoding: own.toml, as: UTF8.self)), anchors: anchors).policy
         #expect(bare(again) == bare(own))
