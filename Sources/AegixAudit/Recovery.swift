@@ -66,7 +66,11 @@ extension StateDirectory {
         FileLock.release(file)
         try FileLock.exclusive(live)
         defer { FileLock.release(live) }
-        guard try FileLock.attempt(file), try StateFile.facts(file).links > 0 else { return nil }
+        guard try FileLock.attempt(file) else { return nil }
+        // It may have ended, or been closed, since we opened it: then the name is gone.
+        guard let named = try StateFile.facts(of: id.description, in: live) else { return nil }
+        let facts = try StateFile.facts(file)
+        guard named.inode == facts.inode, named.device == facts.device else { return nil }
         return file
     }
 

@@ -15,8 +15,6 @@ public struct RunDirectory: ~Copyable {
     private let start: RunStart
     private let parts: StartParts
     private let directory: Descriptor
-    /// Holds the lock that says we are alive.
-    private let alive: Descriptor
     private var ledger: Ledger
     private var layerMode: mode_t?
     private var layer = Layer.State.none
@@ -36,7 +34,8 @@ public struct RunDirectory: ~Copyable {
             let alive = try enter(start.id, in: state)
             do {
                 let directory = try makeDirectory(start.id, in: state)
-                let events = EventLog(file: try StateFile.create(EventLog.name, in: directory, append: true))
+                try StateFile.link(start.id.description, in: state.live, to: EventLog.name, in: directory)
+                let events = EventLog(file: alive)
                 events.start(start, parts)
                 if let failure = events.failure { throw failure }
                 if let policy = start.policy { try StateFile.write(policy.toml, to: "policy.toml", in: directory) }
@@ -44,7 +43,7 @@ public struct RunDirectory: ~Copyable {
                 if start.durable { try sync(directory, events, state) }
                 try ledger.append(entry(.start, start, time: start.startedAt), durable: start.durable)
                 return RunDirectory(
-                    state: state, start: start, parts: parts, directory: directory, alive: alive, events: events,
+                    state: state, start: start, parts: parts, directory: directory, events: events,
                     ledger: ledger)
             } catch let error as SystemError {
                 abandon(start.id, in: state)
@@ -59,7 +58,7 @@ public struct RunDirectory: ~Copyable {
 
     private init(
         state: StateDirectory, start: RunStart, parts: StartParts, directory: consuming Descriptor,
-        alive: consuming Descriptor, events: EventLog, ledger: consuming Ledger
+        events: EventLog, ledger: consuming Ledger
     ) {
         id = start.id
         path = state.runPath(start.id)
@@ -68,15 +67,17 @@ public struct RunDirectory: ~Copyable {
         self.start = start
         self.parts = parts
         self.directory = directory
-        self.alive = alive
         self.ledger = ledger
     }
 
+    /// The file in `live/` is the run's events under a second name, so that what ends a run takes a name away and no
+    /// file: where ext4 has no journal, each file made looks through all that were deleted in the last minutes.
+    ///
     /// The directory's shared lock keeps a command that looks for dead runs out between the file's creation and its lock.
     private static func enter(_ id: RunID, in state: StateDirectory) throws(SystemError) -> Descriptor {
         try FileLock.shared(state.live)
         defer { FileLock.release(state.live) }
-        let alive = try StateFile.create(id.description, in: state.live)
+        let alive = try StateFile.create(id.description, in: state.live, append: true)
         try FileLock.exclusive(alive)
         return alive
     }

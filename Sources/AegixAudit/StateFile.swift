@@ -49,6 +49,13 @@ enum StateFile {
         try openRegular(name, in: directory).readAll(limit: limit)
     }
 
+    /// A second name for a file.
+    static func link(
+        _ name: String, in from: borrowing Descriptor, to other: String, in directory: borrowing Descriptor
+    ) throws(SystemError) {
+        if aegix_linkat(from.raw, name, directory.raw, other) < 0 { throw SystemError.last("link", Bytes(other)) }
+    }
+
     /// A name that isn't there is as good as removed.
     static func remove(_ name: String, in directory: borrowing Descriptor) throws(SystemError) {
         if aegix_unlinkat(directory.raw, name, 0) < 0, errno != ENOENT { throw SystemError.last("unlink", Bytes(name)) }

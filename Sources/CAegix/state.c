@@ -16,6 +16,10 @@ int aegix_renameat(int directory, const char *from, const char *to) {
     return renameat(directory, from, directory, to);
 }
 
+int aegix_linkat(int from_directory, const char *from, int to_directory, const char *to) {
+    return linkat(from_directory, from, to_directory, to, 0);
+}
+
 int aegix_fchmodat(int directory, const char *name, mode_t mode) { return fchmodat(directory, name, mode, 0); }
 
 static void fill(struct aegix_file_facts *facts, const struct stat *found) {
