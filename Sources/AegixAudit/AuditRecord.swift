@@ -31,7 +31,9 @@ public enum AuditRecord {
             json.key("changes")
             if end.changes == .none { json.array([]) { $0.raw($1) } } else { json.null() }
             json.key("command")
-            StartParts.write(start.command, digest: end.programDigest ?? start.command.digest, into: &json, &cuts)
+            var command = start.command
+            command.program = end.program ?? command.program
+            StartParts.write(command, digest: end.programDigest ?? command.digest, into: &json, &cuts)
             json.key("cut")
             cuts.write(into: &json)
             json.key("duration_ns")

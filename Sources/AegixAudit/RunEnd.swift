@@ -11,6 +11,8 @@ public struct RunEnd: Sendable {
     public var durationNanoseconds: UInt64
     /// nil where nothing ran.
     public var usage: Usage?
+    /// The program that the command really was, once it ran.
+    public var program: Bytes?
     public var programDigest: String?
     public var enforcement: Enforcement?
     public var execs: [ExecEvent] = []

@@ -3,14 +3,22 @@
 import CAegix
 import Glibc
 
+/// O_PATH, which Glibc's module doesn't show.
+public let O_PATH_FLAG: Int32 = aegix_o_path()
+
 /// An open file descriptor with one owner.
 public struct Descriptor: ~Copyable {
     public let raw: Int32
 
     public init(owning raw: Int32) { self.raw = raw }
 
+    /// No descriptor: -1, which poll ignores.
+    public static var none: Descriptor { Descriptor(owning: -1) }
+
+    public var isOpen: Bool { raw >= 0 }
+
     /// Never retried on EINTR: Linux has released the number by then.
-    deinit { _ = Glibc.close(raw) }
+    deinit { if raw >= 0 { _ = Glibc.close(raw) } }
 
     /// Gives up ownership: the caller closes, or hands it to C.
     public consuming func release() -> Int32 {
@@ -25,6 +33,22 @@ public struct Descriptor: ~Copyable {
     ) throws(SystemError) -> Descriptor {
         let number = path.withCString { aegix_openat(directory, $0, flags | O_CLOEXEC, mode) }
         if number < 0 { throw SystemError.last("open", path) }
+        return Descriptor(owning: number)
+    }
+
+    /// Opens beneath `directory`, never through a symlink, magic link or `..`.
+    public static func openBeneath(
+        _ directory: Int32, _ path: Bytes, _ flags: Int32
+    ) throws(SystemError) -> Descriptor {
+        let number = path.withCString { aegix_open_beneath(directory, $0, flags) }
+        if number < 0 { throw SystemError.last("open", path) }
+        return Descriptor(owning: number)
+    }
+
+    /// A file in memory, without a name.
+    public static func anonymousFile(_ name: Bytes) throws(SystemError) -> Descriptor {
+        let number = name.withCString { aegix_memory_file($0) }
+        if number < 0 { throw SystemError.last("memfd_create") }
         return Descriptor(owning: number)
     }
 

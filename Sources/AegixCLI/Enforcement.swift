@@ -1,0 +1,48 @@
+// Pure. From the plan to the record's words: what was asked, and which mechanism holds it.
+
+import AegixAudit
+import AegixPlan
+import AegixPolicy
+import AegixSandbox
+import AegixSystem
+
+enum Enforcement {
+    static func controls(_ plan: Plan, facts: HostFacts, held: Bool) -> RunEnd.Enforcement {
+        var controls: [Control] = []
+        func add(_ name: String, _ asked: String, _ mechanism: String) {
+            controls.append(Control(name, asked: asked, mechanism: mechanism, held: held))
+        }
+        add("namespaces", "user, mount, pid, net, ipc, uts, cgroup", "clone3")
+        add("root", "system read-only, nothing else of the host", "tmpfs and pivot_root, recursive read-only binds")
+        add("workspace", plan.workspaceMode.rawValue, workspace(plan, shifted: facts.uid == 0))
+        add("identity", plan.identity.insideUID == 65534 ? "nobody" : "keep", identity(plan))
+        add("capabilities", plan.capabilities.isEmpty ? "none" : plan.capabilities.joined(separator: ", "), "capset, bounding set, no_new_privs")
+        add("system calls", "allowlist", "seccomp, refusals answered by the supervisor")
+        add("landlock", "read the system, write what is writable", "landlock ABI \(plan.landlock.abi)")
+        add("network", "none", "empty network namespace")
+        add("exec", "every exec recorded", "seccomp notification")
+        add("environment", "built from nothing", "execve")
+        if !plan.hidden.isEmpty { add("hidden", "\(plan.hidden.count) paths", "masked by read-only mounts") }
+        let limits = plan.limits
+        if let wall = limits.wall { add("limits.wall", "\(wall) ns", "supervisor, and pid 1's own timer") }
+        if let time = limits.cpuTime { add("limits.cpu_time", "\(time) ns", "watchdog over the tree, RLIMIT_CPU a process") }
+        if let output = limits.output { add("limits.output", "\(output) bytes, \(limits.onOutput.rawValue)", "supervisor") }
+        if let files = limits.openFiles { add("limits.open_files", "\(files)", "RLIMIT_NOFILE") }
+        if let execs = limits.execs { add("limits.execs", "\(execs)", "seccomp notification") }
+        return RunEnd.Enforcement(tier: plan.tier.name, controls: controls)
+    }
+
+    private static func workspace(_ plan: Plan, shifted: Bool) -> String {
+        let view =
+            switch plan.workspaceMode {
+            case .layer: "overlay, upper in the run directory"
+            case .readOnly: "overlay without an upper"
+            case .direct: "bind; sockets and FIFOs made during the run are reachable"
+            }
+        return shifted ? view + ", id-mapped" : view
+    }
+
+    private static func identity(_ plan: Plan) -> String {
+        "uid \(plan.identity.insideUID) inside is \(plan.identity.outsideUID) outside"
+    }
+}

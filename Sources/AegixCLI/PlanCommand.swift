@@ -1,0 +1,38 @@
+// Side effects: reads the host and the policy; writes to the console only.
+
+import AegixPlan
+import AegixSystem
+
+/// `aegix plan`: what a run would be, without making anything.
+public enum PlanCommand: Command {
+    public static let name = "plan"
+    public static let summary = "show what a run would be held by, without running it"
+    public static let usage = RunOptions.usage.map { "plan [OPTION…] " + $0 }
+    public static let details = """
+        Takes the words of run and prints what would be enforced, by which mechanism and under which tier. Nothing is \
+        run, made or recorded.
+        """
+    public static let options = RunOptions.table
+    public static let unavailable = RunOptions.unavailable
+    public static let passesRest = true
+
+    public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
+        let preparation = try RunPreparation(try RunOptions(arguments))
+        let layer = LayerPlace(directory: Path.join(preparation.state, Bytes("runs/RUN/layer")))
+        let plan = try preparation.plan(layer: layer)
+        let controls = Enforcement.controls(plan, facts: preparation.facts, held: true)
+        if console.json {
+            var document = plan.json
+            document["schema"] = "aegix.plan/v1"
+            document["policy"] = ["name": .string(preparation.loaded.policy.name), "digest": .string(preparation.loaded.digest)]
+            document["controls"] = .array(
+                controls.controls.map {
+                    ["name": .string($0.name), "asked": .string($0.asked), "mechanism": .string($0.mechanism)]
+                })
+            try console.document(.object(document))
+        } else {
+            try console.write(Bytes(PlanText.text(plan, controls: controls.controls, policy: preparation.loaded)))
+        }
+        return 0
+    }
+}

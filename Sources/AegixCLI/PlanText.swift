@@ -1,0 +1,30 @@
+// Pure. The plan for a person.
+
+import AegixPlan
+import AegixSandbox
+import AegixSystem
+
+enum PlanText {
+    static func text(_ plan: Plan, controls: [Control], policy: LoadedPolicy) -> String {
+        var lines = [
+            "tier       \(plan.tier.name)",
+            "policy     \(policy.policy.name) (\(policy.sources.map(\.name).joined(separator: ", ")))",
+            "command    \(plan.command.argv.map(\.shown).joined(separator: " "))",
+            "program    \(plan.command.candidates.first.map(\.shown) ?? "none")"
+                + (plan.command.candidates.count > 1 ? ", or the next of \(plan.command.candidates.count) along PATH" : ""),
+            "directory  \(plan.cwd.shown)",
+            "workspace  \(plan.workspace.shown) (\(plan.workspaceMode.rawValue))",
+            "home       \(plan.home.shown), private and empty",
+        ]
+        let names = plan.environment.map { $0.name.shown }.joined(separator: ", ")
+        lines.append("variables  \(names)")
+        for item in plan.hidden { lines.append("hidden     \(item.path.shown): \(item.reason)") }
+        lines.append("")
+        let width = controls.map(\.name.count).max() ?? 0
+        for control in controls {
+            let pad = String(repeating: " ", count: width - control.name.count)
+            lines.append("\(control.name)\(pad)  \(control.asked): \(control.mechanism)")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

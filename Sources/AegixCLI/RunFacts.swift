@@ -1,0 +1,89 @@
+// Pure but for the id and the clock. The record's first half.
+
+import AegixAudit
+import AegixPlan
+import AegixPolicy
+import AegixSandbox
+import AegixSystem
+
+extension RunPreparation {
+    func start() throws(Failure) -> RunStart {
+        let id: RunID
+        do throws(SystemError) {
+            id = try RunID.make()
+        } catch {
+            throw Failure("record.id", "can't make a run id", error)
+        }
+        // A plan for the words only: the layer's place is known once there is a run directory.
+        let sketch = try plan(layer: LayerPlace(directory: Bytes("/")))
+        var start = RunStart(
+            id: id, startedAt: Clock.realtime(), aegix: .init(version: Version.number, build: Version.build),
+            invocation: .init(argv: RunPreparation.argv(), cwd: facts.cwd, how: invocation.form.name),
+            command: .init(argv: sketch.command.argv))
+        start.parent = options.parent
+        start.labels = options.labels
+        start.durable = loaded.policy.audit.durable
+        start.policy = .init(
+            name: loaded.policy.name,
+            sources: loaded.sources.map { .init(name: Bytes($0.name), digest: $0.digest) },
+            effective: loaded.policy.json, digest: loaded.digest, toml: loaded.effective)
+        start.host = [
+            "kernel": .string(facts.kernel), "landlock_abi": .int(facts.landlockABI), "uid": .int(Int(facts.uid)),
+        ]
+        start.identity = .init(
+            insideUID: sketch.identity.insideUID, insideGID: sketch.identity.insideGID,
+            outsideUID: sketch.identity.outsideUID, outsideGID: sketch.identity.outsideGID)
+        let given = Set(options.environment.map { Bytes($0.name) })
+        start.environment = sketch.environment.map { variable in
+            let origin: RunStart.Variable.Origin =
+                switch variable.source {
+                case .base: .builtIn
+                case .passed: .caller
+                case .set: given.contains(variable.name) ? .option : .policy
+                }
+            return .init(name: variable.name, value: variable.value, origin: origin)
+        }
+        start.workspace = .init(path: facts.workspace.path, mode: loaded.policy.workspace.mode.rawValue)
+        return start
+    }
+
+    /// As the caller gave them, but for the values of `--env`: any may be a credential.
+    private static func argv() -> [Bytes] {
+        var words: [Bytes] = []
+        for index in 0..<Int(CommandLine.argc) {
+            guard let word = CommandLine.unsafeArgv[index] else { break }
+            words.append(Bytes(UnsafeRawBufferPointer(start: word, count: length(word))))
+        }
+        return redacted(words)
+    }
+
+    private static func length(_ word: UnsafeMutablePointer<CChar>) -> Int {
+        var count = 0
+        while word[count] != 0 { count += 1 }
+        return count
+    }
+
+    static func redacted(_ words: [Bytes]) -> [Bytes] {
+        let equals = UInt8(ascii: "=")
+        func withoutValue(_ word: Bytes, from start: Int) -> Bytes {
+            guard let split = word[start...].firstIndex(of: equals) else { return word }
+            return word[...split] + Bytes("[not recorded]")
+        }
+        var out: [Bytes] = []
+        var isValue = false
+        var isOurs = true
+        for word in words {
+            if isValue {
+                out.append(withoutValue(word, from: 0))
+                isValue = false
+            } else if isOurs, word.starts(with: Bytes("--env=")) {
+                out.append(withoutValue(word, from: 6))
+            } else {
+                out.append(word)
+                isValue = isOurs && word == Bytes("--env")
+                if word == Bytes("--") { isOurs = false }
+            }
+        }
+        return out
+    }
+}

@@ -1,0 +1,75 @@
+// Side effects: reads the host, the policy files and a script; makes nothing.
+
+import AegixAudit
+import AegixPlan
+import AegixPolicy
+import AegixSandbox
+import AegixSystem
+import Glibc
+
+/// Everything that is known before a run begins: what `run` and `plan` have in common.
+struct RunPreparation {
+    let options: RunOptions
+    /// The state directory, absolute.
+    let state: Bytes
+    let loaded: LoadedPolicy
+    let facts: HostFacts
+    let invocation: Invocation
+
+    init(_ options: RunOptions) throws(Failure) {
+        self.options = options
+        let cwd = try RunPreparation.currentDirectory()
+        state = try StateLocation.current(option: options.stateDirectory)
+        let workspace = try RunPreparation.canonical(options.workspace ?? cwd, cwd: cwd)
+        let home = PolicyStack.home
+        loaded = try PolicyStack.load(
+            policyArgument: options.policy, workspace: workspace, home: home, overrides: options.overrides(cwd: cwd))
+        facts = try HostSurvey.facts(
+            .init(
+                workspace: workspace, cwd: cwd, policy: loaded.policy,
+                guarded: RunPreparation.guarded(state: state, home: home)))
+        invocation = Invocation(try RunPreparation.form(options.command, cwd: cwd))
+    }
+
+    func plan(layer: LayerPlace?) throws(Failure) -> Plan {
+        try Plan.make(policy: loaded.policy, facts: facts, invocation: invocation, layer: layer)
+    }
+
+    /// What no command may see or change: aegix's own.
+    private static func guarded(state: Bytes, home: Bytes?) -> [(path: Bytes, what: String)] {
+        var paths = [(path: state, what: "the state directory"), (Bytes("/etc/aegix"), "the machine's policy")]
+        if let configuration = TrustStore.configuration(home: home) {
+            paths.append((configuration, "the configuration directory"))
+        }
+        if let binary = HostSurvey.ownBinary { paths.append((binary, "the aegix binary")) }
+        return paths
+    }
+
+    private static func form(_ request: RunOptions.Request, cwd: Bytes) throws(Failure) -> Invocation.Form {
+        switch request {
+        case .shell(let line): return .shell(line)
+        case .python(let code, let arguments): return .python(code, arguments: arguments)
+        case .program(let argv): return .program(argv)
+        case .script(let file, let arguments):
+            return .script(try HostSurvey.script(Path.join(cwd, file)), arguments: arguments)
+        }
+    }
+
+    /// As getcwd gives it, so canonical; a deleted one is said so.
+    static func currentDirectory() throws(Failure) -> Bytes {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard getcwd(&buffer, buffer.count) != nil else {
+            let error = SystemError.last("getcwd")
+            if error.errno == ENOENT {
+                throw Failure(
+                    "workspace.missing", "the current directory was deleted: change to another one", errno: ENOENT)
+            }
+            throw Failure("workspace.missing", "can't tell the current directory", error)
+        }
+        return buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    }
+
+    private static func canonical(_ path: Bytes, cwd: Bytes) throws(Failure) -> Bytes {
+        try HostSurvey.directory(Path.join(cwd, path))
+    }
+}

@@ -1,0 +1,62 @@
+// Side effects: the last words of a run, on stderr or as one document.
+
+import AegixAudit
+import AegixSandbox
+import AegixSystem
+import Glibc
+
+struct RunReport {
+    let console: Console
+    let options: RunOptions
+    let runPath: Bytes
+    let recovered: [RunID]
+
+    /// Returns what aegix exits with.
+    func tell(_ attempt: RunAttempt, _ recorder: RunRecorder, _ record: Bytes) throws(Failure) -> Int32 {
+        var code = attempt.outcome.exitCode
+        var late = attempt.lateFailure
+        if let error = attempt.result?.logError {
+            late = Failure("record.log", "can't keep the command's output", error, exitCode: 123)
+        }
+        if let path = options.record {
+            do throws(Failure) { try copy(record, to: path) } catch { late = error }
+        }
+        if let late, attempt.result?.failure == nil, attempt.failure == nil {
+            console.note(late.message)
+            code = 123
+        }
+        if console.json {
+            try console.write(record + [UInt8(ascii: "\n")])
+        } else if !options.quiet {
+            for id in recovered { console.note("run \(id) was killed before; its record is closed as interrupted") }
+            if let line = line(attempt, recorder) { console.note(line) }
+        }
+        return code
+    }
+
+    /// One line when something is worth saying.
+    private func line(_ attempt: RunAttempt, _ recorder: RunRecorder) -> String? {
+        var parts: [String] = []
+        let outcome = attempt.outcome
+        if let message = outcome.message {
+            let rule = outcome.limit == nil ? nil : outcome.rule
+            parts.append(rule.map { "\(message) (\($0))" } ?? message)
+        }
+        if !recorder.violations.isEmpty {
+            let rules = recorder.violations.prefix(3).map(\.rule).joined(separator: ", ")
+            let more = recorder.violations.count > 3 ? " and \(recorder.violations.count - 3) more" : ""
+            parts.append("refused inside: \(rules)\(more)")
+        }
+        if attempt.layer == .kept { parts.append("changes are kept in \(Path.join(runPath, Bytes("layer/upper")).shown)") }
+        return parts.isEmpty ? nil : parts.joined(separator: "; ")
+    }
+
+    private func copy(_ record: Bytes, to path: Bytes) throws(Failure) {
+        do throws(SystemError) {
+            let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, mode: 0o600)
+            try file.writeAll(record + [UInt8(ascii: "\n")])
+        } catch {
+            throw Failure("record.copy", "can't write the record to \(path.shown)", error, exitCode: 123)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+// Pure. The system part of the root: /usr, a minimal /etc, private /dev, /proc, /tmp and home.
+
+import AegixSystem
+
+public enum BaseView {
+    /// What the survey looks for beneath /etc. Nothing in it holds credentials: keys, host names and accounts stay out.
+    public static let etcNames = [
+        "alternatives", "ca-certificates.conf", "crypto-policies", "debian_version", "fonts", "gai.conf", "inputrc",
+        "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "locale.alias", "lsb-release", "magic",
+        "magic.mime", "manpath.config", "maven", "mime.types", "os-release", "perl", "pki/ca-trust", "pki/tls/certs",
+        "postgresql-common", "protocols", "rpc", "services", "ssl/certs", "ssl/openssl.cnf", "terminfo", "timezone",
+    ]
+    /// Directories of /etc sought by how their name begins: `java-17-openjdk`, `python3.11`.
+    public static let etcNamePrefixes = ["java", "python"]
+    public static let rootPaths = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].map { Bytes($0) }
+    static let devices = ["null", "zero", "full", "random", "urandom", "tty"]
+
+    static func steps(facts: HostFacts, identity: IdentityPlan, home: Bytes, scratch: [Bytes]) -> [Step] {
+        var steps: [Step] = []
+        var tree = Ancestors()
+        // System binds first: everything later may lie on top of them.
+        for entry in facts.base {
+            steps += tree.ancestors(of: entry.path)
+            switch entry.kind {
+            case .symlink(let target): steps.append(.symlink(entry.path, to: target))
+            case .directory(let device, let inode, let source):
+                steps.append(.directory(entry.path, mode: 0o755))
+                steps.append(
+                    .bind(entry.path, source: .host(source, device: device, inode: inode), flags: .readOnly))
+            case .file(let device, let inode, let source):
+                steps.append(.file(entry.path, content: [], mode: 0o444))
+                steps.append(
+                    .bind(entry.path, source: .host(source, device: device, inode: inode), flags: .readOnly))
+            }
+        }
+        steps += etcFiles(identity: identity, home: home, tree: &tree)
+        steps += tree.ancestors(of: Bytes("/dev/x"))
+        for name in devices {
+            let path = Bytes("/dev/" + name)
+            steps.append(.file(path, content: [], mode: 0o666))
+            steps.append(.bind(path, source: .host(path, device: 0, inode: 0), flags: .devices))
+        }
+        steps += [
+            .symlink(Bytes("/dev/fd"), to: Bytes("/proc/self/fd")),
+            .symlink(Bytes("/dev/stdin"), to: Bytes("/proc/self/fd/0")),
+            .symlink(Bytes("/dev/stdout"), to: Bytes("/proc/self/fd/1")),
+            .symlink(Bytes("/dev/stderr"), to: Bytes("/proc/self/fd/2")),
+            .symlink(Bytes("/dev/ptmx"), to: Bytes("pts/ptmx")),
+            .directory(Bytes("/dev/pts"), mode: 0o755), .devpts(Bytes("/dev/pts")),
+            .directory(Bytes("/proc"), mode: 0o555), .proc(Bytes("/proc")),
+            // With uid 0 mapped the network's own sysctls would be ours to write.
+            .bind(Bytes("/proc/sys"), source: .inside(Bytes("/proc/sys")), flags: .readOnly),
+        ]
+        for path in scratch {
+            steps += tree.ancestors(of: path)
+            steps.append(.directory(path, mode: path == home ? 0o700 : 0o1777))
+            steps.append(.bind(path, source: .inside(path), flags: []))
+        }
+        return steps
+    }
+
+    private static func etcFiles(identity: IdentityPlan, home: Bytes, tree: inout Ancestors) -> [Step] {
+        let uid = String(identity.insideUID)
+        let gid = String(identity.insideGID)
+        let user = String(decoding: identity.userName, as: UTF8.self)
+        let homePath = String(decoding: home, as: UTF8.self)
+        var passwd = "\(user):x:\(uid):\(gid):\(user):\(homePath):/bin/sh\n"
+        var group = "\(user):x:\(gid):\n"
+        if identity.insideUID != 0 { passwd += "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n" }
+        if identity.insideGID != 0 { group += "root:x:0:\n" }
+        if identity.insideUID != 65534 { passwd += "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" }
+        if identity.insideGID != 65534 { group += "nogroup:x:65534:\n" }
+        let files: [(String, String)] = [
+            ("/etc/passwd", passwd),
+            ("/etc/group", group),
+            ("/etc/hostname", "\(Plan.hostname)\n"),
+            ("/etc/hosts", "127.0.0.1 localhost \(Plan.hostname)\n::1 localhost\n"),
+            ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"),
+            ("/etc/resolv.conf", ""),
+        ]
+        return tree.ancestors(of: Bytes("/etc/x"))
+            + files.map { .file(Bytes($0.0), content: Bytes($0.1), mode: 0o644) }
+    }
+}
+
+/// Remembers which directories of the new root there are, so that each is made once, parents first.
+struct Ancestors {
+    private var made: Set<Bytes> = [[Path.slash]]
+
+    mutating func ancestors(of path: Bytes) -> [Step] {
+        var missing: [Bytes] = []
+        var parent = Path.parent(path)
+        while made.insert(parent).inserted {
+            missing.append(parent)
+            parent = Path.parent(parent)
+        }
+        return missing.reversed().map { .directory($0, mode: 0o755) }
+    }
+}

@@ -1,0 +1,102 @@
+// Pure. Policy × HostFacts × Invocation ─► Plan: every choice about a run, as data. Nothing is done here.
+
+import AegixPolicy
+import AegixSystem
+
+public struct Plan: Equatable, Sendable {
+    public var tier: Tier
+    public var identity: IdentityPlan
+    public var steps: [Step]
+    public var trees: [PreparedTree]
+    public var landlock: LandlockPlan
+    public var syscalls: SyscallPlan
+    public var capabilities: [String]
+    public var limits: Policy.Limits
+    public var environment: [PlannedVariable]
+    public var command: CommandPlan
+    public var cwd: Bytes
+    public var home: Bytes
+    public var workspace: Bytes
+    public var workspaceMode: Policy.Workspace.Mode
+    /// What is in view of the host, for messages: a program elsewhere gets a hint to `--read`.
+    public var views: [Bytes]
+    /// Paths in view that are hidden, and why.
+    public var hidden: [Hidden]
+
+    public static let hostname = "aegix"
+
+    public struct Hidden: Equatable, Sendable {
+        public var path: Bytes
+        public var reason: String
+    }
+
+    /// The stages: who, what is in view, what is hidden, what may be called, what runs. Each stage's choice is in its
+    /// own file. Not done here: looking at the host (HostFacts), and asking whether the host can do it (launch says).
+    public static func make(
+        policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?
+    ) throws(Failure) -> Plan {
+        let identity = IdentityPlan.make(policy.identity, facts: facts)
+        try Plan.check(policy: policy, facts: facts)
+        let shifted = facts.uid == 0
+        let workspace = facts.workspace
+        let home = Plan.home(facts: facts)
+        let scratch = [Bytes("/tmp"), Bytes("/dev/shm"), home].filter { $0 != workspace.path }
+
+        var view = WorkspaceView(shifted: shifted)
+        // Parents before children, so that a view inside another lies on top of it.
+        var views: [(fact: PathFact, kind: ViewKind)] = facts.reads.map { ($0, .read) }
+        views += facts.writes.map { ($0, .write) }
+        views.append((workspace, .workspace))
+        views.sort { ($0.fact.path.count, $0.kind.rawValue) < ($1.fact.path.count, $1.kind.rawValue) }
+        for (fact, kind) in views {
+            switch kind {
+            case .workspace: try view.add(workspace: fact, mode: policy.workspace.mode, layer: layer)
+            case .read: view.add(read: fact)
+            case .write: view.add(write: fact)
+            }
+        }
+        let roots = views.map(\.fact.path) + BaseView.rootPaths
+        if case .script(let script, _) = invocation.form, !roots.contains(where: { Path.contains($0, script.path) }) {
+            view.add(script: script)
+        }
+        let hidden = Plan.hidden(facts: facts, views: roots)
+        for item in hidden { view.hide(item.path, isDirectory: item.isDirectory) }
+
+        let cwd = Path.contains(workspace.path, facts.cwd) ? facts.cwd : workspace.path
+        let path = EnvironmentPlan.path(facts: facts, views: roots)
+        let staging: [Step] = [
+            .directory(Staging.empty, mode: 0o755), .directory(Staging.deniedDirectory, mode: 0),
+            .file(Staging.deniedFile, content: [], mode: 0),
+        ]
+        return Plan(
+            tier: .isolated, identity: identity,
+            steps: staging + BaseView.steps(facts: facts, identity: identity, home: home, scratch: scratch)
+                + view.steps,
+            trees: view.trees,
+            landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
+            syscalls: .standard, capabilities: policy.capabilities, limits: policy.limits,
+            environment: EnvironmentPlan.make(
+                policy: policy.env, facts: facts, home: home, user: identity.userName, path: path),
+            command: try CommandPlan.make(invocation, path: path, cwd: cwd),
+            cwd: cwd, home: home, workspace: workspace.path, workspaceMode: policy.workspace.mode, views: roots,
+            hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) })
+    }
+
+    private enum ViewKind: Int { case read, write, workspace }
+
+    /// The caller's own home path, private and empty, so that `~` means the same inside; another place where the
+    /// workspace covers it.
+    private static func home(facts: HostFacts) -> Bytes {
+        let fallback = Bytes("/home/aegix")
+        let workspace = facts.workspace.path
+        guard let home = facts.home.map(Path.normalized), home != [Path.slash] else {
+            return Path.contains(workspace, fallback) ? Bytes("/aegix-home") : fallback
+        }
+        let taken = [workspace] + facts.writes.map(\.path) + facts.reads.map(\.path)
+        let system = ["/usr", "/etc", "/proc", "/dev", "/sys", "/bin", "/sbin", "/lib", "/lib64", "/tmp", "/.old"]
+        let unusable = taken.contains { Path.contains($0, home) } || system.contains { Path.contains(Bytes($0), home) }
+            || home.contains(UInt8(ascii: ":")) || home.contains(UInt8(ascii: "\n"))
+        if !unusable { return home }
+        return taken.contains { Path.contains($0, fallback) } ? Bytes("/aegix-home") : fallback
+    }
+}

@@ -1,0 +1,59 @@
+// Pure data. The allowlist of system calls. What isn't in it never reaches the kernel: the supervisor answers it.
+
+/// What the filter does with each call. Compiled by libseccomp in AegixSandbox.
+public struct SyscallPlan: Equatable, Sendable {
+    public var allowed: [String]
+    public var allowedNumbers: [Int32]
+    public var conditional: [Conditional]
+    /// Answered by the filter itself: programs try these first and fall back at once, often in a loop.
+    public var absent: [String]
+    public var absentNumbers: [Int32]
+    /// exec and its like: the supervisor sees each and lets it go on.
+    public var watched: [String]
+
+    /// Allowed when every test of one of the alternatives holds.
+    public struct Conditional: Equatable, Sendable {
+        public var call: String
+        public var alternatives: [[Test]]
+    }
+
+    /// `argument & mask == value`. The mask cuts an int argument to its 32 bits (SECURITY: the upper ones are ignored
+    /// by the kernel, but not by a 64-bit compare).
+    public struct Test: Equatable, Sendable {
+        public var argument: UInt32
+        public var mask: UInt64
+        public var value: UInt64
+    }
+
+    public static let standard = SyscallPlan(
+        allowed: SyscallTable.allowed, allowedNumbers: SyscallTable.allowedNumbers,
+        conditional: SyscallTable.conditional, absent: SyscallTable.absent,
+        absentNumbers: SyscallTable.absentNumbers, watched: ["execve", "execveat"])
+}
+
+extension SyscallPlan.Test {
+    static func int(_ argument: UInt32, _ value: UInt32) -> SyscallPlan.Test {
+        .init(argument: argument, mask: 0xffff_ffff, value: UInt64(value))
+    }
+
+    static func without(_ argument: UInt32, bits: UInt64) -> SyscallPlan.Test {
+        .init(argument: argument, mask: bits, value: 0)
+    }
+}
+
+/// Refusals that the supervisor answers, by name. Anything else that isn't allowed doesn't exist: ENOSYS.
+public enum SyscallRefusal {
+    /// EPERM: calls that change the machine, leave the sandbox or reach other processes' secrets.
+    public static let dangerous: Set<String> = [
+        "acct", "add_key", "adjtimex", "bpf", "chroot", "clock_adjtime", "clock_settime", "clone",
+        "delete_module", "fanotify_init", "fanotify_mark", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick",
+        "init_module", "ioperm", "iopl", "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "memfd_secret",
+        "mount", "mount_setattr", "move_mount", "name_to_handle_at", "nfsservctl", "open_by_handle_at", "open_tree",
+        "perf_event_open", "pivot_root", "prctl", "personality", "quotactl", "quotactl_fd", "reboot", "request_key",
+        "setdomainname", "sethostname", "setns", "settimeofday", "socket", "socketpair", "stime", "swapoff", "swapon",
+        "sysfs", "syslog", "umount", "umount2", "unshare", "userfaultfd", "vhangup", "vm86", "vm86old",
+        "migrate_pages", "move_pages", "pidfd_getfd", "kcmp", "process_madvise",
+        "open", "openat", "creat", "mkdir", "mkdirat", "mknod", "mknodat", "chmod", "fchmod", "fchmodat",
+        "prlimit64", "setrlimit",
+    ]
+}

@@ -1,0 +1,123 @@
+// Pure. How the workspace and the policy's paths appear, and what is hidden in them.
+
+import AegixPolicy
+import AegixSystem
+
+/// A mount of the host's that a privileged supervisor prepares with an id map, before the child may go on.
+public struct PreparedTree: Equatable, Sendable {
+    public var path: Bytes
+    public var device: UInt64
+    public var inode: UInt64
+}
+
+/// Where the run keeps the layer, on the host. Absolute, canonical.
+public struct LayerPlace: Equatable, Sendable {
+    /// Holds `upper/` and `work/`.
+    public var directory: Bytes
+
+    public init(directory: Bytes) { self.directory = directory }
+}
+
+struct WorkspaceView {
+    var steps: [Step] = []
+    var trees: [PreparedTree] = []
+    /// Mount points that the command may write to.
+    var writable: [Bytes] = []
+
+    private var ancestors = Ancestors()
+    private var staged = 0
+    private let shifted: Bool
+
+    /// `shifted`: root calls, so views of the owner's files go through an id map.
+    init(shifted: Bool) { self.shifted = shifted }
+
+    mutating func add(workspace: PathFact, mode: Policy.Workspace.Mode, layer: LayerPlace?) throws(Failure) {
+        switch mode {
+        case .direct:
+            target(workspace)
+            bind(workspace, at: workspace.path, flags: [], owned: true)
+            writable.append(workspace.path)
+        case .readOnly:
+            overlayReadOnly(workspace, owned: true)
+        case .layer:
+            guard let layer else { throw Failure("plan.layer", "a layer needs a run directory to keep it in") }
+            let lower = stage(workspace, owned: true)
+            let kept = Staging.place("layer")
+            steps.append(.directory(kept, mode: 0o700))
+            if shifted {
+                steps.append(.attach(kept, tree: trees.count, flags: []))
+                trees.append(PreparedTree(path: layer.directory, device: 0, inode: 0))
+            } else {
+                steps.append(.bind(kept, source: .host(layer.directory, device: 0, inode: 0), flags: []))
+            }
+            target(workspace)
+            let text = { (path: Bytes) in String(decoding: path, as: UTF8.self) }
+            let options =
+                "lowerdir=\(text(lower)),upperdir=\(text(kept))/upper,workdir=\(text(kept))/work,userxattr"
+            steps.append(.overlay(workspace.path, options: options, flags: []))
+            writable.append(workspace.path)
+        }
+    }
+
+    /// `files.read`: an overlay for a directory, so that no live socket or FIFO of the host can be reached through it.
+    mutating func add(read fact: PathFact) {
+        switch fact.kind {
+        case .directory: overlayReadOnly(fact, owned: false)
+        case .file:
+            target(fact)
+            bind(fact, at: fact.path, flags: .readOnly, owned: false)
+        }
+    }
+
+    mutating func add(write fact: PathFact) {
+        target(fact)
+        bind(fact, at: fact.path, flags: [], owned: true)
+        writable.append(fact.path)
+    }
+
+    mutating func hide(_ path: Bytes, isDirectory: Bool) {
+        let source = isDirectory ? Staging.deniedDirectory : Staging.deniedFile
+        steps.append(.bind(path, source: .inside(source), flags: [.readOnly, .noExec]))
+    }
+
+    /// A file of the caller's word, out of every view: its bytes, at its own path.
+    mutating func add(script: Invocation.Script) {
+        steps += ancestors.ancestors(of: script.path)
+        steps.append(.file(script.path, content: script.content, mode: 0o555))
+    }
+
+    private mutating func target(_ fact: PathFact) {
+        steps += ancestors.ancestors(of: fact.path)
+        switch fact.kind {
+        case .directory: steps.append(.directory(fact.path, mode: 0o755))
+        case .file: steps.append(.file(fact.path, content: [], mode: 0o444))
+        }
+    }
+
+    private mutating func bind(_ fact: PathFact, at path: Bytes, flags: MountFlags, owned: Bool) {
+        if shifted && owned {
+            steps.append(.attach(path, tree: trees.count, flags: flags))
+            trees.append(PreparedTree(path: fact.path, device: fact.device, inode: fact.inode))
+        } else {
+            steps.append(
+                .bind(path, source: .host(fact.path, device: fact.device, inode: fact.inode), flags: flags))
+        }
+    }
+
+    /// A short name without odd characters, for overlay's options.
+    private mutating func stage(_ fact: PathFact, owned: Bool) -> Bytes {
+        let place = Staging.place("view\(staged)")
+        staged += 1
+        steps.append(.directory(place, mode: 0o700))
+        bind(fact, at: place, flags: .readOnly, owned: owned)
+        return place
+    }
+
+    private mutating func overlayReadOnly(_ fact: PathFact, owned: Bool) {
+        let lower = stage(fact, owned: owned)
+        target(fact)
+        let text = { (path: Bytes) in String(decoding: path, as: UTF8.self) }
+        steps.append(
+            .overlay(fact.path, options: "lowerdir=\(text(lower)):\(text(Staging.empty)),userxattr", flags: .readOnly))
+    }
+}

@@ -1,0 +1,124 @@
+// Side effects: reads the memory of processes that wait in a notification, and answers them.
+
+import AegixPlan
+import AegixSystem
+import CAegix
+import Glibc
+
+/// Answers what the filter didn't allow: an exec goes on and is recorded, anything else is refused and recorded.
+/// What is read here is for the record; nothing is decided by it, so a caller that changes it meanwhile gains nothing.
+final class ExecWatch {
+    private let listener: Descriptor
+    private let root: Descriptor
+    private let plan: Plan
+    private let execve: Int32
+    private let execveat: Int32
+    private(set) var execs: UInt64 = 0
+
+    /// Bounds of what one exec may put into the record.
+    static let mostArguments = 1024
+    static let mostBytes = 16384
+
+    enum Seen {
+        case nothing
+        /// The first exec is the command's own.
+        case exec(ExecEvent, isCommand: Bool)
+        case refused(Violation)
+        case execLimit(ExecEvent)
+    }
+
+    init(listener: consuming Descriptor, root: consuming Descriptor, plan: Plan) {
+        aegix_notice_wake_locally(listener.raw)
+        self.listener = listener
+        self.root = root
+        self.plan = plan
+        execve = SyscallFilter.number(of: "execve")
+        execveat = SyscallFilter.number(of: "execveat")
+    }
+
+    var pollable: Int32 { listener.raw }
+
+    /// A descriptor of the program file, as the sandbox sees it.
+    func open(_ program: Bytes, _ flags: Int32) throws(SystemError) -> Descriptor {
+        let raw = program.withCString { aegix_open_in_root(root.raw, $0, flags) }
+        if raw < 0 { throw SystemError.last("open", program) }
+        return Descriptor(owning: raw)
+    }
+
+    func next() -> Seen {
+        var notice = aegix_notice()
+        if aegix_notice_receive(listener.raw, &notice) != 1 { return .nothing }
+        if notice.call == execve || notice.call == execveat { return exec(notice) }
+        let refusal = SyscallFilter.refusal(notice)
+        if aegix_notice_refuse(listener.raw, notice.id, refusal.errno) < 0 { return .nothing }
+        guard refusal.recorded else { return .nothing }
+        return .refused(
+            Violation(
+                control: "seccomp", rule: refusal.rule, errno: refusal.errno, count: 1, firstTime: Clock.realtime(),
+                firstPid: Int32(bitPattern: notice.pid)))
+    }
+
+    private func exec(_ notice: aegix_notice) -> Seen {
+        let isCommand = execs == 0
+        let shift = notice.call == execveat ? 1 : 0
+        let pid = pid_t(bitPattern: notice.pid)
+        var path = isCommand ? nil : RemoteMemory.string(pid, address(notice, shift), limit: 4096)
+        var arguments = isCommand ? (plan.command.argv, false) : RemoteMemory.strings(pid, address(notice, shift + 1))
+        // A caller killed meanwhile may have left its number to another: what was read is then not its own.
+        if !isCommand, aegix_notice_valid(listener.raw, notice.id) == 0 { return .nothing }
+        if let limit = plan.limits.execs, execs >= limit {
+            _ = aegix_notice_refuse(listener.raw, notice.id, EPERM)
+            return .execLimit(event(pid, path ?? [], arguments))
+        }
+        if aegix_notice_continue(listener.raw, notice.id) < 0 { return .nothing }
+        // From here on the caller runs, and we only write down.
+        if isCommand {
+            path = plan.command.candidates.first { exists($0) }
+        } else if let name = path, let found = resolve(name, notice, pid) {
+            path = found
+        } else {
+            return .nothing  // no such file: a search along PATH, not an exec
+        }
+        execs += 1
+        if arguments.0.isEmpty { arguments.0 = [] }
+        return .exec(event(pid, path ?? [], arguments), isCommand: isCommand)
+    }
+
+    private func event(_ pid: pid_t, _ program: Bytes, _ arguments: ([Bytes], Bool)) -> ExecEvent {
+        ExecEvent(
+            time: Clock.realtime(), pid: pid, parent: ProcessFacts.parent(pid), program: program, argv: arguments.0,
+            argvCut: arguments.1)
+    }
+
+    private func exists(_ path: Bytes) -> Bool {
+        let raw = path.withCString { aegix_open_in_root(root.raw, $0, O_PATH_FLAG) }
+        if raw < 0 { return false }
+        close(raw)
+        return true
+    }
+
+    /// The file's path inside, through symlinks. nil: there is none.
+    private func resolve(_ name: Bytes, _ notice: aegix_notice, _ pid: pid_t) -> Bytes? {
+        if name.isEmpty || (notice.call == execveat && !Path.isAbsolute(name)) {
+            // A descriptor of the caller's: its link says what it is, a memfd for one.
+            let number = Int32(truncatingIfNeeded: notice.arguments.0)
+            let link = number == AT_FDCWD ? "cwd" : "fd/\(number)"
+            guard let base = ProcessFacts.link(pid, link) else { return name.isEmpty ? nil : name }
+            return name.isEmpty ? base : exists(Path.join(base, name)) ? Path.normalized(Path.join(base, name)) : nil
+        }
+        var path = name
+        if !Path.isAbsolute(name) {
+            guard let cwd = ProcessFacts.link(pid, "cwd") else { return name }
+            path = Path.join(cwd, name)
+        }
+        if Path.contains(Bytes("/proc"), Path.normalized(path)) { return path }  // magic links lead anywhere
+        let raw = path.withCString { aegix_open_in_root(root.raw, $0, O_PATH_FLAG) }
+        if raw < 0 { return errno == ENOENT || errno == ENOTDIR ? nil : path }
+        let file = Descriptor(owning: raw)
+        do { return try HostSurvey.canonical(file.raw) } catch { return path }
+    }
+
+    private func address(_ notice: aegix_notice, _ index: Int) -> UInt64 {
+        [notice.arguments.0, notice.arguments.1, notice.arguments.2][index]
+    }
+}

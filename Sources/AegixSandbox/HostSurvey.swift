@@ -1,0 +1,219 @@
+// Side effects: reads the host. Fills HostFacts; decides nothing.
+
+import AegixPlan
+import AegixPolicy
+import AegixSystem
+import CAegix
+import Glibc
+
+/// Looks at the host once, before the plan: a few dozen system calls.
+public enum HostSurvey {
+    public struct Request {
+        public var workspace: Bytes
+        public var cwd: Bytes
+        public var policy: Policy
+        public var guarded: [(path: Bytes, what: String)]
+
+        public init(workspace: Bytes, cwd: Bytes, policy: Policy, guarded: [(path: Bytes, what: String)]) {
+            self.workspace = workspace
+            self.cwd = cwd
+            self.policy = policy
+            self.guarded = guarded
+        }
+    }
+
+    public static func facts(_ request: Request) throws(Failure) -> HostFacts {
+        let workspace = try look(
+            request.workspace, origin: "--workspace", code: "workspace.missing", what: "the workspace")
+        if workspace.kind != .directory {
+            throw Failure("workspace.missing", "the workspace \(workspace.path.shown) isn't a directory")
+        }
+        var facts = HostFacts(uid: geteuid(), gid: getegid(), cwd: request.cwd, workspace: workspace)
+        facts.environment = environment()
+        facts.home = facts.environment.first { $0.name == Bytes("HOME") }?.value
+        if facts.home.map(Path.isAbsolute) != true { facts.home = nil }
+        facts.kernel = kernel()
+        facts.landlockABI = Int(aegix_landlock_abi())
+        facts.userName = userName(facts.uid == 0 ? workspace.uid : facts.uid)
+        facts.base = base()
+        facts.reads = try views(request.policy.files.read, facts: facts)
+        facts.writes = try views(request.policy.files.write, facts: facts)
+        facts.guarded = request.guarded.map { item in
+            let canonical = canonicalOrLexical(item.path)
+            return GuardedPath(path: canonical.path, kind: canonical.kind, what: item.what)
+        }
+        var walk = ViewWalk(facts: facts)
+        facts.denied = try walk.denied(request.policy.files.deny)
+        var writable = facts.writes
+        if request.policy.workspace.mode == .direct { writable.append(workspace) }
+        for fact in writable { try walk.refuseSockets(in: fact) }
+        return facts
+    }
+
+    /// Opens without side effects, follows symlinks once, and says what is really there.
+    static func look(_ path: Bytes, origin: String, code: String, what: String) throws(Failure) -> PathFact {
+        do {
+            return try look(path, origin: origin)
+        } catch {
+            let remedy = error.errno == ENOENT ? ". Create it, or name another" : ""
+            throw Failure(code, "can't use \(what) \(path.shown) (\(origin)): \(error.reason)\(remedy)", errno: error.errno)
+        }
+    }
+
+    private static func look(_ path: Bytes, origin: String) throws(SystemError) -> PathFact {
+        let file = try Descriptor.open(path, O_PATH_FLAG)
+        var facts = stat()
+        if fstat(file.raw, &facts) < 0 { throw SystemError.last("fstat", path) }
+        let kind: PathFact.Kind
+        switch facts.st_mode & S_IFMT {
+        case S_IFDIR: kind = .directory
+        case S_IFREG: kind = .file
+        default: throw SystemError("open", path, errno: ENOTSUP)
+        }
+        return PathFact(
+            path: try canonical(file.raw), kind: kind, device: UInt64(facts.st_dev), inode: UInt64(facts.st_ino),
+            uid: facts.st_uid, gid: facts.st_gid, mode: facts.st_mode & 0o7777, origin: origin)
+    }
+
+    /// The path of an open file, as the kernel names it.
+    static func canonical(_ descriptor: Int32) throws(SystemError) -> Bytes {
+        try readLink(Bytes("/proc/self/fd/\(descriptor)"))
+    }
+
+    static func readLink(_ path: Bytes) throws(SystemError) -> Bytes {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = path.withCString { readlink($0, &buffer, buffer.count) }
+        if count < 0 { throw SystemError.last("readlink", path) }
+        return buffer[..<count].map { UInt8(bitPattern: $0) }
+    }
+
+    private static func canonicalOrLexical(_ path: Bytes) -> (path: Bytes, kind: PathFact.Kind?) {
+        do {
+            let fact = try look(path, origin: "")
+            return (fact.path, fact.kind)
+        } catch {
+            // Not there: its nearest existing ancestor decides where it would be.
+            let parent = Path.parent(path)
+            if parent == path || parent == [Path.slash] { return (Path.normalized(path), nil) }
+            return (Path.join(canonicalOrLexical(parent).path, Path.name(path)), nil)
+        }
+    }
+
+    private static func views(_ rules: [Policy.PathRule], facts: HostFacts) throws(Failure) -> [PathFact] {
+        var found: [PathFact] = []
+        for rule in rules {
+            for path in try PatternSearch.paths(of: rule, home: facts.home, workspace: facts.workspace.path) {
+                let fact = try look(path, origin: rule.origin, code: "files.missing", what: "the path")
+                if !found.contains(where: { $0.path == fact.path }) { found.append(fact) }
+            }
+        }
+        return found
+    }
+
+    private static func environment() -> [HostFacts.Variable] {
+        var variables: [HostFacts.Variable] = []
+        var cursor = aegix_environment()
+        while let entry = cursor.pointee {
+            let bytes = Bytes(UnsafeRawBufferPointer(start: entry, count: strlen(UnsafePointer(entry))))
+            if let split = bytes.firstIndex(of: UInt8(ascii: "=")), split > 0 {
+                variables.append(.init(name: Bytes(bytes[..<split]), value: Bytes(bytes[(split + 1)...])))
+            }
+            cursor += 1
+        }
+        return variables
+    }
+
+    static func variable(_ name: String) -> Bytes? { environment().first { $0.name == Bytes(name) }?.value }
+
+    private static func kernel() -> String {
+        var names = utsname()
+        uname(&names)
+        return withUnsafeBytes(of: names.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+
+    /// From /etc/passwd itself: a static binary has no name services.
+    private static func userName(_ uid: UInt32) -> Bytes? {
+        do {
+            let text = try Descriptor.open(Bytes("/etc/passwd"), O_RDONLY).readAll(limit: 1 << 20)
+            let id = Bytes(String(uid))
+            for line in text.split(separator: UInt8(ascii: "\n")) {
+                let fields = line.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+                if fields.count > 2, Bytes(fields[2]) == id { return Bytes(fields[0]) }
+            }
+            return nil
+        } catch {
+            return nil
+        }
+    }
+
+    // MARK: - The base system
+
+    private static func base() -> [BaseEntry] {
+        var entries: [BaseEntry] = []
+        for root in BaseView.rootPaths { if let entry = entry(root) { entries.append(entry) } }
+        for name in etcNames() { if let entry = entry(Bytes("/etc/" + name)) { entries.append(entry) } }
+        return entries
+    }
+
+    private static func etcNames() -> [String] {
+        BaseView.etcNames + DirectoryListing.names(Bytes("/etc")).filter { name in
+            BaseView.etcNamePrefixes.contains { name.hasPrefix($0) }
+        }
+    }
+
+    /// A link into /usr stays a link; another one is replaced by what it leads to.
+    private static func entry(_ path: Bytes) -> BaseEntry? {
+        var facts = stat()
+        if path.withCString({ lstat($0, &facts) }) < 0 { return nil }
+        do {
+            switch facts.st_mode & S_IFMT {
+            case S_IFDIR: return BaseEntry(path: path, kind: .directory(device: 0, inode: 0, source: path))
+            case S_IFREG: return BaseEntry(path: path, kind: .file(device: 0, inode: 0, source: path))
+            case S_IFLNK:
+                let target = try readLink(path)
+                let absolute = Path.normalized(Path.join(Path.parent(path), target))
+                if Path.contains(Bytes("/usr"), absolute) { return BaseEntry(path: path, kind: .symlink(target)) }
+                let real = try look(path, origin: "")
+                let kind: BaseEntry.Kind =
+                    real.kind == .directory
+                    ? .directory(device: real.device, inode: real.inode, source: real.path)
+                    : .file(device: real.device, inode: real.inode, source: real.path)
+                return BaseEntry(path: path, kind: kind)
+            default: return nil
+            }
+        } catch {
+            return nil  // a dangling link of the host's is as good as absent
+        }
+    }
+}
+
+// MARK: - Single looks
+
+extension HostSurvey {
+    /// The canonical path of a workspace.
+    public static func directory(_ path: Bytes) throws(Failure) -> Bytes {
+        let fact = try look(path, origin: "--workspace", code: "workspace.missing", what: "the workspace")
+        if fact.kind == .directory { return fact.path }
+        throw Failure("workspace.missing", "the workspace \(path.shown) isn't a directory")
+    }
+
+    public static var ownBinary: Bytes? {
+        do { return try readLink(Bytes("/proc/self/exe")) } catch { return nil }
+    }
+
+    private static let longestScript = 16 << 20
+
+    /// A script of the caller's word: read once, so what runs is what was read.
+    public static func script(_ path: Bytes) throws(Failure) -> Invocation.Script {
+        let fact = try look(path, origin: "--script", code: "script.missing", what: "the script")
+        do {
+            let file = try Descriptor.open(fact.path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
+            if fact.kind != .file { throw SystemError("read", path, errno: EISDIR) }
+            return Invocation.Script(path: fact.path, content: try file.readAll(limit: longestScript))
+        } catch let error as SystemError {
+            throw Failure("script.missing", "can't read the script \(path.shown)", error)
+        } catch {
+            throw Failure("script.missing", "can't read the script \(path.shown): \(error)")
+        }
+    }
+}

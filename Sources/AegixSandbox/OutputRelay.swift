@@ -1,0 +1,122 @@
+// Side effects: reads what the command writes, once, and hands that copy to the log, the digest and the caller.
+
+import AegixPolicy
+import AegixSystem
+import CAegix
+import Glibc
+
+/// One captured stream. What the caller sees, what the log holds and what is digested come from the same copy in our
+/// memory: no tee, no splice, so nothing can show two readers two texts.
+final class OutputRelay {
+    private var source: Descriptor
+    private let sink: CallerStream
+    private let log: Int32
+    private let limit: UInt64
+    private let headLimit: Int
+    private var buffer: UnsafeMutableRawBufferPointer
+    private var waiting = 0..<0
+    private var running = SHA256()
+    private(set) var summary = StreamSummary()
+    /// The log couldn't be written: the record is incomplete.
+    private(set) var logError: SystemError?
+
+    static let chunk = 1 << 18
+
+    /// - log: where captured bytes go; - headLimit: how many of them the record carries itself.
+    init(source: consuming Descriptor, sink: CallerStream, log: Int32, limit: UInt64?, headLimit: Int) {
+        self.source = consume source
+        self.sink = sink
+        self.log = log
+        self.limit = limit ?? .max
+        self.headLimit = headLimit
+        buffer = .allocate(byteCount: 0, alignment: 16)
+    }
+
+    deinit { buffer.deallocate() }
+
+    var isOpen: Bool { source.isOpen }
+    var isWaiting: Bool { !waiting.isEmpty }
+    var isOverLimit: Bool { summary.bytes > limit }
+    var sinkIsClosed: Bool { sink.isClosed }
+    var sinkDescriptor: Int32 { sink.pollable }
+
+    /// -1 while what was read still waits for the caller: the pipe fills, and the command waits as it would natively.
+    var pollable: Int32 { isWaiting ? -1 : source.raw }
+
+    /// From the sandbox's terminal instead of a pipe.
+    func take(terminal: consuming Descriptor) {
+        source = consume terminal
+        summary.terminal = true
+    }
+
+    /// One read. False at the end of the stream, which closes it.
+    func receive() -> Bool {
+        guard source.isOpen else { return false }
+        if buffer.count == 0 {
+            buffer.deallocate()
+            buffer = .allocate(byteCount: OutputRelay.chunk, alignment: 4096)
+        }
+        let count = read(source.raw, buffer.baseAddress, buffer.count)
+        if count < 0 {
+            let code = errno
+            if code == EAGAIN || code == EINTR { return true }
+        }
+        if count <= 0 {  // the end; EIO is a terminal's
+            source = .none
+            return false
+        }
+        capture(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        waiting = 0..<count
+        deliver()
+        return true
+    }
+
+    /// Gives the caller what waits, as much as goes.
+    func deliver() {
+        while !waiting.isEmpty {
+            let count = sink.write(UnsafeRawBufferPointer(rebasing: buffer[waiting]))
+            if sink.isClosed {
+                // As in a pipeline: the command's next write gets SIGPIPE.
+                waiting = 0..<0
+                source = .none
+                return
+            }
+            if count == 0 { return }
+            waiting = waiting.lowerBound + count..<waiting.upperBound
+        }
+    }
+
+    /// Stops waiting for a caller that doesn't read, once the run's time is over.
+    func abandon() {
+        waiting = 0..<0
+        source = .none
+    }
+
+    private func capture(_ bytes: UnsafeRawBufferPointer) {
+        let room = limit > summary.bytes ? limit - summary.bytes : 0
+        summary.bytes += UInt64(bytes.count)
+        let kept = UnsafeRawBufferPointer(rebasing: bytes[..<Int(min(room, UInt64(bytes.count)))])
+        if kept.isEmpty || logError != nil { return }
+        var done = 0
+        while done < kept.count {
+            let count = write(log, kept.baseAddress?.advanced(by: done), kept.count - done)
+            if count < 0 {
+                if errno == EINTR { continue }
+                logError = SystemError.last("write")
+                break
+            }
+            done += count
+        }
+        // Digest and count are of what the log holds.
+        let logged = UnsafeRawBufferPointer(rebasing: kept[..<done])
+        running.update(logged)
+        summary.captured += UInt64(done)
+        let head = headLimit - summary.head.count
+        if head > 0 { summary.head += logged.prefix(head) }
+    }
+
+    func finish() -> StreamSummary {
+        summary.digest = running.finish()
+        return summary
+    }
+}

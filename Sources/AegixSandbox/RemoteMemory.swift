@@ -1,0 +1,76 @@
+// Side effects: reads other processes' memory and /proc, bounded.
+
+import AegixSystem
+import CAegix
+import Glibc
+
+enum RemoteMemory {
+    private static let page: UInt64 = 4096
+
+    /// A NUL-terminated string, read page by page: the next page may not be there.
+    static func string(_ pid: pid_t, _ address: UInt64, limit: Int) -> Bytes? {
+        var out = Bytes()
+        var at = address
+        while out.count < limit {
+            let room = min(Int(page - at % page), 512)
+            guard let piece = read(pid, at, room) else { return nil }
+            if let end = piece.firstIndex(of: 0) { return out + piece[..<end] }
+            out += piece
+            at += UInt64(piece.count)
+        }
+        return Bytes(out.prefix(limit))
+    }
+
+    /// An array of strings, with whether it was cut at the bounds.
+    static func strings(_ pid: pid_t, _ address: UInt64) -> ([Bytes], Bool) {
+        var list: [Bytes] = []
+        var bytes = 0
+        var at = address
+        if address == 0 { return ([], false) }
+        while list.count < ExecWatch.mostArguments {
+            let room = min(Int(page - at % page), 256) / 8 * 8
+            guard room > 0, let piece = read(pid, at, room) else { return (list, true) }
+            for offset in stride(from: 0, to: piece.count - 7, by: 8) {
+                let pointer = piece[offset..<offset + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+                if pointer == 0 { return (list, false) }
+                let left = ExecWatch.mostBytes - bytes
+                guard left > 0, list.count < ExecWatch.mostArguments, let text = string(pid, pointer, limit: left) else {
+                    return (list, true)
+                }
+                if text.count == left { return (list + [text], true) }
+                list.append(text)
+                bytes += text.count + 1
+            }
+            at += UInt64(piece.count)
+        }
+        return (list, true)
+    }
+
+    private static func read(_ pid: pid_t, _ address: UInt64, _ length: Int) -> Bytes? {
+        let piece = Bytes(unsafeUninitializedCapacity: length) { buffer, count in
+            guard let base = buffer.baseAddress else { return }
+            count = max(0, aegix_read_memory(pid, address, base, length))
+        }
+        return piece.isEmpty ? nil : piece
+    }
+}
+
+enum ProcessFacts {
+    /// From /proc/PID/stat; the name in it may hold anything, so fields are counted from its last parenthesis.
+    static func parent(_ pid: pid_t) -> Int32? { fields(Bytes("/proc/\(pid)/stat")).flatMap { $0.count > 1 ? Int32($0[1]) : nil } }
+
+    static func link(_ pid: pid_t, _ name: String) -> Bytes? {
+        do { return try HostSurvey.readLink(Bytes("/proc/\(pid)/\(name)")) } catch { return nil }
+    }
+
+    /// The fields after the name: state is the first.
+    static func fields(_ path: Bytes, at directory: Int32 = AT_FDCWD) -> [String]? {
+        do {
+            let text = try Descriptor.open(path, O_RDONLY, at: directory).readAll(limit: 4096)
+            guard let end = text.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+            return text[(end + 1)...].split(separator: 0x20).map { String(decoding: $0, as: UTF8.self) }
+        } catch {
+            return nil
+        }
+    }
+}

@@ -1,0 +1,252 @@
+// Side effects: polls, kills, reaps. The only place where a running sandbox is waited for.
+
+import AegixPlan
+import AegixPolicy
+import AegixSystem
+import CAegix
+import Glibc
+
+/// The state of one run between start and end.
+final class RunLoop {
+    let plan: Plan
+    let io: RunIO
+    let sandbox: Sandbox
+    let streams: RunStreams
+    let began: UInt64
+    /// What ends a run from our side, first come.
+    private(set) var ending: Ending?
+    var failure: Failure?
+
+    private var watch: ExecWatch?
+    private var root = Descriptor.none
+    private var cpu: CPUWatch?
+    private var digest: ProgramDigest?
+    private var program: Bytes?
+    private var killAt: UInt64?
+    private var handedOver = false
+
+    enum Ending: Equatable {
+        case limit(Outcome.Limit)
+        case signal(Int32)
+    }
+
+    init(plan: Plan, io: RunIO, sandbox: Sandbox, streams: RunStreams, began: UInt64) {
+        self.plan = plan
+        self.io = io
+        self.sandbox = sandbox
+        self.streams = streams
+        self.began = began
+    }
+
+    // MARK: - Ending
+
+    func kill() { _ = aegix_pidfd_signal(sandbox.pidfd.raw, SIGKILL) }
+
+    /// SIGTERM to everything inside, then the grace, then the end. Only the first reason counts.
+    private func end<Observer: RunObserver>(_ reason: Ending, grace: Bool, _ observer: inout Observer) {
+        if ending != nil { return }
+        ending = reason
+        if case .limit(let limit) = reason { observer.limit(limit) }
+        if grace, plan.limits.grace > 0 {
+            _ = aegix_pidfd_signal(sandbox.pidfd.raw, SIGTERM)
+            killAt = Clock.monotonic() &+ plan.limits.grace
+        } else {
+            kill()
+        }
+    }
+
+    // MARK: - The loop
+
+    private enum Slot: Int, CaseIterable {
+        case ended, signal, handover, notice, output, errors, outputSink, errorSink, inputSource, inputPipe, keyboard
+        case typing
+    }
+
+    /// Until pid 1 is gone, and with it every process of the sandbox, and everything it wrote was delivered.
+    func run<Observer: RunObserver>(signals: Int32, observer: inout Observer) {
+        var slots = [pollfd](repeating: pollfd(fd: -1, events: 0, revents: 0), count: Slot.allCases.count)
+        var ended = false
+        while true {
+            if ended {
+                drain()
+                if !streams.output.isWaiting && !streams.errors.isWaiting { return }
+            }
+            prepare(&slots, signals: signals, ended: ended)
+            let ready = wait(&slots, until: nextDeadline(ended: ended))
+            func isReady(_ slot: Slot) -> Bool { ready > 0 && slots[slot.rawValue].revents != 0 }
+            if isReady(.notice) { notice(&observer) }
+            if isReady(.output), streams.output.receive(), streams.output.isOverLimit { overOutput(&observer) }
+            if isReady(.errors), streams.errors.receive(), streams.errors.isOverLimit { overOutput(&observer) }
+            if isReady(.outputSink) { streams.output.deliver() }
+            if isReady(.errorSink) { streams.errors.deliver() }
+            if isReady(.inputSource) || isReady(.inputPipe) { streams.input.pump() }
+            if isReady(.keyboard) || isReady(.typing) { streams.type() }
+            if isReady(.handover) { handover() }
+            if isReady(.signal) { signal(signals, &observer) }
+            if isReady(.ended) { ended = true }
+            checkTime(ended: ended, &observer)
+            if ready == 0 { digestStep() }
+        }
+    }
+
+    private func prepare(_ slots: inout [pollfd], signals: Int32, ended: Bool) {
+        func set(_ slot: Slot, _ descriptor: Int32, _ events: Int32 = POLLIN) {
+            slots[slot.rawValue] = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+        }
+        set(.ended, ended ? -1 : sandbox.pidfd.raw)
+        set(.signal, signals)
+        set(.handover, handedOver || ended ? -1 : sandbox.control.raw)
+        set(.notice, ended ? -1 : watch?.pollable ?? -1)
+        set(.output, streams.output.pollable)
+        set(.errors, streams.errors.pollable)
+        set(.outputSink, streams.output.isWaiting ? streams.output.sinkDescriptor : -1, POLLOUT)
+        set(.errorSink, streams.errors.isWaiting ? streams.errors.sinkDescriptor : -1, POLLOUT)
+        set(.inputSource, ended ? -1 : streams.input.readable)
+        set(.inputPipe, ended ? -1 : streams.input.writable, POLLOUT)
+        set(.keyboard, ended ? -1 : streams.keyboard)
+        set(.typing, ended ? -1 : streams.typing, POLLOUT)
+    }
+
+    private func wait(_ slots: inout [pollfd], until deadline: UInt64?) -> Int32 {
+        if digest?.isDone == false { return poll(&slots, nfds_t(slots.count), 0) }
+        guard let deadline else { return poll(&slots, nfds_t(slots.count), -1) }
+        let now = Clock.monotonic()
+        let left = deadline > now ? deadline - now : 0
+        var time = timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
+        return aegix_poll(&slots, slots.count, &time)
+    }
+
+    private var wallEnd: UInt64? { plan.limits.wall.map { began &+ $0 } }
+
+    private func nextDeadline(ended: Bool) -> UInt64? {
+        if ended { return plan.limits.wall == nil ? nil : max(sandbox.deadline, began) }
+        return [ending == nil ? wallEnd : nil, killAt, ending == nil ? cpu?.nextLook : nil].compactMap { $0 }.min()
+    }
+
+    private func checkTime<Observer: RunObserver>(ended: Bool, _ observer: inout Observer) {
+        let now = Clock.monotonic()
+        if ended {
+            // The run's time is over, and a caller that doesn't read can't make it longer.
+            if sandbox.deadline != 0, now >= sandbox.deadline {
+                streams.output.abandon()
+                streams.errors.abandon()
+            }
+            return
+        }
+        if let killAt, now >= killAt {
+            self.killAt = nil
+            kill()
+        }
+        if ending != nil { return }
+        if let wallEnd, now >= wallEnd { end(.limit(.wall), grace: true, &observer) }
+        if root.isOpen, let due = cpu?.nextLook, now >= due, cpu?.look(root: root.raw, now: now) == true {
+            end(.limit(.cpuTime), grace: true, &observer)
+        }
+    }
+
+    private func overOutput<Observer: RunObserver>(_ observer: inout Observer) {
+        if plan.limits.onOutput == .kill { end(.limit(.output), grace: false, &observer) }
+    }
+
+    /// Every writer is dead: what is left in the pipes is the rest.
+    private func drain() {
+        while !streams.output.isWaiting, streams.output.receive() {}
+        while !streams.errors.isWaiting, streams.errors.receive() {}
+    }
+
+    // MARK: - What comes in
+
+    private func signal<Observer: RunObserver>(_ signals: Int32, _ observer: inout Observer) {
+        var number: UInt32 = 0
+        while aegix_read_signal(signals, &number) == 0 {
+            if Int32(number) == SIGWINCH {
+                streams.resize()
+            } else {
+                end(.signal(Int32(number)), grace: true, &observer)
+            }
+        }
+    }
+
+    private func handover() {
+        handedOver = true
+        var listener: Int32 = -1
+        var view: Int32 = -1
+        var terminal: Int32 = -1
+        // 0: the child ended first, and its page says why.
+        if aegix_receive_handover(sandbox.control.raw, 0, &listener, &view, &terminal) != 1 { return }
+        let viewed = Descriptor(owning: view)
+        let again = aegix_duplicate(viewed.raw)
+        if again < 0 {
+            failure = Failure("launch.handover", "can't watch the sandbox", SystemError.last("fcntl"))
+            return kill()
+        }
+        root = Descriptor(owning: again)
+        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan)
+        if let limit = plan.limits.cpuTime { cpu = CPUWatch(limit: limit, now: Clock.monotonic()) }
+        if terminal >= 0 {
+            do throws(Failure) {
+                try streams.take(terminal: Descriptor(owning: terminal))
+            } catch {
+                failure = error
+                kill()
+            }
+        }
+    }
+
+    private func notice<Observer: RunObserver>(_ observer: inout Observer) {
+        guard let seen = watch?.next() else { return }
+        switch seen {
+        case .nothing: return
+        case .exec(let event, let isCommand):
+            observer.exec(event)
+            if isCommand { began(event.program) }
+        case .refused(let violation): observer.refused(violation)
+        case .execLimit(let event):
+            observer.exec(event)
+            end(.limit(.execs), grace: false, &observer)
+        }
+    }
+
+    private func began(_ path: Bytes) {
+        program = path
+        do {
+            guard let file = try watch?.open(path, O_RDONLY) else { return }
+            let isSystem = Path.contains(Bytes("/usr"), path)
+            digest = try ProgramDigest(file: file, cacheable: isSystem, cache: io.cache)
+        } catch {
+            return  // unreadable: the record says null
+        }
+    }
+
+    private func digestStep() {
+        if digest?.isDone == false, digest?.step() == false { digest = nil }
+    }
+
+    // MARK: - The end
+
+    func finish() -> RunResult {
+        while digest?.isDone == false { digestStep() }
+        var usage = Usage()
+        var used = aegix_usage()
+        let reaped = aegix_reap(sandbox.pid, &used) == 0
+        usage.userNanoseconds = used.user_ns
+        usage.systemNanoseconds = used.system_ns
+        usage.peakResidentBytes = used.peak_bytes
+        usage.execs = watch?.execs ?? 0
+        streams.input.finish()
+        streams.restore()
+        let page = sandbox.page.pointee
+        aegix_page_unmap(sandbox.page)
+        if failure == nil, page.stage != AEGIX_STAGE_NONE.rawValue, ending == nil {
+            failure = LaunchFailure.child(stage: page.stage, index: Int(page.index), errno: page.error, plan: plan)
+        }
+        let outcome = RunEndDecision(
+            failure: failure, ending: ending, page: page, initStatus: reaped ? used.status : nil,
+            limits: plan.limits, execs: usage.execs
+        ).outcome
+        return RunResult(
+            outcome: outcome, usage: usage, stdout: streams.output.finish(), stderr: streams.errors.finish(),
+            program: program, programDigest: digest?.digest, stdin: streams.input.mechanism,
+            logError: streams.output.logError ?? streams.errors.logError, failure: failure)
+    }
+}

@@ -1,0 +1,40 @@
+// Side effects: one poll loop over everything that a run needs, until nothing of it is left.
+
+import AegixPlan
+import AegixPolicy
+import AegixSystem
+import CAegix
+import Glibc
+
+/// Supervision of one run. Stages: connect (streams, signals) ─► start ─► loop ─► end (reap, drain, restore).
+/// Not done here: deciding what is allowed (Plan), writing the record (AegixAudit).
+public struct Supervisor {
+    static let signals: [Int32] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH]
+
+    public static func run<Observer: RunObserver>(
+        _ plan: Plan, io: RunIO, observer: inout Observer
+    ) throws(Failure) -> RunResult {
+        aegix_ignore_sigpipe()
+        let filter = try SyscallFilter.program(plan.syscalls, cache: io.cache)
+        let signal = aegix_signalfd(signals, signals.count)
+        if signal < 0 { throw Failure("launch.signals", "can't watch signals", SystemError.last("signalfd")) }
+        let watched = Descriptor(owning: signal)
+        let streams = try RunStreams(io: io, limits: plan.limits)
+        let began = Clock.monotonic()
+        let deadline = plan.limits.wall.map { began &+ $0 &+ plan.limits.grace } ?? 0
+        let sandbox = try Sandbox.start(
+            plan, filter: filter, streams: streams.theirs, size: streams.size, rawOutput: streams.rawOutput,
+            deadline: deadline)
+        streams.closeTheirs()
+        let loop = RunLoop(plan: plan, io: io, sandbox: sandbox, streams: streams, began: began)
+        do throws(Failure) {
+            try loop.sandbox.release(plan)
+            try observer.starting()
+        } catch {
+            loop.kill()
+            loop.failure = error
+        }
+        loop.run(signals: watched.raw, observer: &observer)
+        return loop.finish()
+    }
+}

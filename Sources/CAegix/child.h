@@ -1,0 +1,26 @@
+/* What the files of the child share. None of it allocates, locks or prints. */
+#ifndef AEGIX_CHILD_H
+#define AEGIX_CHILD_H
+
+#include "aegix_launch.h"
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A tmpfs for what is needed only while the root is assembled, the old root among it: all of it goes at once. */
+#define AEGIX_STAGING "/.old"
+#define AEGIX_OLD_ROOT AEGIX_STAGING "/host"
+
+/* Each returns 0, or -1 with errno and *index set to the step, rule or limit at fault. */
+int aegix_child_root(void);
+int aegix_child_mounts(const struct aegix_launch *launch, const int *trees, int32_t *index);
+int aegix_child_seal_root(void);
+int aegix_child_loopback(void);
+int aegix_child_landlock(const struct aegix_launch *launch, int32_t *index);
+int aegix_child_privileges(uint64_t keep);
+int aegix_child_seccomp(const struct aegix_launch *launch);
+int aegix_child_terminal(const struct aegix_launch *launch, int *master, int *slave);
+
+/* Replaces the calling process, pid 1, by a loop that holds nothing of the process it was cloned from. */
+_Noreturn void aegix_init(struct aegix_page *page, pid_t command, uint64_t deadline);
+
+#endif

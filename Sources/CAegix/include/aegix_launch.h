@@ -1,0 +1,148 @@
+/* The sandbox as data, and the one call that makes it. Swift takes every decision and fills these structs before
+   the clone; the code between clone3 and exec walks them in order and reports where it stopped. It allocates nothing,
+   uses no stdio and takes no lock, so it may run in a clone of any process. */
+#ifndef AEGIX_LAUNCH_H
+#define AEGIX_LAUNCH_H
+
+#include <linux/filter.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#pragma clang assume_nonnull begin
+
+/* Where the child was when something failed. Order is the order of execution. */
+enum aegix_stage {
+    AEGIX_STAGE_NONE = 0,
+    AEGIX_STAGE_PARENT,    /* the death signal, and whether the parent still lives */
+    AEGIX_STAGE_IDENTITY,  /* id maps and the ids themselves */
+    AEGIX_STAGE_HOST,      /* host name, loopback */
+    AEGIX_STAGE_ROOT,      /* the tmpfs and pivot_root */
+    AEGIX_STAGE_MOUNT,     /* index is the step's */
+    AEGIX_STAGE_SEAL_ROOT, /* the old root detached, the new one read-only */
+    AEGIX_STAGE_TERMINAL,
+    AEGIX_STAGE_LIMITS, /* index is the limit's */
+    AEGIX_STAGE_PRIVILEGES,
+    AEGIX_STAGE_LANDLOCK, /* index is the rule's, -1 for the rule set itself */
+    AEGIX_STAGE_SECCOMP,
+    AEGIX_STAGE_HANDOVER, /* listener, root and terminal to the supervisor */
+    AEGIX_STAGE_FORK,
+    AEGIX_STAGE_STDIO,
+    AEGIX_STAGE_CWD,
+    AEGIX_STAGE_EXEC,
+};
+
+/* Shared between supervisor and pid 1 only: the one channel that needs no descriptor inside. The command loses the
+   mapping with its exec, before its first instruction. */
+struct aegix_page {
+    uint32_t stage; /* of the failure; AEGIX_STAGE_NONE while all is well */
+    int32_t index;
+    int32_t error;
+    uint32_t sealed;      /* pid 1 has dropped its memory, descriptors and privileges: a futex */
+    uint32_t finished;    /* the command was reaped: `status` is valid */
+    int32_t status;       /* as wait4 gives it */
+    uint32_t deadline;    /* pid 1's own timer ended the run */
+    int32_t command;      /* the command's pid inside */
+};
+
+enum aegix_operation {
+    AEGIX_DIRECTORY = 1, /* path, mode; an existing directory is fine */
+    AEGIX_FILE,          /* path, mode, content and length */
+    AEGIX_SYMLINK,       /* path, source is the text */
+    AEGIX_BIND,          /* path, source on the host (or, with AEGIX_INSIDE, in the new root), flags */
+    AEGIX_ATTACH,        /* path, source is unused: `handed` is an index into the trees that the supervisor sends */
+    AEGIX_PROC,          /* path */
+    AEGIX_DEVPTS,        /* path */
+    AEGIX_TMPFS,         /* path, source is the options, mode */
+    AEGIX_OVERLAY,       /* path, source is the options */
+    AEGIX_DETACH,        /* path */
+};
+
+enum aegix_mount_flag {
+    AEGIX_READONLY = 1,
+    AEGIX_NOEXEC = 2,
+    AEGIX_DEVICES = 4, /* device nodes work: /dev's own binds only */
+    AEGIX_INSIDE = 8,  /* the source is in the new root */
+};
+
+struct aegix_step {
+    uint32_t operation;
+    uint32_t flags;
+    const char *path;
+    const char *_Nullable source;
+    size_t length;
+    /* What the plan saw at `source`; another inode there now is a race and stops the run. 0: not checked. */
+    uint64_t device, inode;
+    uint32_t mode;
+    int32_t handed;
+};
+
+struct aegix_landlock_rule {
+    const char *path;
+    uint64_t access;
+};
+
+struct aegix_limit {
+    int32_t resource;
+    uint64_t soft, hard;
+};
+
+#define AEGIX_TREES 8 /* detached trees that a privileged supervisor may hand in */
+
+struct aegix_launch {
+    struct aegix_page *page;
+    int control; /* the child's end of a socket pair */
+
+    /* Identity. With maps the child writes them itself (one line each, its own ids); without, it waits for the
+       supervisor to write them, drops the groups and takes the ids. */
+    const char *_Nullable uid_map, *_Nullable gid_map;
+    uid_t uid;
+    gid_t gid;
+    uint32_t trees; /* detached trees that arrive with the supervisor's word */
+
+    const char *hostname;
+    const struct aegix_step *steps;
+    size_t step_count;
+
+    uint64_t handled_fs, handled_scope; /* 0, 0: no Landlock on this host */
+    const struct aegix_landlock_rule *_Nullable rules;
+    size_t rule_count;
+
+    const struct aegix_limit *limits;
+    size_t limit_count;
+    uint64_t keep; /* capabilities kept, as bits */
+
+    const struct sock_filter *filter;
+    uint16_t filter_length;
+
+    /* Descriptors for 0, 1, 2 of the command; -1 is /dev/null, -2 is the terminal. */
+    int32_t stdio[3];
+    uint16_t rows, columns;
+    uint32_t raw_output; /* the terminal leaves newlines alone: the caller's own translates them */
+
+    uint64_t deadline; /* CLOCK_MONOTONIC nanoseconds at which pid 1 ends everything; 0: never */
+
+    const char *cwd;
+    const char *_Nullable const *_Nonnull candidates; /* absolute paths to try, NULL at the end */
+    const char *_Nullable const *_Nonnull argv;
+    const char *_Nullable const *_Nonnull environment;
+};
+
+/* Makes the namespaces and starts pid 1 in them. Returns its pid and stores a pidfd, or -1 with errno. */
+pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd);
+
+/* What pid 1 hands over once everything is in place: the seccomp listener, the sandbox's root and, with a terminal,
+   its master side (-1 without). Returns 1, 0 when the child is gone, -1 with errno. Never blocks longer than
+   `timeout_ms`. */
+int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root, int *terminal);
+
+/* Releases a child that waits for its id maps, handing it detached trees. 0 or -1 with errno. */
+int aegix_send_release(int control, const int *trees, uint32_t count);
+
+/* A shared page, zeroed. NULL with errno. */
+struct aegix_page *_Nullable aegix_page_map(void);
+void aegix_page_unmap(struct aegix_page *page);
+
+
+#pragma clang assume_nonnull end
+#endif

@@ -1,0 +1,82 @@
+/* What the supervisor needs outside the sandbox: variadic calls, constants behind casts, structs with flexible ends. */
+#ifndef AEGIX_SUPERVISE_H
+#define AEGIX_SUPERVISE_H
+
+#include <stdint.h>
+#include <poll.h>
+#include <sys/types.h>
+#include <time.h>
+
+#pragma clang assume_nonnull begin
+
+/* Pipes and sockets, close-on-exec. 0 or -1 with errno. */
+int aegix_pipe(int ends[_Nonnull 2]);
+int aegix_socketpair(int ends[_Nonnull 2]);
+/* The most that the kernel grants, up to `bytes`. */
+void aegix_grow_pipe(int descriptor, int bytes);
+int aegix_unread_bytes(int descriptor, int *count);
+int aegix_set_nonblocking(int descriptor);
+int aegix_poll(struct pollfd *slots, size_t count, const struct timespec *timeout);
+int aegix_duplicate(int descriptor);
+int aegix_clear_nonblocking(int descriptor);
+/* What is there now; EAGAIN when nothing is. */
+ssize_t aegix_read_ready(int descriptor, void *buffer, size_t length);
+dev_t aegix_device(unsigned major, unsigned minor);
+/* An open description of our own on what `descriptor` refers to, so that flags stay the caller's. -1 with errno. */
+int aegix_reopen(int descriptor, int flags);
+ssize_t aegix_send_now(int descriptor, const void *bytes, size_t length);
+
+/* Signals by descriptor. */
+int aegix_signalfd(const int *signals, size_t count);
+int aegix_read_signal(int descriptor, uint32_t *number);
+int aegix_pidfd_signal(int pidfd, int signal);
+void aegix_ignore_sigpipe(void);
+/* Dies of `signal` as if it had never been handled. */
+void aegix_die_of(int signal);
+
+struct aegix_usage {
+    int32_t status;
+    uint64_t user_ns, system_ns, peak_bytes;
+};
+/* Reaps `pid`, which has ended. 0 or -1 with errno. */
+int aegix_reap(pid_t pid, struct aegix_usage *usage);
+
+/* A seccomp notification, flattened. */
+struct aegix_notice {
+    uint64_t id;
+    uint32_t pid;
+    int32_t call;
+    uint64_t arguments[6];
+};
+/* 1: one was read; 0: it went away meanwhile; -1 with errno. */
+int aegix_notice_receive(int listener, struct aegix_notice *notice);
+int aegix_notice_valid(int listener, uint64_t id);
+/* Lets the call go on (exec only), or answers it with an errno. The caller may be gone by now: that is no error. */
+int aegix_notice_continue(int listener, uint64_t id);
+int aegix_notice_refuse(int listener, uint64_t id, int error);
+void aegix_notice_wake_locally(int listener);
+
+ssize_t aegix_read_memory(pid_t pid, uint64_t address, void *buffer, size_t length);
+
+/* What one openat2 beneath `root` finds: never through magic links, never outside. */
+int aegix_open_in_root(int root, const char *path, int flags);
+int aegix_open_beneath(int directory, const char *path, int flags);
+
+/* A detached, recursive copy of the mount at `path`, mounted with the id map of a user namespace. -1 with errno. */
+int aegix_mapped_tree(int source, int user_namespace);
+/* A user namespace that holds nothing but an id map. */
+int aegix_map_namespace(const char *uid_map, const char *gid_map);
+int aegix_write_map(pid_t pid, const char *file, const char *text);
+
+int aegix_landlock_abi(void);
+
+/* The caller's terminal. */
+struct aegix_terminal;
+struct aegix_terminal *_Nullable aegix_terminal_raw(int descriptor);
+void aegix_terminal_restore(struct aegix_terminal *terminal);
+int aegix_terminal_size(int descriptor, uint16_t *rows, uint16_t *columns);
+void aegix_terminal_resize(int descriptor, uint16_t rows, uint16_t columns);
+int aegix_terminal_foreground(int descriptor);
+
+#pragma clang assume_nonnull end
+#endif

@@ -1,0 +1,305 @@
+/* From clone3 to exec, in order. The order is the argument:
+     death signal   first, so that the supervisor's end is ours from here on
+     identity       before any file is made, so that all belong to the right owner
+     root, mounts   while we still hold capabilities over our own namespaces
+     terminal       from the new devpts, before ioctls are restricted
+     limits         before privileges go, since a hard limit may have to rise
+     privileges     then Landlock (needs no_new_privs), then seccomp last: everything above needs calls it refuses
+     handover       listener, root and terminal to the supervisor; nothing of it stays here
+     fork           the command is pid 2 and waits until pid 1 is sealed
+   Nothing here decides, allocates, locks or prints. */
+#include "child.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <linux/futex.h>
+#include <linux/keyctl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* Mirror of the kernel's struct clone_args up to cgroup. */
+struct clone_arguments {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+_Static_assert(sizeof(struct clone_arguments) == 88, "struct clone_args, version 2");
+
+static _Noreturn void fail(struct aegix_page *page, enum aegix_stage stage, int32_t index) {
+    page->error = errno;
+    page->index = index;
+    __atomic_store_n(&page->stage, stage, __ATOMIC_RELEASE);
+    _exit(125);
+}
+
+static int write_file(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    size_t length = strlen(text);
+    ssize_t count = write(fd, text, length);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return count == (ssize_t)length ? 0 : -1;
+}
+
+/* The supervisor's word, with the detached trees. EPIPE when the supervisor is gone. */
+static int wait_release(int control, int *trees, uint32_t expected) {
+    char word;
+    struct iovec data = {&word, 1};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * AEGIX_TREES)];
+    } space;
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
+    ssize_t count;
+    do count = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
+    while (count < 0 && errno == EINTR);
+    if (count < 0) return -1;
+    if (count == 0) return errno = EPIPE, -1;
+    uint32_t got = 0;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+        got = (uint32_t)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(trees, CMSG_DATA(header), got * sizeof(int));
+    }
+    if (got != expected) return errno = EPROTO, -1;
+    return 0;
+}
+
+static int take_identity(const struct aegix_launch *launch, int *trees) {
+    if (launch->uid_map) {
+        if (write_file("/proc/self/setgroups", "deny") < 0) return -1;
+        if (write_file("/proc/self/uid_map", launch->uid_map) < 0) return -1;
+        return write_file("/proc/self/gid_map", launch->gid_map);
+    }
+    if (wait_release(launch->control, trees, launch->trees) < 0) return -1;
+    /* System calls, not glibc's wrappers: those would signal the threads of the process we were cloned from. */
+    if (syscall(SYS_setgroups, 0, NULL) < 0) return -1;
+    if (syscall(SYS_setresgid, launch->gid, launch->gid, launch->gid) < 0) return -1;
+    return (int)syscall(SYS_setresuid, launch->uid, launch->uid, launch->uid);
+}
+
+int aegix_child_loopback(void) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    int rc = ioctl(fd, SIOCSIFFLAGS, &request);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return rc;
+}
+
+static int set_limits(const struct aegix_launch *launch, int32_t *index) {
+    for (size_t i = 0; i < launch->limit_count; i++) {
+        *index = (int32_t)i;
+        struct rlimit limit = {launch->limits[i].soft, launch->limits[i].hard};
+        if (setrlimit(launch->limits[i].resource, &limit) < 0) return -1;
+    }
+    return 0;
+}
+
+static int hand_over(int control, const int *descriptors, size_t count) {
+    char word = 'r';
+    struct iovec data = {&word, 1};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * 3)];
+    } space;
+    memset(&space, 0, sizeof space);
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = space.bytes,
+                             .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    memcpy(CMSG_DATA(header), descriptors, sizeof(int) * count);
+    return sendmsg(control, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static void reset_signals(void) {
+    struct sigaction plain;
+    memset(&plain, 0, sizeof plain);
+    plain.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; number++) sigaction(number, &plain, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int take_stdio(const struct aegix_launch *launch, int slave) {
+    int null = -1;
+    int source[3];
+    for (int i = 0; i < 3; i++) {
+        source[i] = launch->stdio[i] == -2 ? slave : launch->stdio[i];
+        if (source[i] >= 0 && source[i] > 2) continue;
+        if (source[i] >= 0) { /* out of the way of the targets 0, 1, 2 */
+            source[i] = fcntl(source[i], F_DUPFD_CLOEXEC, 3);
+        } else {
+            if (null < 0) null = open("/dev/null", O_RDWR | O_CLOEXEC);
+            if (null >= 0 && null < 3) null = fcntl(null, F_DUPFD_CLOEXEC, 3);
+            source[i] = null;
+        }
+        if (source[i] < 0) return -1;
+    }
+    for (int i = 0; i < 3; i++)
+        if (dup2(source[i], i) < 0) return -1;
+    if (slave >= 0 && ioctl(slave, TIOCSCTTY, 0) < 0) return -1;
+    return (int)syscall(SYS_close_range, 3, UINT_MAX, 0);
+}
+
+/* pid 2: the command. It keeps nothing open but 0, 1, 2 and execs when pid 1 is sealed. */
+static _Noreturn void run_command(const struct aegix_launch *launch, int slave) {
+    struct aegix_page *page = launch->page;
+    setsid();
+    if (take_stdio(launch, slave) < 0) fail(page, AEGIX_STAGE_STDIO, 0);
+    if (chdir(launch->cwd) < 0) fail(page, AEGIX_STAGE_CWD, 0);
+    reset_signals();
+    while (!__atomic_load_n(&page->sealed, __ATOMIC_ACQUIRE))
+        syscall(SYS_futex, &page->sealed, FUTEX_WAIT, 0, NULL, NULL, 0);
+    int error = ENOENT;
+    for (const char *const *candidate = launch->candidates; *candidate; candidate++) {
+        struct stat st;
+        if (stat(*candidate, &st) < 0) { /* only a thing that is there is tried, so that the record shows no guesses */
+            if (errno == EACCES) error = EACCES;
+            continue;
+        }
+        execve(*candidate, (char *const *)launch->argv, (char *const *)launch->environment);
+        error = errno;
+        if (error != EACCES && error != ENOENT && error != ENOTDIR) break;
+    }
+    errno = error;
+    fail(page, AEGIX_STAGE_EXEC, 0);
+}
+
+/* pid 1. */
+static _Noreturn void run_child(const struct aegix_launch *launch) {
+    struct aegix_page *page = launch->page;
+    int trees[AEGIX_TREES];
+    int32_t index = 0;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) fail(page, AEGIX_STAGE_PARENT, 0);
+    if (take_identity(launch, trees) < 0) fail(page, AEGIX_STAGE_IDENTITY, 0);
+    if (sethostname(launch->hostname, strlen(launch->hostname)) < 0) fail(page, AEGIX_STAGE_HOST, 0);
+    if (aegix_child_loopback() < 0) fail(page, AEGIX_STAGE_HOST, 1);
+    umask(0); /* the steps' modes are exact */
+    if (aegix_child_root() < 0) fail(page, AEGIX_STAGE_ROOT, 0);
+    if (aegix_child_mounts(launch, trees, &index) < 0) fail(page, AEGIX_STAGE_MOUNT, index);
+    if (aegix_child_seal_root() < 0) fail(page, AEGIX_STAGE_SEAL_ROOT, 0);
+    umask(022);
+    int descriptors[3] = {-1, -1, -1}, slave = -1;
+    if (launch->stdio[0] == -2 || launch->stdio[1] == -2 || launch->stdio[2] == -2)
+        if (aegix_child_terminal(launch, &descriptors[2], &slave) < 0) fail(page, AEGIX_STAGE_TERMINAL, 0);
+    descriptors[1] = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (descriptors[1] < 0) fail(page, AEGIX_STAGE_ROOT, 1);
+    /* A session keyring of its own: the caller's isn't possessed. Kernels without keys have nothing to leave. */
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EPERM &&
+        errno != EDQUOT)
+        fail(page, AEGIX_STAGE_PRIVILEGES, 1);
+    index = 0;
+    if (set_limits(launch, &index) < 0) fail(page, AEGIX_STAGE_LIMITS, index);
+    if (aegix_child_privileges(launch->keep) < 0) fail(page, AEGIX_STAGE_PRIVILEGES, 0);
+    if (aegix_child_landlock(launch, &index) < 0) fail(page, AEGIX_STAGE_LANDLOCK, index);
+    /* The command's exec sets this back for the command; pid 1 stays closed to it for good. */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) fail(page, AEGIX_STAGE_PRIVILEGES, 2);
+    /* Again: a change of credentials clears it. If the supervisor died before, the handover fails instead. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) fail(page, AEGIX_STAGE_PARENT, 1);
+    descriptors[0] = aegix_child_seccomp(launch);
+    if (descriptors[0] < 0) fail(page, AEGIX_STAGE_SECCOMP, 0);
+    if (hand_over(launch->control, descriptors, descriptors[2] < 0 ? 2 : 3) < 0)
+        fail(page, AEGIX_STAGE_HANDOVER, 0);
+    pid_t command = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    if (command < 0) fail(page, AEGIX_STAGE_FORK, 0);
+    if (command == 0) run_command(launch, slave);
+    syscall(SYS_close_range, 0, UINT_MAX, 0);
+    aegix_init(page, command, launch->deadline);
+}
+
+pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd) {
+    struct clone_arguments arguments = {
+        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+                 CLONE_NEWCGROUP | CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    /* Everything stays blocked in pid 1: it takes signals by waiting for them. */
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0) run_child(launch);
+    int error = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return (pid_t)pid;
+}
+
+int aegix_send_release(int control, const int *trees, uint32_t count) {
+    char word = 'g';
+    struct iovec data = {&word, 1};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * AEGIX_TREES)];
+    } space;
+    memset(&space, 0, sizeof space);
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    if (count > 0) {
+        message.msg_control = space.bytes;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+        memcpy(CMSG_DATA(header), trees, sizeof(int) * count);
+    }
+    return sendmsg(control, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root, int *terminal) {
+    *listener = *root = *terminal = -1;
+    struct pollfd ready = {control, POLLIN, 0};
+    int rc;
+    do rc = poll(&ready, 1, timeout_ms);
+    while (rc < 0 && errno == EINTR);
+    if (rc < 0) return -1;
+    if (rc == 0) return errno = ETIMEDOUT, -1;
+    char word;
+    struct iovec data = {&word, 1};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * 3)];
+    } space;
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
+    ssize_t count;
+    do count = recvmsg(control, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    while (count < 0 && errno == EINTR);
+    if (count <= 0) return (int)count;
+    int got[3] = {-1, -1, -1};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (!header || header->cmsg_type != SCM_RIGHTS) return errno = EPROTO, -1;
+    memcpy(got, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
+    *listener = got[0];
+    *root = got[1];
+    *terminal = got[2];
+    return 1;
+}
+
+struct aegix_page *aegix_page_map(void) {
+    void *page = mmap(NULL, sizeof(struct aegix_page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+void aegix_page_unmap(struct aegix_page *page) { munmap(page, sizeof *page); }
