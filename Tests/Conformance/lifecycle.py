@@ -1,0 +1,284 @@
+"""R: the end of things. Nothing survives, nothing stays behind, the record is closed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+from harness import descendants, end_tree, mounts, reap, wait_until
+
+# What may lie in a state directory and in a run's: anything else is a temporary file that somebody forgot.
+RUN_FILES = {"audit.json", "events.jsonl", "stdout.log", "stderr.log", "policy.toml", "layer", "artifacts", "manifest.json"}
+STATE_FILES = {"runs", "sandboxes", "ledger.jsonl", "keys", "cache", "trust", "trust.jsonl"}
+
+
+def r2(t):
+    """double fork, setsid, ignored SIGTERM, stopped processes: all gone at the deadline, stdout reaches EOF"""
+    probe = t.probe("survivors")
+    for argv, deadline, code in (([probe, "straggler"], 1, 124), ([probe, "leave", "straggler"], None, 0)):
+        started = time.monotonic()
+        result = t.run(*argv, timeout=deadline, deadline=20)
+        took = time.monotonic() - started
+        t.check(result.code == code, f"{argv[1]}: {result}")
+        t.check("ready" in result.text, f"{argv[1]}: the stragglers weren't made: {result}")
+        t.check(took < 4, f"{argv[1]}: stdout reached its end after {took:.1f} s")
+        if t.box.name == "aegix":
+            t.check(result.status == ("timed_out" if deadline else "exited"), f"{argv[1]}: outcome {result.status}")
+            if deadline:
+                t.check(result.record["outcome"].get("limit") == "wall", f"the limit isn't named: {result.record['outcome']}")
+    if t.box.name != "aegix":
+        return
+    # SIGTERM first where there is grace; over by wall + grace all the same.
+    text = '[limits]\nwall = "500ms"\ngrace = "700ms"\n'
+    result = t.sh("trap 'echo heard; exit 0' TERM; echo up; while :; do sleep 0.05; done", policy=text, deadline=10)
+    t.check(result.code == 124 and "heard" in result.text, f"with grace SIGTERM should be heard: {result}")
+    result = t.sh("trap '' TERM; echo up; while :; do sleep 0.05; done", policy=text, deadline=10)
+    t.check(result.code == 124 and 1.0 < result.seconds < 3, f"deaf to SIGTERM, with grace: {result}, {result.seconds:.2f} s")
+    # Stopped itself: the supervisor's deadline holds, and so does pid 1's when the supervisor is stopped.
+    result = t.sh("kill -STOP $$", timeout=1, deadline=10)
+    t.check(result.code == 124, f"a stopped command: {result}")
+    child = t.box.spawn(["/bin/sh", "-c", "echo up; exec sleep 30"], t, timeout=1)
+    child.stdout.readline()
+    os.kill(child.pid, signal.SIGSTOP)
+    inner = [pid for pid, (state, _) in below(child.pid).items() if state != "Z"]
+    t.check(inner, "no process of the sandbox found")
+    gone = wait_until(lambda: all(s == "Z" for s, _ in below(child.pid).values()), 4)
+    t.check(gone, f"with the supervisor stopped the sandbox outlives its deadline: {below(child.pid)}")
+    os.kill(child.pid, signal.SIGCONT)
+    child.communicate(timeout=10)
+    t.check(child.returncode == 124, f"a supervisor that was stopped over the deadline: exit {child.returncode}")
+
+
+def below(pid):
+    """The descendants of one process."""
+    found, all_of_them, queue = {}, descendants(), [pid]
+    while queue:
+        try:
+            with open(f"/proc/{queue[0]}/task/{queue[0]}/children") as f:
+                children = [int(c) for c in f.read().split()]
+        except OSError:
+            children = []
+        found.update({c: all_of_them[c] for c in children if c in all_of_them})
+        queue = queue[1:] + children
+    return found
+
+
+def r3(t):
+    """aegix killed with SIGKILL at every stage: nothing left; the next command closes the record as interrupted"""
+    script = "echo some > file; mkdir -p a/b; (setsid sleep 60 &) ; sleep 0.02; echo out; exec sleep 0.01"
+    whole = t.sh(script)
+    t.ran(whole)
+    known, mounted = set(descendants()), mounts()
+    survivors, rng = [], random.Random(int(os.environ.get("AEGIX_SEED", "7")))
+    moments = sorted(rng.uniform(0, whole.seconds * 1.05) for _ in range(40))
+    for moment in moments:
+        child = t.box.spawn(["/bin/sh", "-c", script], t, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moment)
+        child.kill()
+        child.wait()
+        gone = wait_until(lambda: (reap(known), not {p for p, (s, _) in descendants().items() if p not in known and s != "Z"})[1], 3, 0.002)
+        if not gone:
+            survivors.append((round(moment * 1000, 1), {p: d for p, d in descendants().items() if p not in known}))
+            end_all(known)
+            wait_until(lambda: (reap(known), not set(descendants()) - known)[1], 3)
+    reap(known)
+    t.check(not survivors, f"alive after SIGKILL, by milliseconds: {survivors[:5]}")
+    t.check(mounts() == mounted, f"mounts left behind: {sorted(set(mounts()) - set(mounted))}")
+    t.check(not os.listdir(t.world.scratch_of(t.identity)), "temporary files left behind")
+    if t.box.name != "aegix":
+        return
+    runs = t.run_ids()
+    open_ones = [r for r in runs if (t.record_of(r) or {}).get("outcome") is None]
+    t.check(open_ones, "no run was caught open: the moments were all too early or too late")
+    listed = t.aegix("history", "--state-dir", t.state, "--json", "--limit", "200")
+    t.check(listed.code == 0, f"history after the kills: {listed}")
+    states = {r: (t.record_of(r) or {}).get("outcome", {}).get("status") for r in runs}
+    wrong = {r: s for r, s in states.items() if s not in ("interrupted", "exited")}
+    t.check(not wrong, f"records not closed: {list(wrong.items())[:5]} of {len(runs)}")
+    t.check(all(states[r] == "interrupted" for r in open_ones), "a run that was killed is closed as something else")
+    left = set(os.listdir(t.state)) - STATE_FILES
+    t.check(not left, f"in the state directory: {left}")
+    for run_id in t.run_ids():
+        left = set(os.listdir(os.path.join(t.state, "runs", run_id))) - RUN_FILES
+        t.check(not left, f"in {run_id}: {left}")
+        t.check(os.path.exists(os.path.join(t.state, "runs", run_id, "manifest.json")), f"{run_id} was closed without a manifest")
+    with open(os.path.join(t.state, "ledger.jsonl")) as f:
+        lines = [json.loads(line) for line in f]
+    t.check(len(lines) >= 2 * len(states) - 1, f"the ledger has {len(lines)} lines for {len(states)} runs")
+    t.ran(t.sh("true"))
+
+
+def end_all(known):
+    for pid in descendants():
+        if pid not in known:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def r4(t):
+    """10,000 orphans: reaped"""
+    policy = '[limits]\nexecs = 100\n' if t.box.name == "aegix" else None
+    result = t.run(t.probe("survivors"), "orphans", "10000", policy=policy, deadline=60)
+    t.ran(result)
+    t.check(result.attempts.get("made") == "10000", f"not all were made: {result}")
+    t.check(result.attempts.get("zombies") == "0", f"zombies in view: {result.attempts.get('zombies')}")
+    t.check(result.seconds < 40, f"10,000 orphans took {result.seconds:.0f} s")
+
+
+def r5(t):
+    """cgroup creation from inside: denied"""
+    files, calls = t.probe("files"), t.probe("namespaces")
+    spots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/systemd"]
+    if t.identity.root and os.path.ismount("/sys/fs/cgroup"):
+        real = next((s for s in spots[1:] + spots[:1] if os.path.exists(f"{s}/cgroup.procs")), None)
+        if real:
+            bare = t.outside(files, "mkdir", f"{real}/aegix-probe-{os.getpid()}")
+            try:
+                os.rmdir(f"{real}/aegix-probe-{os.getpid()}")
+            except OSError:
+                pass
+            t.works_outside(bare, f"mkdir {real}/aegix-probe-{os.getpid()}")
+    inside = t.run(files, "mkdir", "control", *sum((["mkdir", f"{s}/aegix-probe", "reach", f"{s}/cgroup.procs", "reach", f"{s}/cgroup.subtree_control"] for s in spots), []))
+    t.ran(inside)
+    t.verdict(inside, "mkdir control", "ok")
+    for name, verdict in inside.attempts.items():
+        if name != "mkdir control":
+            t.check(verdict in ("ENOENT", "EROFS", "EACCES", "EPERM"), f"{name}: {verdict}")
+    inside = t.run(calls, "safe")
+    t.refused(inside, "unshare(user+cgroup)", "EPERM", call="unshare")
+    t.refused(inside, "mount(tmpfs)", "EPERM", call="mount")
+    t.check("aegix-probe" not in t.sh("cat /proc/self/cgroup").text, "the sandbox's cgroup isn't its own")
+
+
+def r6(t):
+    """the caller ignores SIGCHLD, has closed stdin, stdout, stderr, a deleted cwd, a full disk, a read-only state directory"""
+    t.only_aegix()
+    line = t.box.command(["/bin/sh", "-c", "cat; echo out; echo err >&2; exit 5"], t)
+
+    def direct(preexec=None, **how):
+        known = set(descendants())
+        child = subprocess.Popen(how.pop("line", line), env=how.pop("env", t.box.environment(None)), cwd=how.pop("cwd", t.workspace), preexec_fn=preexec,
+                                 stdin=how.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 start_new_session=True, **how, **t.identity.options())
+        try:
+            out, err = child.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            end_tree(child, known)
+            out = err = b"(hung)"
+        left = {p: d for p, d in descendants().items() if p not in known}
+        t.check(not left, f"left behind: {left}")
+        reap(known)
+        return child.returncode, out, err
+
+    # Signals as a careless caller leaves them: ignored, or all blocked.
+    for name, how in (("SIGCHLD ignored", lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)),
+                      ("SIGPIPE ignored", lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN)),
+                      ("all ignored", lambda: [signal.signal(s, signal.SIG_IGN) for s in range(1, 32) if s not in (9, 19)]),
+                      ("all blocked", lambda: signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)))):
+        told = direct(how)
+        t.check(told == (5, b"out\n", b"err\n"), f"{name}: {told}")
+    told = direct(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)), line=t.box.command(["/bin/sh", "-c", "grep -E 'Sig(Blk|Ign)' /proc/self/status"], t))
+    t.check(told[1].split()[1:4:2] == [b"0" * 16] * 2, f"the command inherits the caller's signal mask: {told}")
+
+    # Descriptors closed, one by one and all: a correct run, and no file of aegix's taken for stdout.
+    for closed in ((0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)):
+        before = t.run_ids()
+        code, out, err = direct(lambda: [os.close(fd) for fd in closed])
+        t.check(code in (5, 125), f"without {closed}: exit {code}, {out!r}, {err!r}")
+        if code == 5:
+            t.check(out == (b"" if 1 in closed else b"out\n"), f"without {closed}: stdout {out!r}")
+            t.check(b"err\n" in err or 2 in closed, f"without {closed}: stderr {err!r}")
+            fresh = sorted(t.run_ids() - before)
+            record = t.record_of(fresh[-1]) if fresh else None
+            t.check(record and record["outcome"]["exit_code"] == 5, f"without {closed}: the record is {record and record.get('outcome')}")
+            for name in ("ledger.jsonl",):
+                text = t.read(os.path.join(t.state, name))
+                t.check("out\n" not in text.splitlines(), f"without {closed}: the command's output is in {name}")
+        elif 2 not in closed:
+            t.check(err.count(b"\n") == 1, f"without {closed}: not one clear line: {err!r}")
+
+    # The working directory is gone: an error that says so, or a run where it doesn't matter.
+    def deleted(given):
+        gone = os.path.join(t.dir, "gone")
+        os.mkdir(gone)
+        t.own(gone)
+        words = " ".join(f"'{w}'" for w in given)
+        return direct(line=["/bin/sh", "-c", f"cd '{gone}' && rmdir '{gone}' && exec {words}"], cwd="/")
+    code, out, err = deleted([t.world.aegix, "run", "--state-dir", t.state, "--", "/bin/true"])
+    t.check(code == 125 and err.count(b"\n") == 1, f"in a deleted directory: {code}, {err!r}")
+    code, out, err = deleted([t.world.aegix, "run", "--state-dir", t.state, "--workspace", t.workspace, "--", "/bin/echo", "hi"])
+    t.check((code, out) == (0, b"hi\n"), f"in a deleted directory, with --workspace: {code}, {out!r}, {err!r}")
+
+    # A state directory that can't be written, or doesn't fit.
+    if os.geteuid() == 0:
+        crowded(t, direct)
+    code, out, err = direct(line=[t.world.aegix, "run", "--state-dir", "/proc/nowhere", "--", "/bin/echo", "hi"])
+    t.check(code == 125 and not out and err.count(b"\n") == 1, f"a state directory in /proc: {code}, {out!r}, {err!r}")
+    code, out, err = direct(line=[t.world.aegix, "run", "--state-dir", t.file("plain"), "--", "/bin/echo", "hi"])
+    t.check(code == 125 and not out and err.count(b"\n") == 1, f"a file as state directory: {code}, {out!r}, {err!r}")
+
+
+def crowded(t, direct):
+    """A read-only state directory; a disk that is full at the start, and one that fills during the run."""
+    small = t.mkdir("small")
+    mounting = f"mount -t tmpfs -o size=%s,mode=700,uid={t.identity.uid},gid={t.identity.gid} none '{small}' && %s"
+
+    def private(script):
+        """In a mount namespace of its own, as root; the last word becomes the caller."""
+        known = set(descendants())
+        child = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "--", "/bin/sh", "-c", script], cwd=t.workspace,
+                                 env=t.box.environment(None), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            out, err = child.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            end_tree(child, known)
+            out = err = b"(hung)"
+        return child.returncode, out, err
+
+    caller = "" if t.identity.root else f"setpriv --reuid {t.identity.uid} --regid {t.identity.gid} --clear-groups -- "
+    run = lambda *words: caller + " ".join(f"'{w}'" for w in (t.world.aegix, "run", "--state-dir", f"{small}/state", "--workspace", t.workspace, "--", *words))
+    code, out, err = private(mounting % ("1m", run("/bin/echo", "fits")))
+    t.check((code, out) == (0, b"fits\n"), f"the control: a small disk that suffices: {code}, {out!r}, {err!r}")
+    code, out, err = private(mounting % ("1m", f"mount -o remount,ro '{small}' && " + run("/bin/echo", "hi")))
+    t.check(code == 125 and not out and b"read-only" in err.lower() and err.count(b"\n") == 1, f"a read-only state directory: {code}, {out!r}, {err!r}")
+    code, out, err = private(mounting % ("64k", f"cat /dev/zero > '{small}/filler' 2>/dev/null; chmod 777 '{small}'; " + run("/bin/echo", "hi")))
+    t.check(code == 125 and not out and b"space" in err and err.count(b"\n") == 1, f"a full disk at the start: {code}, {out!r}, {err!r}")
+    # During the run: the caller gets every byte; what couldn't be recorded is said, with 123.
+    code, out, err = private(mounting % ("256k", run("/usr/bin/head", "-c", "1000000", "/dev/zero")))
+    t.check(code == 123 and len(out) == 1000000 and b"space" in err, f"a disk that fills during the run: {code}, {len(out)} bytes, {err!r}")
+
+
+def r7(t):
+    """SIGINT, SIGTERM, SIGHUP to aegix: the sandbox ends first, the record is complete, the signal is reported"""
+    t.only_aegix()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for script in ("echo up; sleep 60", "trap '' INT TERM HUP; echo up; (setsid sleep 60 &); while :; do sleep 0.1; done"):
+            before, known, mounted = t.run_ids(), set(descendants()), mounts()
+            child = t.box.spawn(["/bin/sh", "-c", script], t)
+            child.stdout.readline()
+            started = time.monotonic()
+            child.send_signal(number)
+            try:
+                child.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                t.check(False, f"{number.name}: still running after 10 s")
+                end_tree(child, known)
+                continue
+            took = time.monotonic() - started
+            left = {p: d for p, d in descendants().items() if p not in known}
+            t.check(not left, f"{number.name}: the sandbox didn't end first: {left}")
+            reap(known)
+            t.check(mounts() == mounted, f"{number.name}: mounts left behind")
+            t.check(child.returncode in (128 + number, -number), f"{number.name}: exit {child.returncode}, not {128 + number}")
+            t.check(took < 3, f"{number.name}: the end took {took:.1f} s")
+            fresh = sorted(t.run_ids() - before)
+            outcome = (t.record_of(fresh[-1]) or {}).get("outcome", {}) if fresh else {}
+            t.check(outcome.get("status") == "interrupted" and outcome.get("signal") in (int(number), number.name, str(int(number))),
+                    f"{number.name}: the record says {outcome}")
+            if fresh:
+                t.check(os.path.exists(os.path.join(t.state, "runs", fresh[-1], "manifest.json")), f"{number.name}: no manifest")
+                t.check(t.read(os.path.join(t.state, "runs", fresh[-1], "stdout.log")) == "up\n", f"{number.name}: the log lacks what was shown")

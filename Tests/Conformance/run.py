@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+"""The conformance runner: attacks that the sandbox must survive, one numbered case a line.
+
+    run.py [--aegix PATH] [--as root|user|both] [--user NAME] [--peer bwrap] [--only K1,D3]
+
+Each case runs for each identity. A peer's column is for comparison: its failures don't fail the run. The last line is alone:
+`N passed, N failed, N skipped`. Exit 1 if anything failed, 2 if nothing could be run.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import harness  # noqa: E402
+import descriptors  # noqa: E402
+import files  # noqa: E402
+import kernel  # noqa: E402
+import lifecycle  # noqa: E402
+import network  # noqa: E402
+import record  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(harness.HERE))
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--aegix", metavar="PATH", help="the binary (default: dist/aegix, else .build/release/aegix)")
+    parser.add_argument("--as", dest="identity", choices=["root", "user", "both"],
+                        help="who calls (default: both when run by root, else user)")
+    parser.add_argument("--user", metavar="NAME", help="the ordinary user (default: aegix-test if there, else made and removed)")
+    parser.add_argument("--peer", choices=["bwrap"], help="run the same cases against another sandbox, for comparison")
+    parser.add_argument("--only", metavar="CASES", help="these cases, separated by commas")
+    parser.add_argument("--explain", action="store_true", help="say of the peer, too, why it fails; and what each case took")
+    parser.add_argument("--list", action="store_true", help="print the cases and end")
+    return parser.parse_args()
+
+
+def cases():
+    """(number, title, function), in the order of their numbers: the first line of each function's text is `K1  title`."""
+    found = []
+    for module in (files, kernel, descriptors, network, lifecycle, record):
+        for name in vars(module):
+            if re.fullmatch(r"[a-z]\d+", name):
+                function = getattr(module, name)
+                found.append((name.upper(), function.__doc__.splitlines()[0], function))
+    order = "HKDNRE"
+    return sorted(found, key=lambda c: (order.index(c[0][0]), int(c[0][1:])))
+
+
+def binary(given):
+    for path in [given] if given else [f"{ROOT}/dist/aegix", f"{ROOT}/.build/release/aegix"]:
+        if os.access(path, os.X_OK):
+            return path
+    sys.exit(f"conformance: no binary at {given or 'dist/aegix or .build/release/aegix'}; `make release` builds it")
+
+
+class OrdinaryUser:
+    """--user, or aegix-test, or one made for this run and removed after it."""
+
+    def __init__(self, name):
+        self.made = False
+        if os.geteuid() != 0:
+            self.name, self.ids = "user", (os.getuid(), os.getgid())
+            return
+        self.name = name or "aegix-test"
+        self.ids = harness.find_user(self.name)
+        if self.ids is None and name:
+            sys.exit(f"conformance: no user named {name}")
+        if self.ids is None:
+            self.name = "aegix-conformance"
+            if harness.find_user(self.name) is None:
+                subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", self.name], check=True)
+                self.made = True
+            self.ids = harness.find_user(self.name)
+
+    def close(self):
+        if self.made:
+            subprocess.run(["userdel", self.name], check=False, capture_output=True)
+
+
+def identities(wanted, world, ordinary):
+    wanted = wanted or ("both" if os.geteuid() == 0 else "user")
+    if wanted != "user" and os.geteuid() != 0:
+        sys.exit("conformance: --as root needs root")
+    found = []
+    if wanted in ("root", "both"):
+        found.append(harness.Identity("root", 0, 0, os.path.join(world.base, "home-root")))
+    if ordinary:
+        found.append(harness.Identity(ordinary.name, *ordinary.ids, os.path.join(world.base, "home-user")))
+    for one in found:
+        os.mkdir(one.home, 0o755)
+        if os.geteuid() == 0:
+            os.chown(one.home, one.uid, one.gid)
+    return found
+
+
+def run_one(world, identity, box, number, function):
+    """('ok' | 'FAILED' | 'skipped' | '-', what to say)"""
+    case = harness.Case(world, identity, box, number)
+    try:
+        function(case)
+    except harness.Skip as skip:
+        if harness.MUST_WORK and not skip.excused:
+            return "FAILED", [f"skipped where it must work: {skip}"]
+        # What was tried before the skip still counts.
+        if not case.failures:
+            return "skipped", [str(skip)]
+    except harness.NotForPeers:
+        return "-", []
+    except Exception:  # a broken case is a failed case
+        case.failures.append(traceback.format_exc(limit=-3).strip())
+    finally:
+        case.finish()
+    return ("FAILED" if case.failures else "ok"), case.failures + case.notes
+
+
+def main():
+    asked = options()
+    if asked.list:
+        for number, title, _ in cases():
+            print(f"{number:<4} {title}")
+        return 0
+    chosen = cases()
+    if asked.only:
+        names = asked.only.upper().split(",")
+        unknown = set(names) - {c[0] for c in chosen}
+        if unknown:
+            sys.exit(f"conformance: no such case: {', '.join(sorted(unknown))}")
+        chosen = [c for c in chosen if c[0] in names]
+    if asked.peer and not shutil.which("bwrap"):
+        sys.exit("conformance: --peer bwrap needs bubblewrap: apt-get install bubblewrap")
+
+    harness.become_subreaper()
+    world = harness.World(binary(asked.aegix))
+    user_wanted = asked.identity in (None, "user", "both")
+    ordinary = OrdinaryUser(asked.user) if user_wanted else None
+    count = {"ok": 0, "FAILED": 0, "skipped": 0, "-": 0}
+    try:
+        world.compile()
+        who = identities(asked.identity, world, ordinary)
+        columns = [(i, kind(world, i)) for kind in ([harness.Aegix] + ([harness.Bubblewrap] if asked.peer else [])) for i in who]
+        heads = ["root" if i.root else "user" for i, _ in columns]
+        if asked.peer:
+            heads = [("" if b.name == "aegix" else f"{b.name} ") + h for (_, b), h in zip(columns, heads)]
+        print(f"{'':<4} {'':<86}" + "".join(f" {h:<10}" for h in heads))
+        for number, title, function in chosen:
+            verdicts, remarks = [], []
+            for (identity, box), head in zip(columns, heads):
+                started = time.monotonic()
+                verdict, said = run_one(world, identity, box, number, function)
+                if asked.explain:
+                    remarks.append(f"       {head}: {time.monotonic() - started:.1f} s")
+                verdicts.append(verdict)
+                if box.name == "aegix":
+                    count[verdict] += 1
+                if box.name == "aegix" or asked.explain:
+                    remarks += [f"       {head}: {line}" for text in said for line in text.splitlines()]
+            print(f"{number:<4} {title + ' ':.<86}" + "".join(f" {v:<10}" for v in verdicts).rstrip())
+            for line in remarks:
+                print(line)
+            sys.stdout.flush()
+    finally:
+        world.close()
+        if ordinary:
+            ordinary.close()
+    print(f"{count['ok']} passed, {count['FAILED']} failed, {count['skipped']} skipped")
+    return 1 if count["FAILED"] or not count["ok"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
