@@ -21,8 +21,8 @@ final class ExecWatch {
 
     enum Seen {
         case nothing
-        /// The first exec is the command's own.
-        case exec(ExecEvent, isCommand: Bool)
+        /// The first exec is the command's own and brings its file.
+        case exec(ExecEvent, program: ProgramFile?)
         case refused(Violation)
         case execLimit(ExecEvent)
     }
@@ -38,11 +38,22 @@ final class ExecWatch {
 
     var pollable: Int32 { listener.raw }
 
-    /// A descriptor of the program file, as the sandbox sees it.
-    func open(_ program: Bytes, _ flags: Int32) throws(SystemError) -> Descriptor {
-        let raw = program.withCString { aegix_open_in_root(root.raw, $0, flags) }
-        if raw < 0 { throw SystemError.last("open", program) }
-        return Descriptor(owning: raw)
+    /// The file of the command's program, as the sandbox sees it, to be digested while it runs.
+    final class ProgramFile {
+        let path: Bytes
+        let file: Descriptor
+
+        init(path: Bytes, file: consuming Descriptor) {
+            self.path = path
+            self.file = file
+        }
+    }
+
+    private func programFile(_ path: Bytes) -> ProgramFile {
+        // Unreadable, it has no digest: the record says null.
+        ProgramFile(
+            path: path,
+            file: Descriptor(owning: path.withCString { aegix_open_in_root(root.raw, $0, O_RDONLY | O_NONBLOCK) }))
     }
 
     func next() -> Seen {
@@ -62,26 +73,26 @@ final class ExecWatch {
         let isCommand = execs == 0
         let shift = notice.call == execveat ? 1 : 0
         let pid = pid_t(bitPattern: notice.pid)
-        var path = isCommand ? nil : RemoteMemory.string(pid, address(notice, shift), limit: 4096)
-        var arguments = isCommand ? (plan.command.argv, false) : RemoteMemory.strings(pid, address(notice, shift + 1))
+        var path: Bytes? = isCommand ? nil : RemoteMemory.string(pid, address(notice, shift), limit: 4096)
+        let arguments = isCommand ? (plan.command.argv, false) : RemoteMemory.strings(pid, address(notice, shift + 1))
         // A caller killed meanwhile may have left its number to another: what was read is then not its own.
         if !isCommand, aegix_notice_valid(listener.raw, notice.id) == 0 { return .nothing }
         if let limit = plan.limits.execs, execs >= limit {
             _ = aegix_notice_refuse(listener.raw, notice.id, EPERM)
             return .execLimit(event(pid, path ?? [], arguments))
         }
+        // Looked up before it goes on: a short command's end takes the sandbox's root with it.
+        if isCommand {
+            path = plan.command.candidates.lazy.compactMap { self.canonical($0) }.first
+        } else if let name = path {
+            path = resolve(name, notice, pid)
+        }
+        let command = isCommand ? path.map { programFile($0) } : nil
         if aegix_notice_continue(listener.raw, notice.id) < 0 { return .nothing }
         // From here on the caller runs, and we only write down.
-        if isCommand {
-            path = plan.command.candidates.first { exists($0) }
-        } else if let name = path, let found = resolve(name, notice, pid) {
-            path = found
-        } else {
-            return .nothing  // no such file: a search along PATH, not an exec
-        }
+        guard let path else { return .nothing }  // no such file: a search along PATH, not an exec
         execs += 1
-        if arguments.0.isEmpty { arguments.0 = [] }
-        return .exec(event(pid, path ?? [], arguments), isCommand: isCommand)
+        return .exec(event(pid, path, arguments), program: command ?? .none)
     }
 
     private func event(_ pid: pid_t, _ program: Bytes, _ arguments: ([Bytes], Bool)) -> ExecEvent {
@@ -112,6 +123,10 @@ final class ExecWatch {
             path = Path.join(cwd, name)
         }
         if Path.contains(Bytes("/proc"), Path.normalized(path)) { return path }  // magic links lead anywhere
+        return canonical(path)
+    }
+
+    private func canonical(_ path: Bytes) -> Bytes? {
         let raw = path.withCString { aegix_open_in_root(root.raw, $0, O_PATH_FLAG) }
         if raw < 0 { return errno == ENOENT || errno == ENOTDIR ? nil : path }
         let file = Descriptor(owning: raw)

@@ -6,7 +6,7 @@ import Glibc
 
 /// SHA-256 of the command's program. Nothing waits for it but the end of a run that was faster than the reading.
 final class ProgramDigest {
-    private let file: Descriptor
+    private let file: ExecWatch.ProgramFile
     private let cache: CacheDirectory?
     private let key: String
     private let identity: String
@@ -15,9 +15,9 @@ final class ProgramDigest {
     private(set) var digest: String?
 
     /// `cacheable`: only for a file that no sandbox of the caller's can write.
-    init(file: consuming Descriptor, cacheable: Bool, cache: CacheDirectory) throws(SystemError) {
+    init?(file: ExecWatch.ProgramFile, cacheable: Bool, cache: CacheDirectory) {
         var facts = stat()
-        if fstat(file.raw, &facts) < 0 { throw SystemError.last("fstat") }
+        if !file.file.isOpen || fstat(file.file.raw, &facts) < 0 || facts.st_mode & S_IFMT != S_IFREG { return nil }
         self.file = file
         self.cache = cacheable ? cache : nil
         key = "program-\(facts.st_dev)-\(facts.st_ino)"
@@ -35,7 +35,7 @@ final class ProgramDigest {
     /// One piece. A file that can't be read to its end has no digest, and the record says null.
     func step() -> Bool {
         if buffer.isEmpty { buffer = Bytes(repeating: 0, count: 1 << 18) }
-        let count = read(file.raw, &buffer, buffer.count)
+        let count = read(file.file.raw, &buffer, buffer.count)
         if count < 0 { return false }
         if count == 0 {
             let finished = running.finish()

@@ -24,6 +24,7 @@ final class RunLoop {
     private var program: Bytes?
     private var killAt: UInt64?
     private var handedOver = false
+    private var watchEnded = false
 
     enum Ending: Equatable {
         case limit(Outcome.Limit)
@@ -74,7 +75,10 @@ final class RunLoop {
             prepare(&slots, signals: signals, ended: ended)
             let ready = wait(&slots, until: nextDeadline(ended: ended))
             func isReady(_ slot: Slot) -> Bool { ready > 0 && slots[slot.rawValue].revents != 0 }
-            if isReady(.notice) { notice(&observer) }
+            if isReady(.notice) {
+                // Hung up: nobody is left whom the filter holds.
+                if slots[Slot.notice.rawValue].revents & Int16(POLLIN) != 0 { notice(&observer) } else { watchEnded = true }
+            }
             if isReady(.output), streams.output.receive(), streams.output.isOverLimit { overOutput(&observer) }
             if isReady(.errors), streams.errors.receive(), streams.errors.isOverLimit { overOutput(&observer) }
             if isReady(.outputSink) { streams.output.deliver() }
@@ -96,7 +100,7 @@ final class RunLoop {
         set(.ended, ended ? -1 : sandbox.pidfd.raw)
         set(.signal, signals)
         set(.handover, handedOver || ended ? -1 : sandbox.control.raw)
-        set(.notice, ended ? -1 : watch?.pollable ?? -1)
+        set(.notice, ended || watchEnded ? -1 : watch?.pollable ?? -1)
         set(.output, streams.output.pollable)
         set(.errors, streams.errors.pollable)
         set(.outputSink, streams.output.isWaiting ? streams.output.sinkDescriptor : -1, POLLOUT)
@@ -197,9 +201,9 @@ final class RunLoop {
         guard let seen = watch?.next() else { return }
         switch seen {
         case .nothing: return
-        case .exec(let event, let isCommand):
+        case .exec(let event, let file):
             observer.exec(event)
-            if isCommand { began(event.program) }
+            if let file { began(file) }
         case .refused(let violation): observer.refused(violation)
         case .execLimit(let event):
             observer.exec(event)
@@ -207,15 +211,10 @@ final class RunLoop {
         }
     }
 
-    private func began(_ path: Bytes) {
-        program = path
-        do {
-            guard let file = try watch?.open(path, O_RDONLY) else { return }
-            let isSystem = Path.contains(Bytes("/usr"), path)
-            digest = try ProgramDigest(file: file, cacheable: isSystem, cache: io.cache)
-        } catch {
-            return  // unreadable: the record says null
-        }
+    private func began(_ file: ExecWatch.ProgramFile) {
+        program = file.path
+        digest = ProgramDigest(
+            file: file, cacheable: Path.contains(Bytes("/usr"), file.path), cache: io.cache)
     }
 
     private func digestStep() {
