@@ -7,7 +7,7 @@ import Glibc
 /// The writable directories of a run's overlay. What the run changed stays in `layer/upper`.
 public enum Layer {
     public enum State: Equatable, Sendable {
-        /// The run had none, or it stayed empty and is gone.
+        /// The run had none, or it stayed empty.
         case none
         /// It holds changes.
         case kept
@@ -33,30 +33,23 @@ public enum Layer {
         }
     }
 
-    /// Removes what overlay left in the work directory and, where nothing was changed, all of it. `mode` is what `make`
-    /// was given; nil where it isn't known any more.
+    /// Whether the run changed anything. An empty layer stays as it is: where a file system discards freed blocks at once,
+    /// each directory that is removed costs as much as a process. `mode` is what `make` was given; nil where it isn't known
+    /// any more.
     static func finish(in run: borrowing Descriptor, mode: mode_t?) throws(SystemError) -> State {
-        guard let facts = try StateFile.facts(of: "layer/upper", in: run) else {
-            try removeTree("layer/work", in: run)
-            try removeDirectory("layer", in: run)
-            return .none
-        }
+        guard let facts = try StateFile.facts(of: "layer/upper", in: run) else { return .none }
+        // chmod of the workspace itself lands on the upper itself.
+        let sameMode = mode == nil || mode.map { $0 & 0o7777 } == facts.mode & 0o7777
+        let isEmpty = try isEmpty("layer/upper", in: run)
+        if sameMode && isEmpty { return .none }
         // overlay makes `work` inside the work directory, mode 0.
         try removeTree("layer/work", in: run)
-        // chmod of the workspace itself lands on the upper itself.
-        if let mode, facts.mode & 0o7777 != mode & 0o7777 { return .kept }
-        if aegix_unlinkat(run.raw, "layer/upper", AT_REMOVEDIR) < 0 {
-            if errno == ENOTEMPTY || errno == EEXIST { return .kept }
-            throw SystemError.last("rmdir", Bytes("layer/upper"))
-        }
-        try removeDirectory("layer", in: run)
-        return .none
+        return .kept
     }
 
-    private static func removeDirectory(_ name: String, in directory: borrowing Descriptor) throws(SystemError) {
-        if aegix_unlinkat(directory.raw, name, AT_REMOVEDIR) < 0, errno != ENOENT {
-            throw SystemError.last("rmdir", Bytes(name))
-        }
+    private static func isEmpty(_ name: String, in run: borrowing Descriptor) throws(SystemError) -> Bool {
+        let directory = try Descriptor.openBeneath(run.raw, Bytes(name), O_RDONLY | O_DIRECTORY)
+        return try StateFile.names(in: directory).isEmpty
     }
 
     /// Two calls where it is as overlay leaves it, else all that is in it; nothing of the run is alive any more.
@@ -65,7 +58,9 @@ public enum Layer {
         if aegix_unlinkat(directory.raw, name, AT_REMOVEDIR) == 0 || errno == ENOENT { return }
         if errno != ENOTEMPTY, errno != EEXIST { throw SystemError.last("rmdir", Bytes(name)) }
         try empty(try StateFile.openDirectory(name, in: directory), depth: 0)
-        try removeDirectory(name, in: directory)
+        if aegix_unlinkat(directory.raw, name, AT_REMOVEDIR) < 0, errno != ENOENT {
+            throw SystemError.last("rmdir", Bytes(name))
+        }
     }
 
     private static func empty(_ directory: borrowing Descriptor, depth: Int) throws(SystemError) {

@@ -16,7 +16,7 @@ public struct RunDirectory: ~Copyable {
     private let parts: StartParts
     private let directory: Descriptor
     private var ledger: Ledger
-    private var layerMode: mode_t?
+    private let layerMode: mode_t?
     private var layer = Layer.State.none
     private var logs: Set<Log> = []
 
@@ -25,40 +25,42 @@ public struct RunDirectory: ~Copyable {
         case stderr = "stderr.log"
     }
 
-    /// Stages: the live file, first, so that whatever comes after it is found and closed; the directory; the start event,
-    /// from which an interrupted record is made; the policy; last the ledger's start entry, without which nothing may
-    /// run. What isn't done: the logs, which are opened by the name, and the layer.
-    public static func begin(_ start: RunStart, in state: StateDirectory) throws(Failure) -> RunDirectory {
+    /// Stages: the start event, from which an interrupted record is made; the policy; last the ledger's start entry,
+    /// without which nothing may run. What isn't done: the logs, which are opened by the name.
+    public static func begin(
+        _ start: RunStart, in state: StateDirectory, reserved: consuming ReservedRun
+    ) throws(Failure) -> RunDirectory {
         let parts = StartParts(start)
+        let id = start.id
+        let (layerMode, directory, alive) = reserved.open()
         do {
-            let alive = try enter(start.id, in: state)
-            do {
-                let directory = try makeDirectory(start.id, in: state)
-                try StateFile.link(start.id.description, in: state.live, to: EventLog.name, in: directory)
-                let events = EventLog(file: alive)
-                events.start(start, parts)
-                if let failure = events.failure { throw failure }
-                if let policy = start.policy { try StateFile.write(policy.toml, to: "policy.toml", in: directory) }
-                var ledger = try Ledger.open(in: state)
-                if start.durable { try sync(directory, events, state) }
-                try ledger.append(entry(.start, start, time: start.startedAt), durable: start.durable)
-                return RunDirectory(
-                    state: state, start: start, parts: parts, directory: directory, events: events,
-                    ledger: ledger)
-            } catch let error as SystemError {
-                abandon(start.id, in: state)
-                throw error
-            }
+            let events = EventLog(file: Descriptor(owning: alive))
+            let opened = Descriptor(owning: directory)
+            events.start(start, parts)
+            if let failure = events.failure { throw failure }
+            if let policy = start.policy { try StateFile.write(policy.toml, to: "policy.toml", in: opened) }
+            var ledger = try Ledger.open(in: state)
+            if start.durable { try sync(opened, events, state) }
+            try ledger.append(entry(.start, start, time: start.startedAt), durable: start.durable)
+            return RunDirectory(
+                state: state, start: start, parts: parts, directory: opened, events: events, ledger: ledger,
+                layerMode: layerMode)
         } catch let error as SystemError {
+            ReservedRun.abandon(id, in: state)
             throw state.failure(error)
         } catch {
             throw Failure("state.unwritable", "can't begin the record in \(state.path.shown)")
         }
     }
 
+    /// Reserves and begins at once: a run that will not start.
+    public static func begin(_ start: RunStart, in state: StateDirectory) throws(Failure) -> RunDirectory {
+        try begin(start, in: state, reserved: try ReservedRun(start.id, in: state))
+    }
+
     private init(
         state: StateDirectory, start: RunStart, parts: StartParts, directory: consuming Descriptor,
-        events: EventLog, ledger: consuming Ledger
+        events: EventLog, ledger: consuming Ledger, layerMode: mode_t?
     ) {
         id = start.id
         path = state.runPath(start.id)
@@ -68,36 +70,7 @@ public struct RunDirectory: ~Copyable {
         self.parts = parts
         self.directory = directory
         self.ledger = ledger
-    }
-
-    /// The file in `live/` is the run's events under a second name, so that what ends a run takes a name away and no
-    /// file: where ext4 has no journal, each file made looks through all that were deleted in the last minutes.
-    ///
-    /// The directory's shared lock keeps a command that looks for dead runs out between the file's creation and its lock.
-    private static func enter(_ id: RunID, in state: StateDirectory) throws(SystemError) -> Descriptor {
-        try FileLock.shared(state.live)
-        defer { FileLock.release(state.live) }
-        let alive = try StateFile.create(id.description, in: state.live, append: true)
-        try FileLock.exclusive(alive)
-        return alive
-    }
-
-    private static func makeDirectory(_ id: RunID, in state: StateDirectory) throws(SystemError) -> Descriptor {
-        do {
-            try StateFile.makeDirectory("runs/\(id)", in: state.root)
-        } catch {
-            if error.errno != ENOENT { throw error }
-            try StateDirectory.makeIfMissing("runs", in: state.root)
-            try StateFile.makeDirectory("runs/\(id)", in: state.root)
-        }
-        return try state.openRun(id)
-    }
-
-    /// Nothing ran and nothing is in the ledger: leave nothing behind.
-    private static func abandon(_ id: RunID, in state: StateDirectory) {
-        for file in [EventLog.name, "policy.toml"] { _ = aegix_unlinkat(state.root.raw, "runs/\(id)/\(file)", 0) }
-        _ = aegix_unlinkat(state.root.raw, "runs/\(id)", AT_REMOVEDIR)
-        _ = aegix_unlinkat(state.live.raw, id.description, 0)
+        self.layerMode = layerMode
     }
 
     /// The file that a stream is captured to, new and empty.
@@ -105,18 +78,6 @@ public struct RunDirectory: ~Copyable {
         do {
             logs.insert(log)
             return try StateFile.create(log.rawValue, in: directory)
-        } catch {
-            throw state.failure(error)
-        }
-    }
-
-    /// `layer/upper` with the mode and owner that the workspace's top shall have inside, and `layer/work`.
-    public mutating func makeLayer(mode: mode_t, owner: (uid: uid_t, gid: gid_t)? = nil) throws(Failure) -> Layer.Paths
-    {
-        do {
-            try Layer.make(in: directory, mode: mode, owner: owner)
-            layerMode = mode
-            return Layer.Paths(upper: path + Bytes("/layer/upper"), work: path + Bytes("/layer/work"))
         } catch {
             throw state.failure(error)
         }

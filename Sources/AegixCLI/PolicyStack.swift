@@ -9,19 +9,15 @@ public struct LoadedPolicy: Sendable {
     public var policy: Policy
     /// In the order in which they were laid over one another; the digest is of the file's bytes.
     public var sources: [(name: String, digest: String)]
-    /// The policy as TOML, nothing left to a default.
-    public var effective: Bytes
-    public var digest: String
+    /// The policy as TOML, nothing left to a default. Made when asked for: a run asks while its sandbox assembles itself.
+    public var effective: Bytes { policy.toml }
     private let layered: LayeredPolicy
 
     init(
-        policy: Policy, sources: [(name: String, digest: String)], effective: Bytes, digest: String,
-        layered: LayeredPolicy
+        policy: Policy, sources: [(name: String, digest: String)], layered: LayeredPolicy
     ) {
         self.policy = policy
         self.sources = sources
-        self.effective = effective
-        self.digest = digest
         self.layered = layered
     }
 
@@ -63,10 +59,7 @@ public struct PolicyStack {
         try layered.apply(overrides, ceiling: ceiling)
         try refuseWritable(layered.policy)
         try refuseEscapes(layered.policy)
-        let effective = layered.policy.toml
-        return LoadedPolicy(
-            policy: layered.policy, sources: sources, effective: effective, digest: SHA256.hex(effective),
-            layered: layered)
+        return LoadedPolicy(policy: layered.policy, sources: sources, layered: layered)
     }
 
     /// A policy with all that it extends, for a person who looks at it: no ceiling, no workspace, and no trust is needed,

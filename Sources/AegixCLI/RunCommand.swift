@@ -31,52 +31,20 @@ public enum RunCommand: Command {
         let preparation = try RunPreparation(try RunOptions(arguments))
         let state = try StateDirectory.open(at: preparation.state)
         let recovered = try state.closeInterrupted()
-        let start = try preparation.start()
-        var directory = try RunDirectory.begin(start, in: state)
-        var recorder = RunRecorder(events: directory.events, began: Clock.monotonic())
-        let attempt = attempt(preparation, &directory, &recorder, console)
-        let record = try directory.finish(attempt.end(recorder, includeText: console.json))
-        return try RunReport(
-            console: console, options: preparation.options, runPath: state.runPath(start.id), recovered: recovered.closed
-        ).tell(attempt, recorder, record)
-    }
-
-    /// From here on a record is owed: whatever fails becomes a part of it.
-    private static func attempt(
-        _ preparation: RunPreparation, _ directory: inout RunDirectory, _ recorder: inout RunRecorder, _ console: Console
-    ) -> RunAttempt {
+        var recorder = try RunRecorder(preparation, in: state)
+        // From here on a record is owed: whatever fails becomes a part of it.
         var attempt = RunAttempt()
         do throws(Failure) {
-            let facts = preparation.facts
-            let plan = try preparation.plan(layer: try makeLayer(preparation, &directory))
-            attempt.plan = plan
-            recorder.controls = { Enforcement.controls(plan, facts: facts, held: $0) }
-            let stdoutLog = try directory.openLog(.stdout)
-            let stderrLog = try directory.openLog(.stderr)
             let io = RunIO(
-                captureOnly: console.json, stdoutLog: stdoutLog.raw, stderrLog: stderrLog.raw,
-                headLimit: console.json ? 1 << 20 : 0,
+                captureOnly: console.json, headLimit: console.json ? 1 << 20 : 0,
                 cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))))
-            attempt.result = try Supervisor.run(plan, io: io, observer: &recorder)
+            attempt.result = try Supervisor.run(try recorder.makePlan(), io: io, observer: &recorder)
         } catch {
             attempt.failure = error
         }
-        do throws(Failure) {
-            attempt.layer = try directory.finishLayer()
-        } catch {
-            attempt.lateFailure = error
-        }
-        return attempt
-    }
-
-    /// The layer's top looks like the workspace's: the command sees its mode and owner.
-    private static func makeLayer(
-        _ preparation: RunPreparation, _ directory: inout RunDirectory
-    ) throws(Failure) -> LayerPlace? {
-        guard preparation.loaded.policy.workspace.mode == .layer else { return nil }
-        let top = preparation.facts.workspace
-        let owner = preparation.facts.uid == 0 && top.uid != 0 ? (uid: top.uid, gid: top.gid) : nil
-        let made = try directory.makeLayer(mode: mode_t(top.mode & 0o1777), owner: owner)
-        return LayerPlace(directory: Path.parent(made.upper))
+        let record = try recorder.finish(&attempt, includeText: console.json)
+        return try RunReport(
+            console: console, options: preparation.options, runPath: recorder.path, recovered: recovered.closed
+        ).tell(attempt, recorder.violations, record)
     }
 }

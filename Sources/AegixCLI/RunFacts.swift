@@ -1,4 +1,4 @@
-// Pure but for the id and the clock. The record's first half.
+// Pure but for the clock. The record's first half.
 
 import AegixAudit
 import AegixPlan
@@ -7,34 +7,30 @@ import AegixSandbox
 import AegixSystem
 
 extension RunPreparation {
-    func start() throws(Failure) -> RunStart {
-        let id: RunID
-        do throws(SystemError) {
-            id = try RunID.make()
-        } catch {
-            throw Failure("record.id", "can't make a run id", error)
-        }
-        // A plan for the words only: the layer's place is known once there is a run directory.
-        let sketch = try plan(layer: LayerPlace(directory: Bytes("/")))
+    /// - plan: nil when it was refused; what it would have said stays unknown.
+    func start(id: RunID, plan: Plan?) -> RunStart {
         var start = RunStart(
             id: id, startedAt: Clock.realtime(), aegix: .init(version: Version.number, build: Version.build),
             invocation: .init(argv: RunPreparation.argv(), cwd: facts.cwd, how: invocation.form.name),
-            command: .init(argv: sketch.command.argv))
+            command: .init(argv: plan?.command.argv ?? []))
         start.parent = options.parent
         start.labels = options.labels
         start.durable = loaded.policy.audit.durable
+        let effective = loaded.effective
         start.policy = .init(
             name: loaded.policy.name,
             sources: loaded.sources.map { .init(name: Bytes($0.name), digest: $0.digest) },
-            effective: loaded.policy.json, digest: loaded.digest, toml: loaded.effective)
+            effective: loaded.policy.json, digest: SHA256.hex(effective), toml: effective)
         start.host = [
             "kernel": .string(facts.kernel), "landlock_abi": .int(facts.landlockABI), "uid": .int(Int(facts.uid)),
         ]
-        start.identity = .init(
-            insideUID: sketch.identity.insideUID, insideGID: sketch.identity.insideGID,
-            outsideUID: sketch.identity.outsideUID, outsideGID: sketch.identity.outsideGID)
+        start.identity = plan.map { plan in
+            .init(
+                insideUID: plan.identity.insideUID, insideGID: plan.identity.insideGID,
+                outsideUID: plan.identity.outsideUID, outsideGID: plan.identity.outsideGID)
+        }
         let given = Set(options.environment.map { Bytes($0.name) })
-        start.environment = sketch.environment.map { variable in
+        start.environment = (plan?.environment ?? []).map { variable in
             let origin: RunStart.Variable.Origin =
                 switch variable.source {
                 case .base: .builtIn

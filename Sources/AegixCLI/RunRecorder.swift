@@ -1,15 +1,22 @@
-// Side effects: writes events as they happen. Collects what the record needs.
+// Side effects: writes the record's files: the start while the sandbox assembles itself, events as they happen, the end.
 
 import AegixAudit
+import AegixPlan
 import AegixSandbox
 import AegixSystem
+import Glibc
 
 /// Listens to a run. Bounded: a command can make events as fast as the machine goes.
-struct RunRecorder: RunObserver {
-    private let events: EventLog
-    let began: UInt64
-    /// Set once there is a plan.
-    var controls: ((Bool) -> RunEnd.Enforcement)?
+final class RunRecorder: RunObserver {
+    private let preparation: RunPreparation
+    private let state: StateDirectory
+    private let id: RunID
+    let began = Clock.monotonic()
+    private var reserved: ReservedRun?
+    private var directory: RunDirectory?
+    private var stdoutLog = Descriptor.none
+    private var stderrLog = Descriptor.none
+    private(set) var plan: Plan?
     private(set) var execs: [ExecEvent] = []
     private(set) var execsLeftOut: UInt64 = 0
     private(set) var violations: [Violation] = []
@@ -19,18 +26,59 @@ struct RunRecorder: RunObserver {
     private static let mostExecBytes = 8 << 20
     private static let mostViolations = 1_000
 
-    init(events: EventLog, began: UInt64) {
-        self.events = events
-        self.began = began
+    init(_ preparation: RunPreparation, in state: StateDirectory) throws(Failure) {
+        self.preparation = preparation
+        self.state = state
+        do throws(SystemError) {
+            id = try RunID.make()
+        } catch {
+            throw Failure("record.id", "can't make a run id", error)
+        }
+        reserved = try ReservedRun(id, in: state)
     }
 
-    mutating func starting() throws(Failure) {
-        if let controls { events.enforced(controls(true)) }
-        if let error = events.failure { throw Failure("record.events", "can't write the run's events", error) }
+    var path: Bytes { state.runPath(id) }
+
+    // MARK: - Before
+
+    /// The plan, with the layer in its place.
+    func makePlan() throws(Failure) -> Plan {
+        let made = try preparation.plan(layer: try makeLayer())
+        plan = made
+        return made
     }
 
-    mutating func exec(_ event: ExecEvent) {
-        events.exec(event)
+    /// The layer's top looks like the workspace's: the command sees its mode and owner.
+    private func makeLayer() throws(Failure) -> LayerPlace? {
+        guard preparation.loaded.policy.workspace.mode == .layer else { return nil }
+        let top = preparation.facts.workspace
+        let owner = preparation.facts.uid == 0 && top.uid != 0 ? (uid: top.uid, gid: top.gid) : nil
+        guard let made = try reserved?.makeLayer(mode: mode_t(top.mode & 0o1777), owner: owner) else { return nil }
+        return LayerPlace(directory: Path.parent(made.upper))
+    }
+
+    // MARK: - During
+
+    func starting() throws(Failure) -> RunLogs {
+        try begin()
+        if let controls { directory?.events.enforced(controls) }
+        if let error = directory?.events.failure { throw Failure("record.events", "can't write the run's events", error) }
+        if let log = try directory?.openLog(.stdout) { stdoutLog = log }
+        if let log = try directory?.openLog(.stderr) { stderrLog = log }
+        return RunLogs(stdout: stdoutLog.raw, stderr: stderrLog.raw)
+    }
+
+    private func begin() throws(Failure) {
+        guard let place = reserved.take() else { return }
+        directory = try RunDirectory.begin(preparation.start(id: id, plan: plan), in: state, reserved: place)
+    }
+
+    private var controls: RunEnd.Enforcement? {
+        plan.map { Enforcement.controls($0, facts: preparation.facts, held: true) }
+    }
+
+    func exec(_ event: ExecEvent) {
+        directory?.events.exec(event)
         let size = event.argv.reduce(event.program.count) { $0 + $1.count }
         if execs.count >= RunRecorder.mostExecs || execBytes + size > RunRecorder.mostExecBytes {
             execsLeftOut += 1
@@ -40,14 +88,55 @@ struct RunRecorder: RunObserver {
         }
     }
 
-    mutating func refused(_ violation: Violation) {
+    func refused(_ violation: Violation) {
         if let index = violations.firstIndex(where: { $0.rule == violation.rule && $0.control == violation.control }) {
             violations[index].count += 1
         } else if violations.count < RunRecorder.mostViolations {
             violations.append(violation)
-            events.violation(violation)
+            directory?.events.violation(violation)
         }
     }
 
-    mutating func limit(_ limit: Outcome.Limit) { events.limit(limit) }
+    func limit(_ limit: Outcome.Limit) { directory?.events.limit(limit) }
+
+    // MARK: - After
+
+    /// Closes the record, also of a run that never started. Returns it as it stands in `audit.json`.
+    func finish(_ attempt: inout RunAttempt, includeText: Bool) throws(Failure) -> Bytes {
+        try begin()
+        do throws(Failure) {
+            if let state = try directory?.finishLayer() { attempt.layer = state }
+        } catch {
+            attempt.lateFailure = error
+        }
+        let end = end(attempt, includeText: includeText)
+        guard let directory = directory.take() else {
+            throw Failure("record.failed", "the record of run \(id) was closed twice")
+        }
+        return try directory.finish(end)
+    }
+
+    private func end(_ attempt: RunAttempt, includeText: Bool) -> RunEnd {
+        var end = RunEnd(
+            attempt.outcome, finishedAt: Clock.realtime(), durationNanoseconds: Clock.monotonic() - began)
+        end.execs = execs
+        end.execsLeftOut = execsLeftOut
+        end.violations = violations
+        end.includeText = includeText
+        let isDirect = plan?.workspaceMode == .direct && attempt.result?.program != nil
+        end.changes = attempt.layer == .kept || isDirect ? .unknown : .none
+        guard let result = attempt.result else { return end }
+        end.usage = result.usage
+        end.program = result.program
+        end.programDigest = result.programDigest
+        end.stdout = result.stdout
+        end.stderr = result.stderr
+        if let plan {
+            var enforcement = Enforcement.controls(plan, facts: preparation.facts, held: result.program != nil)
+            enforcement.controls.append(
+                Control("stdin", asked: "nothing inherited", mechanism: result.stdin, held: true))
+            end.enforcement = enforcement
+        }
+        return end
+    }
 }

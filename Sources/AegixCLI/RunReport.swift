@@ -12,7 +12,7 @@ struct RunReport {
     let recovered: [RunID]
 
     /// Returns what aegix exits with.
-    func tell(_ attempt: RunAttempt, _ recorder: RunRecorder, _ record: Bytes) throws(Failure) -> Int32 {
+    func tell(_ attempt: RunAttempt, _ violations: [Violation], _ record: Bytes) throws(Failure) -> Int32 {
         var code = attempt.outcome.exitCode
         var late = attempt.lateFailure
         if let error = attempt.result?.logError {
@@ -29,22 +29,22 @@ struct RunReport {
             try console.write(record + [UInt8(ascii: "\n")])
         } else if !options.quiet {
             for id in recovered { console.note("run \(id) was killed before; its record is closed as interrupted") }
-            if let line = line(attempt, recorder) { console.note(line) }
+            if let line = line(attempt, violations) { console.note(line) }
         }
         return code
     }
 
     /// One line when something is worth saying.
-    private func line(_ attempt: RunAttempt, _ recorder: RunRecorder) -> String? {
+    private func line(_ attempt: RunAttempt, _ violations: [Violation]) -> String? {
         var parts: [String] = []
         let outcome = attempt.outcome
         if let message = outcome.message {
             let rule = outcome.limit == nil ? nil : outcome.rule
             parts.append(rule.map { "\(message) (\($0))" } ?? message)
         }
-        if !recorder.violations.isEmpty {
-            let rules = recorder.violations.prefix(3).map(\.rule).joined(separator: ", ")
-            let more = recorder.violations.count > 3 ? " and \(recorder.violations.count - 3) more" : ""
+        if !violations.isEmpty {
+            let rules = violations.prefix(3).map(\.rule).joined(separator: ", ")
+            let more = violations.count > 3 ? " and \(violations.count - 3) more" : ""
             parts.append("refused inside: \(rules)\(more)")
         }
         if attempt.layer == .kept { parts.append("changes are kept in \(Path.join(runPath, Bytes("layer/upper")).shown)") }

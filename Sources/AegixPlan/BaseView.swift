@@ -5,13 +5,11 @@ import AegixSystem
 public enum BaseView {
     /// What the survey looks for beneath /etc. Nothing in it holds credentials: keys, host names and accounts stay out.
     public static let etcNames = [
-        "alternatives", "ca-certificates.conf", "crypto-policies", "debian_version", "fonts", "gai.conf", "inputrc",
-        "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "locale.alias", "lsb-release", "magic",
-        "magic.mime", "manpath.config", "maven", "mime.types", "os-release", "perl", "pki/ca-trust", "pki/tls/certs",
-        "postgresql-common", "protocols", "rpc", "services", "ssl/certs", "ssl/openssl.cnf", "terminfo", "timezone",
+        "alternatives", "crypto-policies", "fonts", "ld.so.cache", "localtime", "maven", "os-release", "pki/ca-trust",
+        "pki/tls/certs", "ssl/certs", "ssl/openssl.cnf",
     ]
-    /// Directories of /etc sought by how their name begins: `java-17-openjdk`, `python3.11`.
-    public static let etcNamePrefixes = ["java", "python"]
+    /// Java keeps its configuration in /etc/java-17-openjdk; the runtimes themselves lie here.
+    public static let javaRuntimes = "/usr/lib/jvm"
     public static let rootPaths = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].map { Bytes($0) }
     static let devices = ["null", "zero", "full", "random", "urandom", "tty"]
 
@@ -76,11 +74,42 @@ public enum BaseView {
             ("/etc/hostname", "\(Plan.hostname)\n"),
             ("/etc/hosts", "127.0.0.1 localhost \(Plan.hostname)\n::1 localhost\n"),
             ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"),
-            ("/etc/resolv.conf", ""),
+            ("/etc/resolv.conf", ""), ("/etc/services", services), ("/etc/protocols", protocols),
         ]
         return tree.ancestors(of: Bytes("/etc/x"))
             + files.map { .file(Bytes($0.0), content: Bytes($0.1), mode: 0o644) }
     }
+
+    /// What programs look up by name; the host's own lists are long and rarely needed.
+    private static let services = """
+        ftp 21/tcp
+        ssh 22/tcp
+        smtp 25/tcp
+        domain 53/tcp
+        domain 53/udp
+        http 80/tcp
+        ntp 123/udp
+        imap2 143/tcp
+        https 443/tcp
+        https 443/udp
+        submission 587/tcp
+        ldaps 636/tcp
+        imaps 993/tcp
+        mysql 3306/tcp
+        postgresql 5432/tcp
+        redis 6379/tcp
+        http-alt 8080/tcp
+
+        """
+    private static let protocols = """
+        ip 0 IP
+        icmp 1 ICMP
+        tcp 6 TCP
+        udp 17 UDP
+        ipv6 41 IPv6
+        ipv6-icmp 58 IPv6-ICMP
+
+        """
 }
 
 /// Remembers which directories of the new root there are, so that each is made once, parents first.

@@ -26,7 +26,7 @@ enum EnvironmentPlan {
         policy: Policy.Environment, facts: HostFacts, home: Bytes, user: Bytes, path: [Bytes]
     ) -> [PlannedVariable] {
         var variables: [PlannedVariable] = [
-            .init(name: Bytes("PATH"), value: Bytes(path.joined(separator: [UInt8(ascii: ":")])), source: .base),
+            .init(name: Bytes("PATH"), value: joined(path), source: .base),
             .init(name: Bytes("HOME"), value: home, source: .base),
             .init(name: Bytes("USER"), value: user, source: .base),
             .init(name: Bytes("LOGNAME"), value: user, source: .base),
@@ -48,6 +48,15 @@ enum EnvironmentPlan {
         return variables
     }
 
+    private static func joined(_ entries: [Bytes]) -> Bytes {
+        var out = Bytes()
+        for entry in entries {
+            if !out.isEmpty { out.append(UInt8(ascii: ":")) }
+            out += entry
+        }
+        return out
+    }
+
     private static func passes(_ name: Bytes, _ patterns: [String]) -> Bool {
         patterns.contains { pattern in
             let bytes = Bytes(pattern)
@@ -58,11 +67,11 @@ enum EnvironmentPlan {
     /// The caller's entries that are in view, else the usual ones. Relative entries would mean another place inside.
     static func path(facts: HostFacts, views: [Bytes]) -> [Bytes] {
         let given = facts.environment.first { $0.name == Bytes("PATH") }?.value ?? []
-        let entries = given.split(separator: UInt8(ascii: ":")).map { Path.normalized(Bytes($0)) }
-        let kept = zip(given.split(separator: UInt8(ascii: ":")), entries)
-            .filter { $0.0.first == Path.slash }
-            .map { $0.1 }
-            .filter { entry in views.contains { Path.contains($0, entry) } }
+        var kept: [Bytes] = []
+        for entry in given.split(separator: UInt8(ascii: ":")) where entry.first == Path.slash {
+            let path = Path.normalized(Bytes(entry))
+            if views.contains(where: { Path.contains($0, path) }) { kept.append(path) }
+        }
         return kept.isEmpty ? standardPath.map { Bytes($0) } : kept
     }
 }

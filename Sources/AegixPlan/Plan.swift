@@ -9,7 +9,7 @@ public struct Plan: Equatable, Sendable {
     public var steps: [Step]
     public var trees: [PreparedTree]
     public var landlock: LandlockPlan
-    public var syscalls: SyscallPlan
+    public var syscalls: SyscallSet
     public var capabilities: [String]
     public var limits: Policy.Limits
     public var environment: [PlannedVariable]

@@ -27,9 +27,9 @@ extension Plan {
                 "rules": .array(landlock.rules.map { ["path": .bytes($0.path), "access": .int(Int($0.access))] }),
             ],
             "system_calls": [
-                "allowed": .array(syscalls.allowed.sorted().map { .string($0) }),
-                "conditional": .array(syscalls.conditional.map { .string($0.call) }),
-                "watched": .array(syscalls.watched.map { .string($0) }),
+                "allowed": .array(syscalls.plan.allowed.sorted().map { .string($0) }),
+                "conditional": .array(syscalls.plan.conditional.map { .string($0.call) }),
+                "watched": .array(syscalls.plan.watched.map { .string($0) }),
             ],
             "limits": limitsJSON,
         ]

@@ -31,6 +31,17 @@ public struct SyscallPlan: Equatable, Sendable {
         absentNumbers: SyscallTable.absentNumbers, watched: ["execve", "execveat"])
 }
 
+/// Which tables a plan uses. They are built only when a filter has to be compiled.
+public enum SyscallSet: String, Sendable {
+    case standard
+
+    public var plan: SyscallPlan {
+        switch self {
+        case .standard: .standard
+        }
+    }
+}
+
 extension SyscallPlan.Test {
     static func int(_ argument: UInt32, _ value: UInt32) -> SyscallPlan.Test {
         .init(argument: argument, mask: 0xffff_ffff, value: UInt64(value))

@@ -49,7 +49,9 @@ enum SyscallTable {
         457, 458,  // statmount, listmount
     ]
 
-    private static func words(_ text: String) -> [String] { text.split(whereSeparator: \.isWhitespace).map(String.init) }
+    private static func words(_ text: String) -> [String] {
+        text.utf8.split { $0 == 0x20 || $0 == 0x0A }.map { String(decoding: $0, as: UTF8.self) }
+    }
 
     /// S_ISUID | S_ISGID: never in a mode that reaches the disk.
     private static let setID: UInt64 = 0o6000

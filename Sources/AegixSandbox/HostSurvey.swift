@@ -155,10 +155,16 @@ public enum HostSurvey {
         return entries
     }
 
+    /// With the configuration of each Java runtime: `java-17-openjdk-amd64` has /etc/java-17-openjdk.
     private static func etcNames() -> [String] {
-        BaseView.etcNames + DirectoryListing.names(Bytes("/etc")).filter { name in
-            BaseView.etcNamePrefixes.contains { name.hasPrefix($0) }
+        var names = BaseView.etcNames
+        for runtime in DirectoryListing.names(Bytes(BaseView.javaRuntimes)) {
+            let words = runtime.utf8.split(separator: UInt8(ascii: "-"))
+            guard words.count > 3 else { continue }
+            let name = words.prefix(3).map { String(decoding: $0, as: UTF8.self) }.joined(separator: "-")
+            if !names.contains(name) { names.append(name) }
         }
+        return names
     }
 
     /// A link into /usr stays a link; another one is replaced by what it leads to.

@@ -10,7 +10,8 @@ import Glibc
 final class OutputRelay {
     private var source: Descriptor
     private let sink: CallerStream
-    private let log: Int32
+    /// Set before the command may run.
+    var log: Int32 = -1
     private let limit: UInt64
     private let headLimit: Int
     private var buffer: UnsafeMutableRawBufferPointer
@@ -22,11 +23,10 @@ final class OutputRelay {
 
     static let chunk = 1 << 18
 
-    /// - log: where captured bytes go; - headLimit: how many of them the record carries itself.
-    init(source: consuming Descriptor, sink: CallerStream, log: Int32, limit: UInt64?, headLimit: Int) {
+    /// - headLimit: how many captured bytes the record carries itself.
+    init(source: consuming Descriptor, sink: CallerStream, limit: UInt64?, headLimit: Int) {
         self.source = consume source
         self.sink = sink
-        self.log = log
         self.limit = limit ?? .max
         self.headLimit = headLimit
         buffer = .allocate(byteCount: 0, alignment: 16)

@@ -2,29 +2,37 @@
 
 import AegixSystem
 
-/// The caller's descriptors and the run's logs.
+/// The caller's side of a run.
 public struct RunIO {
     /// Captured only, nothing passed on: `--json`.
     public var captureOnly: Bool
-    public var stdoutLog: Int32
-    public var stderrLog: Int32
     /// How much of each stream the record carries itself.
     public var headLimit: Int
     public var cache: CacheDirectory
 
-    public init(captureOnly: Bool, stdoutLog: Int32, stderrLog: Int32, headLimit: Int, cache: CacheDirectory) {
+    public init(captureOnly: Bool, headLimit: Int, cache: CacheDirectory) {
         self.captureOnly = captureOnly
-        self.stdoutLog = stdoutLog
-        self.stderrLog = stderrLog
         self.headLimit = headLimit
         self.cache = cache
     }
 }
 
+/// Where captured output goes: descriptors that stay open until the run is over.
+public struct RunLogs {
+    public var stdout: Int32
+    public var stderr: Int32
+
+    public init(stdout: Int32, stderr: Int32) {
+        self.stdout = stdout
+        self.stderr = stderr
+    }
+}
+
 /// What is told while a run goes on. Order is the order of events.
 public protocol RunObserver {
-    /// The sandbox is being made: time for work that needn't wait.
-    mutating func starting() throws(Failure)
+    /// The sandbox assembles itself: time for work that needn't come before it. Nothing of the command runs until this
+    /// returns. The logs stay the observer's.
+    mutating func starting() throws(Failure) -> RunLogs
     mutating func exec(_ event: ExecEvent)
     mutating func refused(_ violation: Violation)
     mutating func limit(_ limit: Outcome.Limit)

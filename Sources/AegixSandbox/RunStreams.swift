@@ -45,11 +45,9 @@ final class RunStreams {
         let second = try PipeEnds(unless: errors)
         theirs = (typed ? .terminal : input.stream, first.stream, second.stream)
         self.output = OutputRelay(
-            source: first.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(1), log: io.stdoutLog,
-            limit: limits.output, headLimit: io.headLimit)
+            source: first.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(1), limit: limits.output, headLimit: io.headLimit)
         self.errors = OutputRelay(
-            source: second.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(2), log: io.stderrLog,
-            limit: limits.output, headLimit: io.headLimit)
+            source: second.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(2), limit: limits.output, headLimit: io.headLimit)
         outputPipe = first.takeWriting()
         errorPipe = second.takeWriting()
         caller = nil

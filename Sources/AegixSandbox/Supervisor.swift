@@ -29,7 +29,9 @@ public struct Supervisor {
         let loop = RunLoop(plan: plan, io: io, sandbox: sandbox, streams: streams, began: began)
         do throws(Failure) {
             try loop.sandbox.release(plan)
-            try observer.starting()
+            let logs = try observer.starting()
+            streams.output.log = logs.stdout
+            streams.errors.log = logs.stderr
         } catch {
             loop.kill()
             loop.failure = error

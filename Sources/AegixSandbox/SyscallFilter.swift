@@ -7,12 +7,13 @@ import CSeccomp
 import Glibc
 
 /// The plan's system calls as a BPF program. libseccomp needs 2 ms for it, most of a run's time, so programs are kept in
-/// the state directory, under the digest of everything that shapes them.
+/// the state directory, under this build's id, or, without one, the digest of everything that
+/// shapes them.
 public enum SyscallFilter {
-    public static func program(_ plan: SyscallPlan, cache: CacheDirectory) throws(Failure) -> Bytes {
-        let key = "filter-" + fingerprint(plan)
+    public static func program(_ set: SyscallSet, cache: CacheDirectory) throws(Failure) -> Bytes {
+        let key = "filter-" + (BuildID.current.map { "\(set.rawValue)-\($0)" } ?? fingerprint(set.plan))
         if let stored = cache.read(key, limit: 1 << 16), let program = unseal(stored) { return program }
-        let program = try compile(plan)
+        let program = try compile(set.plan)
         cache.write(key, Bytes(SHA256.hex(program)) + program)
         return program
     }

@@ -45,8 +45,27 @@ public enum Path {
 
     public static func isAbsolute(_ path: Bytes) -> Bool { path.first == slash }
 
+    /// The names between the slashes. Plain loops here and below: this is on the way of every run, and a generic
+    /// adaptor's type is made anew by the runtime in every process.
     public static func components(_ path: Bytes) -> [Bytes] {
-        path.split(separator: slash).map(Array.init)
+        var parts: [Bytes] = []
+        var start = 0
+        for end in 0...path.count where end == path.count || path[end] == slash {
+            if end > start { parts.append(Bytes(path[start..<end])) }
+            start = end + 1
+        }
+        return parts
+    }
+
+    /// An absolute path of these names.
+    public static func absolute(_ parts: [Bytes]) -> Bytes {
+        if parts.isEmpty { return [slash] }
+        var path = Bytes()
+        for part in parts {
+            path.append(slash)
+            path += part
+        }
+        return path
     }
 
     public static func join(_ base: Bytes, _ rest: Bytes) -> Bytes {
@@ -58,16 +77,18 @@ public enum Path {
     /// Without `.`, `..`, doubled and trailing slashes; `..` at the top stays at the top.
     public static func normalized(_ path: Bytes) -> Bytes {
         var kept: [Bytes] = []
+        let dot = UInt8(ascii: ".")
         for part in components(path) {
-            if part == [UInt8(ascii: ".")] { continue }
-            if part == [UInt8(ascii: "."), UInt8(ascii: ".")] { _ = kept.popLast() } else { kept.append(part) }
+            if part == [dot] { continue }
+            if part == [dot, dot] { _ = kept.popLast() } else { kept.append(part) }
         }
-        return [slash] + kept.joined(separator: [slash])
+        return absolute(kept)
     }
 
     public static func parent(_ path: Bytes) -> Bytes {
-        let parts = components(path)
-        return [slash] + parts.dropLast().joined(separator: [slash])
+        var parts = components(path)
+        _ = parts.popLast()
+        return absolute(parts)
     }
 
     public static func name(_ path: Bytes) -> Bytes { components(path).last ?? [] }
