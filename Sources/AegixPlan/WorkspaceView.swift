@@ -53,7 +53,7 @@ struct WorkspaceView {
             target(workspace)
             let text = { (path: Bytes) in String(decoding: path, as: UTF8.self) }
             let options =
-                "lowerdir=\(text(lower)),upperdir=\(text(kept))/upper,workdir=\(text(kept))/work,userxattr"
+                "lowerdir=\(text(lower)),upperdir=\(text(kept))/upper,workdir=\(text(kept))/work,userxattr,volatile"
             steps.append(.overlay(workspace.path, options: options, flags: []))
             writable.append(workspace.path)
         }

@@ -266,7 +266,8 @@ def d4(t):
         t.ran(inside)
         for call in MODE_CALLS:
             for tag in PLAIN:
-                t.verdict(inside, f"{call} {tag}", "ok")
+                # ENOSYS makes the C library fall back on fchmodat.
+                t.verdict(inside, f"{call} {tag}", "ok", *(["ENOSYS"] if call == "fchmodat2" else []))
             for tag in RAISED:
                 name = f"{call} {tag}"
                 if call == "fchmodat2":
@@ -403,7 +404,7 @@ def d8(t):
         t.ran(result)
         t.verdict(result, f"read {home}/project/file", "ok")
         for name, verdict in result.attempts.items():
-            if "/.config2" in name or "/aegix" in name or "/state" in name:
+            if name.split(" ", 1)[1].removeprefix(home).startswith(("/.config2/", "/.config/aegix", (state or f"{home}/.local/state/aegix").removeprefix(home))):
                 t.check(verdict != "ok", f"$HOME as workspace, state {state}: {name}: {verdict}")
         t.check(tree(f"{home}/.config") == before, "the configuration directory was changed")
 
@@ -427,7 +428,7 @@ def d8(t):
         owner = pwd.getpwnam("nobody").pw_uid if t.identity.root else 0
         os.chown(foreign, owner, -1)
         result = t.aegix("run", "--state-dir", foreign, "--workspace", t.workspace, "--", "/bin/true")
-        t.check(result.code == 125 and b"own" in result.err, f"another's state directory isn't refused: {result}")
+        t.check(result.code == 125 and b"belongs" in result.err, f"another's state directory isn't refused: {result}")
         t.check(not os.listdir(foreign), f"something was written into another's state directory: {os.listdir(foreign)}")
     loose = t.mkdir("loose", 0o777)
     result = t.aegix("run", "--state-dir", loose, "--workspace", t.workspace, "--", "/bin/true")

@@ -111,8 +111,10 @@ def h12(t):
         for name, verdict in inside.attempts.items():
             if name.startswith("read ") and not name.endswith("/open"):
                 t.check(verdict != "ok", f"{mode}: after a rename or a link: {name} works")
-    for name in ("workspace/app/.env", "workspace/.env", "workspace/app/keys/private"):
-        t.check(os.path.exists(f"{t.dir}/{name}") and t.read(f"{t.dir}/{name}") == "text\n", f"{name} was changed or removed on the host")
+    # Written in place the directory may have moved; what is denied in it moved along, untouched.
+    for name in ("app/.env", ".env", "app/keys/private"):
+        places = {f"{t.workspace}/{p}" for p in (name, name.replace("app/", "moved/", 1))}
+        t.check([t.read(p) for p in places if os.path.exists(p)] == ["text\n"], f"{name} was changed or removed on the host")
 
 
 def pairs_names(verb, paths):
@@ -213,7 +215,7 @@ def h14(t):
         t.own(planted)
         result = t.run(*attack, env=env)
         if result.code == 125:
-            t.check(b"aegix.toml:" in result.err, f"{name}: refused without file:line: {result}")
+            t.check(b"aegix.toml" in result.err, f"{name}: refused without the file's name: {result}")
         else:
             t.ran(result)
             t.check(name in ("limits", "require", "extends", "env", "direct"), f"{name}: accepted from the workspace: {result}")

@@ -110,7 +110,7 @@ def k3(t):
         if not name.startswith("create"):
             t.check(verdict in (*REFUSED, "EROFS", "ETXTBSY", "ENOENT"), f"{name}: {verdict}")
     # A script that names /proc/self/exe as its interpreter makes the loader open the program that runs it.
-    inside = t.sh("printf '#!/proc/self/exe\\n' > again && chmod +x again && ./again; for n in 0 1 2; do : > /proc/1/fd/$n; done;"
+    inside = t.sh("printf '#!/proc/self/exe\\n' > again && chmod +x again && ./again; for n in 0 1 2; do true > /proc/1/fd/$n; done;"
                   "cat < /proc/1/exe > stolen; test ! -s stolen && echo kept")
     t.check("kept" in inside.text, f"/proc/1/exe could be read: {inside}")
     t.check(before == [digest(p) for p in (t.world.aegix, files) if p], "a host's program was changed")
@@ -185,16 +185,19 @@ def k5(t):
     t.verdict(inside, "write /proc/self/comm", "ok")
     for name, verdict in inside.attempts.items():
         if name != "write /proc/self/comm":
-            t.check(verdict in (*CLOSED, "EROFS", "EIO", "ENOTDIR"), f"{name}: {verdict}")
+            # EINVAL: the probe's one byte isn't a map, says the kernel; a real one is tried below.
+            t.check(verdict in (*CLOSED, "EROFS", "EIO", "ENOTDIR", *(["EINVAL"] if name.endswith("_map") else [])), f"{name}: {verdict}")
+    told = t.sh("for f in uid_map gid_map; do echo '0 0 4294967295' > /proc/self/$f && echo written; done; echo allow > /proc/self/setgroups && echo written; cat /proc/self/uid_map")
+    t.check("written" not in told.text and told.text.split()[1::3] not in ([], *([["0"]] if t.identity.root else [])), f"the id map holds host root, or was changed: {told}")
 
 
 def k6(t):
     """host processes, their environ and memory: invisible"""
     marker = f"aegix-marker-{os.path.basename(t.dir)}"
-    bystander = subprocess.Popen(["/bin/sh", "-c", "sleep 300; :", marker],
+    bystander = subprocess.Popen(["/bin/bash", "-c", f"exec -a {marker} sleep 300"],
                                  env={"PATH": "/usr/bin:/bin", "KEY": SECRET}, start_new_session=True, **t.identity.options())
     t.cleanup.append(lambda: end_group(bystander))
-    wait_until(lambda: marker in open(f"/proc/{bystander.pid}/cmdline").read())
+    wait_until(lambda: t.read(f"/proc/{bystander.pid}/cmdline").startswith(marker))
     probe = t.probe("processes")
     bare = t.outside(probe, str(bystander.pid), marker[::-1], SECRET[::-1])
     t.check(int(bare.attempts.get("processes showing the marker", 0)) > 0, f"the probe is blunt: {bare}")
