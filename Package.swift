@@ -36,6 +36,7 @@ let package = Package(
         .testTarget(
             name: "AegixCLITests", dependencies: ["AegixCLI", "AegixSandbox", "AegixPolicy", "AegixSystem", "CAegix"],
             swiftSettings: strict),
+        .testTarget(name: "IntegrationTests", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17
