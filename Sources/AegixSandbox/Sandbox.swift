@@ -98,7 +98,7 @@ final class Sandbox {
         var trees: [Int32] = []
         defer { for tree in trees { close(tree) } }
         for prepared in plan.trees { trees.append(try mappedTree(prepared, namespace.raw)) }
-        if aegix_send_release(control.raw, trees, UInt32(trees.count)) < 0 {
+        if aegix_send_release(page, control.raw, trees, UInt32(trees.count)) < 0 {
             let error = SystemError.last("sendmsg")
             if error.errno != EPIPE { throw Failure("launch.release", "can't release the sandbox", error) }
         }

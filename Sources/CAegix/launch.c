@@ -52,8 +52,10 @@ static int write_file(const char *path, const char *text) {
     return count == (ssize_t)length ? 0 : -1;
 }
 
-/* The supervisor's word, with the detached trees. EPIPE when the supervisor is gone. */
-static int wait_release(int control, int *trees, uint32_t expected) {
+/* The supervisor's word, then the detached trees. The supervisor's end is ours, so this doesn't wait for ever. */
+static int wait_release(struct aegix_page *page, int control, int *trees, uint32_t expected) {
+    while (!__atomic_load_n(&page->released, __ATOMIC_ACQUIRE))
+        syscall(SYS_futex, &page->released, FUTEX_WAIT, 0, NULL, NULL, 0);
     char word;
     struct iovec data = {&word, 1};
     union {
@@ -83,7 +85,7 @@ static int take_identity(const struct aegix_launch *launch, int *trees) {
         if (write_file("/proc/self/uid_map", launch->uid_map) < 0) return -1;
         return write_file("/proc/self/gid_map", launch->gid_map);
     }
-    if (wait_release(launch->control, trees, launch->trees) < 0) return -1;
+    if (wait_release(launch->page, launch->control, trees, launch->trees) < 0) return -1;
     /* System calls, not glibc's wrappers: those would signal the threads of the process we were cloned from. */
     if (syscall(SYS_setgroups, 0, NULL) < 0) return -1;
     if (syscall(SYS_setresgid, launch->gid, launch->gid, launch->gid) < 0) return -1;
@@ -246,7 +248,7 @@ pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd) {
     return (pid_t)pid;
 }
 
-int aegix_send_release(int control, const int *trees, uint32_t count) {
+int aegix_send_release(struct aegix_page *page, int control, const int *trees, uint32_t count) {
     char word = 'g';
     struct iovec data = {&word, 1};
     union {
@@ -264,7 +266,10 @@ int aegix_send_release(int control, const int *trees, uint32_t count) {
         header->cmsg_len = CMSG_LEN(sizeof(int) * count);
         memcpy(CMSG_DATA(header), trees, sizeof(int) * count);
     }
-    return sendmsg(control, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+    if (sendmsg(control, &message, MSG_NOSIGNAL) < 0) return -1;
+    __atomic_store_n(&page->released, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &page->released, FUTEX_WAKE, 1, NULL, NULL, 0);
+    return 0;
 }
 
 int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root, int *terminal) {

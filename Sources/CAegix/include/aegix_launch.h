@@ -42,7 +42,7 @@ struct aegix_page {
     uint32_t finished;    /* the command was reaped: `status` is valid */
     int32_t status;       /* as wait4 gives it */
     uint32_t deadline;    /* pid 1's own timer ended the run */
-    int32_t command;      /* the command's pid inside */
+    uint32_t released;    /* maps and trees are there: a futex, since a socket's wake-up would queue the child behind us */
 };
 
 enum aegix_operation {
@@ -137,7 +137,7 @@ pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd);
 int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root, int *terminal);
 
 /* Releases a child that waits for its id maps, handing it detached trees. 0 or -1 with errno. */
-int aegix_send_release(int control, const int *trees, uint32_t count);
+int aegix_send_release(struct aegix_page *page, int control, const int *trees, uint32_t count);
 
 /* A shared page, zeroed. NULL with errno. */
 struct aegix_page *_Nullable aegix_page_map(void);
