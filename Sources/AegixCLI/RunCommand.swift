@@ -28,8 +28,10 @@ public enum RunCommand: Command {
     public static let passesRest = true
 
     public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
-        let preparation = try RunPreparation(try RunOptions(arguments))
-        let state = try StateDirectory.open(at: preparation.state)
+        let options = try RunOptions(arguments)
+        // First, because a state directory that lies in view has to be there to be hidden.
+        let state = try StateDirectory.open(at: try StateLocation.current(option: options.stateDirectory))
+        let preparation = try RunPreparation(options, state: state.path)
         let recovered = try state.closeInterrupted()
         var recorder = try RunRecorder(preparation, in: state)
         // From here on a record is owed: whatever fails becomes a part of it.
@@ -44,7 +46,7 @@ public enum RunCommand: Command {
         }
         let record = try recorder.finish(&attempt, includeText: console.json)
         return try RunReport(
-            console: console, options: preparation.options, runPath: recorder.path, recovered: recovered.closed
+            console: console, options: options, runPath: recorder.path, recovered: recovered.closed
         ).tell(attempt, recorder.violations, record)
     }
 }

@@ -16,10 +16,10 @@ struct RunPreparation {
     let facts: HostFacts
     let invocation: Invocation
 
-    init(_ options: RunOptions) throws(Failure) {
+    init(_ options: RunOptions, state: Bytes) throws(Failure) {
         self.options = options
         let cwd = try RunPreparation.currentDirectory()
-        state = try StateLocation.current(option: options.stateDirectory)
+        self.state = state
         let workspace = try RunPreparation.canonical(options.workspace ?? cwd, cwd: cwd)
         let home = PolicyStack.home
         loaded = try PolicyStack.load(

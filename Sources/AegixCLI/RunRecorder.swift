@@ -111,7 +111,8 @@ final class RunRecorder: RunObserver {
         }
         let end = end(attempt, includeText: includeText)
         guard let directory = directory.take() else {
-            throw Failure("record.failed", "the record of run \(id) was closed twice")
+            // It couldn't be begun, so nothing ran and nothing is left.
+            throw attempt.failure ?? attempt.result?.failure ?? Failure("record.failed", "run \(id) has no record")
         }
         return try directory.finish(end)
     }

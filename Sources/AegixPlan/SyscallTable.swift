@@ -64,7 +64,9 @@ enum SyscallTable {
         .init(call: "clone", alternatives: [[.without(0, bits: 0x7e02_0000)]]),
         .init(
             call: "socket",
-            alternatives: [[.int(0, 1)], [.int(0, 2)], [.int(0, 10)], [.int(0, 16), .int(2, 0)]]),
+            // Unix; IPv4 and IPv6 with TCP and UDP, whose modules are there anyway; netlink's routes, read by libraries.
+            alternatives: [[.int(0, 1)], [.int(0, 16), .int(2, 0)]]
+                + [2, 10].flatMap { family in [0, 6, 17].map { [.int(0, family), .int(2, $0)] } }),
         .init(call: "socketpair", alternatives: [[.int(0, 1)]]),
         .init(call: "personality", alternatives: [0, 0xffff_ffff, 0x0004_0000].map { [.int(0, $0)] }),
         .init(call: "prctl", alternatives: processControls.map { [.int(0, $0)] }),
@@ -72,10 +74,12 @@ enum SyscallTable {
         .init(
             call: "setsockopt",
             alternatives: socketOptions.flatMap { level, names in names.map { [.int(1, level), .int(2, $0)] } }),
-        // RLIMIT_CORE stays 1: at 0 a piped core handler of the host's would start.
+        // RLIMIT_CORE stays 1: at 0 a piped core handler of the host's would start. Others' limits, pid 1's among them,
+        // can be read only.
         .init(
             call: "prlimit64",
-            alternatives: [[.init(argument: 2, mask: .max, value: 0)]] + limitsButCore.map { [.int(1, $0)] }),
+            alternatives: [[.init(argument: 2, mask: .max, value: 0)]]
+                + limitsButCore.map { [.int(0, 0), .int(1, $0)] }),
         .init(call: "setrlimit", alternatives: limitsButCore.map { [.int(0, $0)] }),
     ]
 

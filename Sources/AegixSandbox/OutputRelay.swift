@@ -16,12 +16,14 @@ final class OutputRelay {
     private let headLimit: Int
     private var buffer: UnsafeMutableRawBufferPointer
     private var waiting = 0..<0
+    private var isGrown = false
     private var running = SHA256()
     private(set) var summary = StreamSummary()
     /// The log couldn't be written: the record is incomplete.
     private(set) var logError: SystemError?
 
-    static let chunk = 1 << 18
+    private static let chunk = 1 << 20
+    private static let usualPipe = 1 << 16
 
     /// - headLimit: how many captured bytes the record carries itself.
     init(source: consuming Descriptor, sink: CallerStream, limit: UInt64?, headLimit: Int) {
@@ -64,6 +66,11 @@ final class OutputRelay {
         if count <= 0 {  // the end; EIO is a terminal's
             source = .none
             return false
+        }
+        if count >= OutputRelay.usualPipe, !isGrown {
+            // The command writes faster than we read: fewer, larger pieces from here on.
+            isGrown = true
+            aegix_grow_pipe(source.raw, Int32(OutputRelay.chunk))
         }
         capture(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         waiting = 0..<count

@@ -18,6 +18,20 @@ enum PatternSearch {
             "files.pattern", "\(rule.pattern.shown) needs $HOME, which isn't set to an absolute path (\(rule.origin))")
     }
 
+    /// A deny that begins with `**` holds in every view, not only in the workspace.
+    static func denied(_ rule: Policy.PathRule, home: Bytes?, workspace: Bytes) throws(Failure) -> PathPattern {
+        do {
+            var pattern = try PathPattern(rule.pattern)
+            if pattern.anchor == .workspace, pattern.components.first == .anyDepth {
+                pattern.anchor = .root
+                return pattern
+            }
+        } catch {
+            throw Failure("files.pattern", "\(rule.pattern.shown) \(error.reason) (\(rule.origin))")
+        }
+        return try pattern(of: rule, home: home, workspace: workspace)
+    }
+
     /// The paths that a rule names now. A literal one is itself, there or not; a glob is what it matches.
     static func paths(of rule: Policy.PathRule, home: Bytes?, workspace: Bytes) throws(Failure) -> [Bytes] {
         let pattern = try pattern(of: rule, home: home, workspace: workspace)

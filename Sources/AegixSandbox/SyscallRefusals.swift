@@ -34,9 +34,11 @@ extension SyscallFilter {
             case 35: return SyscallAnswer(errno: EPERM, rule: "prctl(PR_SET_MM)")
             default: return SyscallAnswer(errno: EINVAL, rule: "prctl", recorded: false)
             }
+        case "socket" where [2, 10].contains(int(arguments.0)) && int(arguments.2) == 262:
+            return SyscallAnswer(errno: EPROTONOSUPPORT, rule: "socket(IPPROTO_MPTCP)", recorded: false)
         case "socket", "socketpair": return SyscallAnswer(errno: EPERM, rule: "\(name)(\(family(int(arguments.0))))")
         case "clone": return SyscallAnswer(errno: EPERM, rule: "clone(namespaces)")
-        case "prlimit64", "setrlimit": return SyscallAnswer(errno: EPERM, rule: "\(name)(RLIMIT_CORE)")
+        case "prlimit64", "setrlimit": return SyscallAnswer(errno: EPERM, rule: "\(name)(RLIMIT_CORE or another process)")
         case "mknod", "mknodat": return SyscallAnswer(errno: EPERM, rule: "\(name)(device or setuid)")
         case "open", "openat", "creat", "mkdir", "mkdirat", "chmod", "fchmod", "fchmodat":
             return SyscallAnswer(errno: EPERM, rule: "\(name)(setuid)")

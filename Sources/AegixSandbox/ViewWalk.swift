@@ -23,7 +23,7 @@ struct ViewWalk {
         if rules.isEmpty { return [] }
         var patterns: [(pattern: PathPattern, origin: String)] = []
         for rule in rules {
-            patterns.append((try PatternSearch.pattern(of: rule, home: facts.home, workspace: facts.workspace.path), rule.origin))
+            patterns.append((try PatternSearch.denied(rule, home: facts.home, workspace: facts.workspace.path), rule.origin))
         }
         var byInode: [Inode: String] = [:]
         var names: [(path: Bytes, inode: Inode, isDirectory: Bool)] = []

@@ -181,10 +181,9 @@ int aegix_landlock_abi(void) {
     return abi < 0 ? 0 : (int)abi;
 }
 
-int aegix_clear_nonblocking(int descriptor) {
-    int flags = fcntl(descriptor, F_GETFL);
-    return flags < 0 ? -1 : fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK);
-}
+int aegix_shrink_pipe(int descriptor) { return fcntl(descriptor, F_SETPIPE_SZ, 4096); }
+
+ssize_t aegix_tee(int from, int to) { return tee(from, to, 1 << 20, SPLICE_F_NONBLOCK); }
 
 ssize_t aegix_read_ready(int descriptor, void *buffer, size_t length) {
     /* A look first: the description is the caller's, so its flags aren't ours to set. */

@@ -17,8 +17,11 @@ void aegix_grow_pipe(int descriptor, int bytes);
 int aegix_unread_bytes(int descriptor, int *count);
 int aegix_set_nonblocking(int descriptor);
 int aegix_poll(struct pollfd *slots, size_t count, const struct timespec *timeout);
+/* To one slot. */
+int aegix_shrink_pipe(int descriptor);
+/* One buffer of `from`, which keeps it. 0 at the end, EAGAIN when nothing waits. */
+ssize_t aegix_tee(int from, int to);
 int aegix_duplicate(int descriptor);
-int aegix_clear_nonblocking(int descriptor);
 /* What is there now; EAGAIN when nothing is. */
 ssize_t aegix_read_ready(int descriptor, void *buffer, size_t length);
 dev_t aegix_device(unsigned major, unsigned minor);
