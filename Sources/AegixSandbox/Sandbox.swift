@@ -56,7 +56,7 @@ final class Sandbox {
         let theirs = Descriptor(owning: ends[1])
 
         var launch = aegix_launch(
-            page: page, control: theirs.raw, uid_map: nil, gid_map: nil, uid: plan.identity.insideUID,
+            page: page, control: theirs.raw, peer: control.raw, uid_map: nil, gid_map: nil, uid: plan.identity.insideUID,
             gid: plan.identity.insideGID, trees: UInt32(plan.trees.count),
             hostname: memory.string(Bytes(Plan.hostname)), steps: memory.array(plan.steps.map(memory.step)),
             step_count: plan.steps.count, handled_fs: plan.landlock.handled, handled_scope: plan.landlock.scoped,

@@ -41,6 +41,12 @@ static _Noreturn void fail(struct aegix_page *page, enum aegix_stage stage, int3
     _exit(125);
 }
 
+static int hung_up(int control) {
+    struct pollfd peer = {control, 0, 0};
+    errno = EPIPE;
+    return poll(&peer, 1, 0) > 0;
+}
+
 static int write_file(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0) return -1;
@@ -192,7 +198,11 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
     struct aegix_page *page = launch->page;
     int trees[AEGIX_TREES];
     int32_t index = 0;
+    close(launch->peer);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) fail(page, AEGIX_STAGE_PARENT, 0);
+    /* The supervisor may have died before that call. Its descriptors close before its children are told, so a dead one
+       shows here; one that dies from now on takes us with it. */
+    if (hung_up(launch->control)) fail(page, AEGIX_STAGE_PARENT, 2);
     if (take_identity(launch, trees) < 0) fail(page, AEGIX_STAGE_IDENTITY, 0);
     if (sethostname(launch->hostname, strlen(launch->hostname)) < 0) fail(page, AEGIX_STAGE_HOST, 0);
     if (aegix_child_loopback() < 0) fail(page, AEGIX_STAGE_HOST, 1);

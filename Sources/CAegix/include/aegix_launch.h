@@ -92,6 +92,7 @@ struct aegix_limit {
 struct aegix_launch {
     struct aegix_page *page;
     int control; /* the child's end of a socket pair */
+    int peer;    /* the supervisor's end, of which the child must not keep a copy: it would never see it close */
 
     /* Identity. With maps the child writes them itself (one line each, its own ids); without, it waits for the
        supervisor to write them, drops the groups and takes the ids. */
