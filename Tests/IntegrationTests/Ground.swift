@@ -6,6 +6,12 @@ import Testing
 /// A string as the kernel takes it.
 func bytes(_ text: String) -> Bytes { Array(text.utf8) }
 
+/// For long texts: #expect(a == b) would print a megabyte that differs, byte by byte.
+func expectSame(_ one: Bytes?, _ other: Bytes?, _ what: String, at location: SourceLocation = #_sourceLocation) {
+    let equal = one != nil && one == other
+    #expect(equal, "\(what): \(one?.count ?? -1) bytes against \(other?.count ?? -1)", sourceLocation: location)
+}
+
 final class Ground {
     /// AEGIX_BINARY, else dist/aegix, else what was built last. None is a failure, never a pass.
     static let binary: String? = {
@@ -107,12 +113,16 @@ final class Ground {
         stdin: Stream? = nil, slowly: Bool = false, deadline: Double = 60,
         at location: SourceLocation = #_sourceLocation
     ) throws -> Ended {
-        let before = Leaks.mounts()
+        let (before, recorded) = (Leaks.mounts(), runs.count)
         let feed: Stream = stdin ?? (input == nil ? .nothing : .pipe)
         var child = try spawn(raw: arguments, env: env, directory: directory, stdin: feed)
         let ended = child.finish(input: input ?? [], deadline: deadline, slowly: slowly)
         #expect(ended.seconds < deadline, "killed after \(deadline) s", sourceLocation: location)
         nothingLeft(since: before, at: location)
+        let runs = Set(["--cmd", "--python", "--script", "--"].map(bytes))
+        if arguments.first != bytes("plan"), ended.code != 125, !runs.isDisjoint(with: arguments) {
+            self.recorded(recorded + 1, at: location)
+        }
         return ended
     }
 
@@ -147,6 +157,12 @@ final class Ground {
     }
 
     // MARK: Records
+
+    /// After runs that a test has spawned by itself: each has left its record, and nothing else.
+    func recorded(_ count: Int, at location: SourceLocation = #_sourceLocation) {
+        #expect(runs.count == count, "runs that left a record", sourceLocation: location)
+        nothingLeft(since: Leaks.mounts(), at: location)
+    }
 
     /// Run directories, oldest first: run ids are ordered by time.
     var runs: [String] {

@@ -30,6 +30,7 @@ extension Integration {
         @Test func eachIsAPolicyFile() throws {
             for name in ["default", "strict", "ci", "agent", "python"] {
                 let shown = try ground.run("policy", "show", name)
+                #expect(shown.text.contains("version = 1") && shown.text.contains("name = \"\(name)\""))
                 let copy = try ground.write("\(ground.directory)/\(name).toml", shown.out)
                 let checked = try ground.run("policy", "check", copy)
                 #expect(checked.code == 0, "\(name): \(checked.errorText)")

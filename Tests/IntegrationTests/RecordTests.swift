@@ -131,8 +131,8 @@ extension Integration {
             let copy = "\(ground.directory)/copy.json"
             try ground.shell("true", ["--record", copy])
             let parent = try #require(ground.record()["run_id"].string)
-            let same = ground.read(copy) == ground.read("\(ground.runs.last ?? "")/audit.json")
-            #expect(same, "the copy isn't the record, byte for byte")
+            let original = ground.read("\(ground.runs.last ?? "")/audit.json")
+            expectSame(ground.read(copy), original, "the copy of the record, byte for byte")
             try ground.shell("true", ["--parent", parent])
             #expect(try ground.record()["parent"].string == parent)
         }
@@ -152,10 +152,9 @@ extension Integration {
             let codes = children.indices.map { children[$0].finish(deadline: 60) }
             #expect(codes.map { Int($0.code) } == Array(0..<24))
             #expect(codes.enumerated().allSatisfy { $1.text == "\($0)\n" })
-            #expect(ground.runs.count == 24)
+            ground.recorded(24)
             let ledger = String(decoding: try #require(ground.read("\(ground.state)/ledger.jsonl")), as: UTF8.self)
             #expect(ledger.split(separator: "\n").count == 48)
-            ground.nothingLeft(since: Leaks.mounts())
         }
     }
 }
