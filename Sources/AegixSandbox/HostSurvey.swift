@@ -104,10 +104,20 @@ public enum HostSurvey {
         for rule in rules {
             for path in try PatternSearch.paths(of: rule, home: facts.home, workspace: facts.workspace.path) {
                 let fact = try look(path, origin: rule.origin, code: "files.missing", what: "the path")
+                try check(fact, against: rule)
                 if !found.contains(where: { $0.path == fact.path }) { found.append(fact) }
             }
         }
         return found
+    }
+
+    /// A policy that narrows another means a place beneath the other's, wherever symlinks lead by now.
+    private static func check(_ fact: PathFact, against rule: Policy.PathRule) throws(Failure) {
+        for base in rule.beneath where !Path.contains(canonicalOrLexical(base).path, fact.path) {
+            throw Failure(
+                "files.escape",
+                "\(rule.pattern.shown) leads to \(fact.path.shown), outside of \(base.shown) that it narrows (\(rule.origin))")
+        }
     }
 
     private static func environment() -> [HostFacts.Variable] {

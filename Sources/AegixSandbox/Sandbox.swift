@@ -94,6 +94,10 @@ final class Sandbox {
             let rc = Bytes(map).withCString { text in Bytes(file).withCString { aegix_write_map(pid, $0, text) } }
             if rc < 0 { throw Failure("launch.identity", "can't write \(file) of the sandbox", SystemError.last(file)) }
         }
+        if plan.trees.count > Int(AEGIX_TREES) {
+            throw Failure(
+                "launch.idmap", "a run by root can have at most \(AEGIX_TREES - 2) writable paths beside its workspace")
+        }
         let namespace = try mapNamespace(identity)
         var trees: [Int32] = []
         defer { for tree in trees { close(tree) } }

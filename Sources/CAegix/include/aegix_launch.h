@@ -87,7 +87,7 @@ struct aegix_limit {
     uint64_t soft, hard;
 };
 
-#define AEGIX_TREES 8 /* detached trees that a privileged supervisor may hand in */
+#define AEGIX_TREES 64 /* detached trees that a privileged supervisor may hand in */
 
 struct aegix_launch {
     struct aegix_page *page;
