@@ -50,7 +50,7 @@ public struct Plan: Equatable, Sendable {
         views.sort { ($0.fact.path.count, $0.kind.rawValue) < ($1.fact.path.count, $1.kind.rawValue) }
         for (fact, kind) in views {
             switch kind {
-            case .workspace: try view.add(workspace: fact, mode: policy.workspace.mode, layer: layer)
+            case .workspace: try view.add(workspace: fact, mode: policy.workspace.mode, layer: layer, durable: policy.audit.durable)
             case .read: view.add(read: fact)
             case .write: view.add(write: fact)
             }

@@ -31,7 +31,10 @@ struct WorkspaceView {
     /// `shifted`: root calls, so views of the owner's files go through an id map.
     init(shifted: Bool) { self.shifted = shifted }
 
-    mutating func add(workspace: PathFact, mode: Policy.Workspace.Mode, layer: LayerPlace?) throws(Failure) {
+    /// - durable: without it overlayfs doesn't sync the layer, which at the end of a run would sync the host's whole disk.
+    mutating func add(
+        workspace: PathFact, mode: Policy.Workspace.Mode, layer: LayerPlace?, durable: Bool
+    ) throws(Failure) {
         switch mode {
         case .direct:
             target(workspace)
@@ -53,7 +56,8 @@ struct WorkspaceView {
             target(workspace)
             let text = { (path: Bytes) in String(decoding: path, as: UTF8.self) }
             let options =
-                "lowerdir=\(text(lower)),upperdir=\(text(kept))/upper,workdir=\(text(kept))/work,userxattr,volatile"
+                "lowerdir=\(text(lower)),upperdir=\(text(kept))/upper,workdir=\(text(kept))/work,userxattr"
+                + (durable ? "" : ",volatile")
             steps.append(.overlay(workspace.path, options: options, flags: []))
             writable.append(workspace.path)
         }

@@ -79,7 +79,7 @@ final class ExecWatch {
         if !isCommand, aegix_notice_valid(listener.raw, notice.id) == 0 { return .nothing }
         if let limit = plan.limits.execs, execs >= limit {
             _ = aegix_notice_refuse(listener.raw, notice.id, EPERM)
-            return .execLimit(event(pid, path ?? [], arguments))
+            return .execLimit(event(pid, ProcessFacts.parent(pid), path ?? [], arguments))
         }
         // Looked up before it goes on: a short command's end takes the sandbox's root with it.
         if isCommand {
@@ -88,16 +88,17 @@ final class ExecWatch {
             path = resolve(name, notice, pid)
         }
         let command = isCommand ? path.map { programFile($0) } : nil
+        let parent = ProcessFacts.parent(pid)
         if aegix_notice_continue(listener.raw, notice.id) < 0 { return .nothing }
         // From here on the caller runs, and we only write down.
         guard let path else { return .nothing }  // no such file: a search along PATH, not an exec
         execs += 1
-        return .exec(event(pid, path, arguments), program: command ?? .none)
+        return .exec(event(pid, parent, path, arguments), program: command ?? .none)
     }
 
-    private func event(_ pid: pid_t, _ program: Bytes, _ arguments: ([Bytes], Bool)) -> ExecEvent {
+    private func event(_ pid: pid_t, _ parent: Int32?, _ program: Bytes, _ arguments: ([Bytes], Bool)) -> ExecEvent {
         ExecEvent(
-            time: Clock.realtime(), pid: pid, parent: ProcessFacts.parent(pid), program: program, argv: arguments.0,
+            time: Clock.realtime(), pid: pid, parent: parent, program: program, argv: arguments.0,
             argvCut: arguments.1)
     }
 
