@@ -1,9 +1,26 @@
 // Pure. Paths, arguments and environment are bytes: the kernel knows no encoding.
 
+import Glibc
+
 public typealias Bytes = [UInt8]
 
 extension Array where Element == UInt8 {
     public init(_ text: String) { self = Array(text.utf8) }
+
+    /// Up to the NUL.
+    public init(cString: UnsafePointer<CChar>) {
+        self = Array(UnsafeRawBufferPointer(start: cString, count: strlen(cString)))
+    }
+
+    /// Decimal digits. `String(number)` goes through generic code that is resolved anew in every process.
+    public mutating func append(decimal number: UInt64) {
+        var place: UInt64 = 1
+        while number / place > 9 { place *= 10 }
+        while place > 0 {
+            append(UInt8(ascii: "0") + UInt8(number / place % 10))
+            place /= 10
+        }
+    }
 
     /// The text, if these bytes are valid UTF-8.
     public var text: String? { String(validating: self, as: UTF8.self) }
@@ -28,13 +45,11 @@ extension Array where Element == UInt8 {
     /// refuse NUL where bytes enter the program.
     public func withCString<R>(_ body: (UnsafePointer<CChar>) throws -> R) rethrows -> R {
         precondition(!contains(0), "NUL inside a path")
-        var terminated = self
-        terminated.append(0)
-        return try terminated.withUnsafeBufferPointer { buffer in
-            try buffer.withMemoryRebound(to: CChar.self) { chars in
-                guard let base = chars.baseAddress else { preconditionFailure("a terminated buffer is never empty") }
-                return try body(base)
-            }
+        return try withUnsafeTemporaryAllocation(of: CChar.self, capacity: count + 1) { buffer in
+            for index in 0..<count { buffer[index] = CChar(bitPattern: self[index]) }
+            buffer[count] = 0
+            guard let base = buffer.baseAddress else { preconditionFailure("a terminated buffer is never empty") }
+            return try body(base)
         }
     }
 }
@@ -76,6 +91,7 @@ public enum Path {
 
     /// Without `.`, `..`, doubled and trailing slashes; `..` at the top stays at the top.
     public static func normalized(_ path: Bytes) -> Bytes {
+        if isNormalized(path) { return path }
         var kept: [Bytes] = []
         let dot = UInt8(ascii: ".")
         for part in components(path) {
@@ -85,7 +101,27 @@ public enum Path {
         return absolute(kept)
     }
 
+    /// Most paths are, and then nothing has to be taken apart.
+    private static func isNormalized(_ path: Bytes) -> Bool {
+        if path.count < 2 || path[0] != slash { return path == [slash] }
+        var length = 0
+        var dots = 0
+        for index in 1...path.count {
+            if index < path.count, path[index] != slash {
+                length += 1
+                if path[index] == UInt8(ascii: ".") { dots += 1 }
+            } else {
+                if length == 0 || dots == length && length < 3 { return false }
+                (length, dots) = (0, 0)
+            }
+        }
+        return true
+    }
+
     public static func parent(_ path: Bytes) -> Bytes {
+        if isNormalized(path), let last = path.lastIndex(of: slash) {
+            return last == 0 ? [slash] : Bytes(path[..<last])
+        }
         var parts = components(path)
         _ = parts.popLast()
         return absolute(parts)

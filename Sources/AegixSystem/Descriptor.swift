@@ -55,15 +55,17 @@ public struct Descriptor: ~Copyable {
     /// All of a regular file, refused when longer than `limit`.
     public func readAll(limit: Int) throws(SystemError) -> Bytes {
         var all = Bytes()
-        var chunk = Bytes(repeating: 0, count: 16384)
         while true {
-            let count = Glibc.read(raw, &chunk, chunk.count)
+            let count = withUnsafeTemporaryAllocation(byteCount: 16384, alignment: 16) { chunk in
+                let count = Glibc.read(raw, chunk.baseAddress, chunk.count)
+                if count > 0 { all.append(contentsOf: chunk[..<count]) }
+                return count
+            }
             if count < 0 {
                 if errno == EINTR { continue }
                 throw SystemError.last("read")
             }
             if count == 0 { return all }
-            all.append(contentsOf: chunk[..<count])
             if all.count > limit { throw SystemError("read", errno: EFBIG) }
         }
     }

@@ -30,13 +30,16 @@ public struct SHA256 {
 
 public enum Hex {
     public static func encode(_ bytes: Bytes) -> String {
-        let digits = Array("0123456789abcdef".utf8)
         var out = Bytes()
         out.reserveCapacity(bytes.count * 2)
         for byte in bytes {
-            out.append(digits[Int(byte >> 4)])
-            out.append(digits[Int(byte & 15)])
+            out.append(digit(byte >> 4))
+            out.append(digit(byte & 15))
         }
         return String(decoding: out, as: UTF8.self)
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 }
