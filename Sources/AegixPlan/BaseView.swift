@@ -7,9 +7,9 @@ public enum BaseView {
     public static let etcNames = [
         "alternatives", "crypto-policies", "fonts", "ld.so.cache", "localtime", "maven", "os-release", "pki/ca-trust",
         "pki/tls/certs", "ssl/certs", "ssl/openssl.cnf",
-    ]
+    ].map { Bytes($0) }
     /// Java keeps its configuration in /etc/java-17-openjdk; the runtimes themselves lie here.
-    public static let javaRuntimes = "/usr/lib/jvm"
+    public static let javaRuntimes = Bytes("/usr/lib/jvm")
     public static let rootPaths = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].map { Bytes($0) }
     static let devices = ["null", "zero", "full", "random", "urandom", "tty"]
 
@@ -18,7 +18,7 @@ public enum BaseView {
         var tree = Ancestors()
         // System binds first: everything later may lie on top of them.
         for entry in facts.base {
-            steps += tree.ancestors(of: entry.path)
+            tree.make(entry.path, in: &steps)
             switch entry.kind {
             case .symlink(let target): steps.append(.symlink(entry.path, to: target))
             case .directory(let device, let inode, let source):
@@ -31,8 +31,9 @@ public enum BaseView {
                     .bind(entry.path, source: .host(source, device: device, inode: inode), flags: .readOnly))
             }
         }
-        steps += etcFiles(identity: identity, home: home, tree: &tree)
-        steps += tree.ancestors(of: Bytes("/dev/x"))
+        tree.make(Bytes("/etc/x"), in: &steps)
+        etcFiles(identity: identity, home: home, steps: &steps)
+        tree.make(Bytes("/dev/x"), in: &steps)
         for name in devices {
             let path = Bytes("/dev/" + name)
             steps.append(.file(path, content: [], mode: 0o666))
@@ -50,14 +51,14 @@ public enum BaseView {
             .bind(Bytes("/proc/sys"), source: .inside(Bytes("/proc/sys")), flags: .readOnly),
         ]
         for path in scratch {
-            steps += tree.ancestors(of: path)
+            tree.make(path, in: &steps)
             steps.append(.directory(path, mode: path == home ? 0o700 : 0o1777))
             steps.append(.bind(path, source: .inside(path), flags: []))
         }
         return steps
     }
 
-    private static func etcFiles(identity: IdentityPlan, home: Bytes, tree: inout Ancestors) -> [Step] {
+    private static func etcFiles(identity: IdentityPlan, home: Bytes, steps: inout [Step]) {
         let uid = String(identity.insideUID)
         let gid = String(identity.insideGID)
         let user = String(decoding: identity.userName, as: UTF8.self)
@@ -68,16 +69,17 @@ public enum BaseView {
         if identity.insideGID != 0 { group += "root:x:0:\n" }
         if identity.insideUID != 65534 { passwd += "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" }
         if identity.insideGID != 65534 { group += "nogroup:x:65534:\n" }
-        let files: [(String, String)] = [
-            ("/etc/passwd", passwd),
-            ("/etc/group", group),
-            ("/etc/hostname", "\(Plan.hostname)\n"),
-            ("/etc/hosts", "127.0.0.1 localhost \(Plan.hostname)\n::1 localhost\n"),
-            ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"),
-            ("/etc/resolv.conf", ""), ("/etc/services", services), ("/etc/protocols", protocols),
-        ]
-        return tree.ancestors(of: Bytes("/etc/x"))
-            + files.map { .file(Bytes($0.0), content: Bytes($0.1), mode: 0o644) }
+        func file(_ path: String, _ content: String) {
+            steps.append(.file(Bytes(path), content: Bytes(content), mode: 0o644))
+        }
+        file("/etc/passwd", passwd)
+        file("/etc/group", group)
+        file("/etc/hostname", "\(Plan.hostname)\n")
+        file("/etc/hosts", "127.0.0.1 localhost \(Plan.hostname)\n::1 localhost\n")
+        file("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n")
+        file("/etc/resolv.conf", "")
+        file("/etc/services", services)
+        file("/etc/protocols", protocols)
     }
 
     /// What programs look up by name; the host's own lists are long and rarely needed.
@@ -114,15 +116,15 @@ public enum BaseView {
 
 /// Remembers which directories of the new root there are, so that each is made once, parents first.
 struct Ancestors {
-    private var made: Set<Bytes> = [[Path.slash]]
+    /// Few: a set would only cost the making of its type.
+    private var made: [Bytes] = [[Path.slash]]
 
-    mutating func ancestors(of path: Bytes) -> [Step] {
-        var missing: [Bytes] = []
-        var parent = Path.parent(path)
-        while made.insert(parent).inserted {
-            missing.append(parent)
-            parent = Path.parent(parent)
-        }
-        return missing.reversed().map { .directory($0, mode: 0o755) }
+    /// Adds what is missing above `path`.
+    mutating func make(_ path: Bytes, in steps: inout [Step]) {
+        let parent = Path.parent(path)
+        if made.contains(parent) { return }
+        make(parent, in: &steps)
+        made.append(parent)
+        steps.append(.directory(parent, mode: 0o755))
     }
 }

@@ -39,9 +39,11 @@ enum EnvironmentPlan {
                 variables.append(variable)
             }
         }
-        for variable in facts.environment where passes(variable.name, policy.pass) {
+        let patterns = policy.pass.map { Bytes($0) }
+        for variable in facts.environment where passes(variable.name, patterns) {
             put(.init(name: variable.name, value: variable.value, source: .passed))
         }
+        if policy.set.isEmpty { return variables }
         for (name, value) in policy.set.sorted(by: { $0.key < $1.key }) {
             put(.init(name: Bytes(name), value: value, source: .set))
         }
@@ -57,20 +59,23 @@ enum EnvironmentPlan {
         return out
     }
 
-    private static func passes(_ name: Bytes, _ patterns: [String]) -> Bool {
+    private static func passes(_ name: Bytes, _ patterns: [Bytes]) -> Bool {
         patterns.contains { pattern in
-            let bytes = Bytes(pattern)
-            return bytes.last == UInt8(ascii: "*") ? name.starts(with: bytes.dropLast()) : name == bytes
+            pattern.last == UInt8(ascii: "*") ? name.starts(with: pattern.dropLast()) : name == pattern
         }
     }
 
     /// The caller's entries that are in view, else the usual ones. Relative entries would mean another place inside.
     static func path(facts: HostFacts, views: [Bytes]) -> [Bytes] {
-        let given = facts.environment.first { $0.name == Bytes("PATH") }?.value ?? []
+        let name = Bytes("PATH")
+        let given = facts.environment.first { $0.name == name }?.value ?? []
         var kept: [Bytes] = []
-        for entry in given.split(separator: UInt8(ascii: ":")) where entry.first == Path.slash {
-            let path = Path.normalized(Bytes(entry))
-            if views.contains(where: { Path.contains($0, path) }) { kept.append(path) }
+        var start = 0
+        for end in 0...given.count where end == given.count || given[end] == UInt8(ascii: ":") {
+            let path = Path.normalized(Bytes(given[start..<end]))
+            let isAbsolute = start < end && given[start] == Path.slash
+            if isAbsolute, views.contains(where: { Path.contains($0, path) }) { kept.append(path) }
+            start = end + 1
         }
         return kept.isEmpty ? standardPath.map { Bytes($0) } : kept
     }

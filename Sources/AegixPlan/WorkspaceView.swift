@@ -86,12 +86,12 @@ struct WorkspaceView {
 
     /// A file of the caller's word, out of every view: its bytes, at its own path.
     mutating func add(script: Invocation.Script) {
-        steps += ancestors.ancestors(of: script.path)
+        ancestors.make(script.path, in: &steps)
         steps.append(.file(script.path, content: script.content, mode: 0o555))
     }
 
     private mutating func target(_ fact: PathFact) {
-        steps += ancestors.ancestors(of: fact.path)
+        ancestors.make(fact.path, in: &steps)
         switch fact.kind {
         case .directory: steps.append(.directory(fact.path, mode: 0o755))
         case .file: steps.append(.file(fact.path, content: [], mode: 0o444))

@@ -27,10 +27,10 @@ enum DirectoryListing {
         }
     }
 
-    /// The names that are UTF-8; none of a directory that can't be read.
-    static func names(_ path: Bytes) -> [String] {
+    /// None of a directory that can't be read.
+    static func names(_ path: Bytes) -> [Bytes] {
         do {
-            return try entries(try Descriptor.open(path, O_RDONLY | O_DIRECTORY)).compactMap { $0.name.text }
+            return try entries(try Descriptor.open(path, O_RDONLY | O_DIRECTORY)).map(\.name)
         } catch {
             return []
         }

@@ -30,7 +30,8 @@ public enum HostSurvey {
         }
         var facts = HostFacts(uid: geteuid(), gid: getegid(), cwd: request.cwd, workspace: workspace)
         facts.environment = environment()
-        facts.home = facts.environment.first { $0.name == Bytes("HOME") }?.value
+        let home = Bytes("HOME")
+        facts.home = facts.environment.first { $0.name == home }?.value
         if facts.home.map(Path.isAbsolute) != true { facts.home = nil }
         facts.kernel = kernel()
         facts.landlockABI = Int(aegix_landlock_abi())
@@ -81,10 +82,13 @@ public enum HostSurvey {
     }
 
     static func readLink(_ path: Bytes) throws(SystemError) -> Bytes {
-        var buffer = [CChar](repeating: 0, count: 4096)
-        let count = path.withCString { readlink($0, &buffer, buffer.count) }
-        if count < 0 { throw SystemError.last("readlink", path) }
-        return buffer[..<count].map { UInt8(bitPattern: $0) }
+        let target: Bytes? = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
+            guard let base = buffer.baseAddress else { return nil }
+            let count = path.withCString { readlink($0, base, buffer.count) }
+            return count < 0 ? nil : Bytes(UnsafeRawBufferPointer(start: base, count: count))
+        }
+        guard let target else { throw SystemError.last("readlink", path) }
+        return target
     }
 
     private static func canonicalOrLexical(_ path: Bytes) -> (path: Bytes, kind: PathFact.Kind?) {
@@ -124,16 +128,16 @@ public enum HostSurvey {
         var variables: [HostFacts.Variable] = []
         var cursor = aegix_environment()
         while let entry = cursor.pointee {
-            let bytes = Bytes(UnsafeRawBufferPointer(start: entry, count: strlen(UnsafePointer(entry))))
-            if let split = bytes.firstIndex(of: UInt8(ascii: "=")), split > 0 {
-                variables.append(.init(name: Bytes(bytes[..<split]), value: Bytes(bytes[(split + 1)...])))
+            if let split = strchr(entry, Int32(UInt8(ascii: "="))), split > entry {
+                let name = Bytes(UnsafeRawBufferPointer(start: entry, count: split - entry))
+                variables.append(.init(name: name, value: Bytes(cString: split + 1)))
             }
             cursor += 1
         }
         return variables
     }
 
-    static func variable(_ name: String) -> Bytes? { environment().first { $0.name == Bytes(name) }?.value }
+    static func variable(_ name: String) -> Bytes? { getenv(name).map { Bytes(cString: $0) } }
 
     private static func kernel() -> String {
         var names = utsname()
@@ -144,16 +148,27 @@ public enum HostSurvey {
     /// From /etc/passwd itself: a static binary has no name services.
     private static func userName(_ uid: UInt32) -> Bytes? {
         do {
-            let text = try Descriptor.open(Bytes("/etc/passwd"), O_RDONLY).readAll(limit: 1 << 20)
-            let id = Bytes(String(uid))
-            for line in text.split(separator: UInt8(ascii: "\n")) {
-                let fields = line.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
-                if fields.count > 2, Bytes(fields[2]) == id { return Bytes(fields[0]) }
-            }
-            return nil
+            return name(of: uid, in: try Descriptor.open(Bytes("/etc/passwd"), O_RDONLY).readAll(limit: 1 << 20))
         } catch {
             return nil
         }
+    }
+
+    /// The first field of the line whose third is this number.
+    static func name(of uid: UInt32, in passwd: Bytes) -> Bytes? {
+        let newline = UInt8(ascii: "\n")
+        let wanted = Bytes(String(uid))
+        var (line, nameEnd, field, start) = (0, 0, 0, 0)
+        for index in 0...passwd.count {
+            let byte = index < passwd.count ? passwd[index] : newline
+            if byte != newline, byte != UInt8(ascii: ":") { continue }
+            if field == 0 { nameEnd = index }
+            if field == 2, passwd[start..<index] == wanted[...] { return Bytes(passwd[line..<nameEnd]) }
+            field += 1
+            start = index + 1
+            if byte == newline { (line, field) = (start, 0) }
+        }
+        return nil
     }
 
     // MARK: - The base system
@@ -161,18 +176,23 @@ public enum HostSurvey {
     private static func base() -> [BaseEntry] {
         var entries: [BaseEntry] = []
         for root in BaseView.rootPaths { if let entry = entry(root) { entries.append(entry) } }
-        for name in etcNames() { if let entry = entry(Bytes("/etc/" + name)) { entries.append(entry) } }
+        let etc = Bytes("/etc")
+        for name in etcNames() { if let entry = entry(Path.join(etc, name)) { entries.append(entry) } }
         return entries
     }
 
     /// With the configuration of each Java runtime: `java-17-openjdk-amd64` has /etc/java-17-openjdk.
-    private static func etcNames() -> [String] {
+    private static func etcNames() -> [Bytes] {
         var names = BaseView.etcNames
-        for runtime in DirectoryListing.names(Bytes(BaseView.javaRuntimes)) {
-            let words = runtime.utf8.split(separator: UInt8(ascii: "-"))
-            guard words.count > 3 else { continue }
-            let name = words.prefix(3).map { String(decoding: $0, as: UTF8.self) }.joined(separator: "-")
-            if !names.contains(name) { names.append(name) }
+        for runtime in DirectoryListing.names(BaseView.javaRuntimes) {
+            var hyphens = 0
+            for index in runtime.indices where runtime[index] == UInt8(ascii: "-") {
+                hyphens += 1
+                if hyphens < 3 { continue }
+                let name = Bytes(runtime[..<index])
+                if !names.contains(name) { names.append(name) }
+                break
+            }
         }
         return names
     }
