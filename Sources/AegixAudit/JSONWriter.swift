@@ -48,17 +48,26 @@ public struct JSONWriter {
 
     public mutating func bool(_ flag: Bool) { word(flag ? "true" : "false") }
 
-    public mutating func int<N: BinaryInteger>(_ number: N) {
+    public mutating func int(_ number: Int) {
         comma()
-        bytes.append(contentsOf: String(number).utf8)
+        if number < 0 { bytes.append(UInt8(ascii: "-")) }
+        bytes.append(decimal: UInt64(number.magnitude))
         separate = true
     }
+
+    mutating func int<N: FixedWidthInteger>(_ number: N) { int(Int(number)) }
 
     /// Sizes and counts: exact up to 2^53, and what lies beyond is held there.
     public mutating func size(_ number: UInt64) { int(min(number, 1 << 53)) }
 
     /// A number that may pass 2^53, as a string.
-    public mutating func big<N: BinaryInteger>(_ number: N) { string(String(number)) }
+    public mutating func big(_ number: UInt64) {
+        comma()
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(decimal: number)
+        bytes.append(UInt8(ascii: "\""))
+        separate = true
+    }
 
     public mutating func string(_ text: String) {
         comma()
@@ -77,27 +86,6 @@ public struct JSONWriter {
                 json.key("base64")
                 json.string(Base64.encode(raw))
             }
-        }
-    }
-
-    /// A tree, such as the policy in force. Sorted as Strings compare, which for ASCII keys is the canonical order, and
-    /// quicker than by bytes; an object with other keys takes the long way.
-    public mutating func json(_ value: JSON) {
-        switch value {
-        case .null: null()
-        case .bool(let flag): bool(flag)
-        case .int(let number): int(number)
-        case .string(let text): string(text)
-        case .array(let items): array(items) { $0.json($1) }
-        case .object(let members):
-            guard members.keys.allSatisfy(isASCII) else { return raw(value.canonical) }
-            object { json in
-                for (key, member) in members.sorted(by: { $0.key < $1.key }) {
-                    json.key(key)
-                    json.json(member)
-                }
-            }
-        case .double: raw(value.canonical)
         }
     }
 
@@ -192,13 +180,5 @@ public struct JSONWriter {
             let low = byte & 15
             bytes.append(low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10)
         }
-    }
-}
-
-private func isASCII(_ text: String) -> Bool {
-    var text = text
-    return text.withUTF8 { buffer in
-        for byte in buffer where byte >= 0x80 { return false }
-        return true
     }
 }

@@ -14,8 +14,8 @@ public struct RunStart: Sendable {
     public var invocation: Invocation
     public var command: Command
     public var policy: PolicyFacts?
-    /// What of the host matters to the run: kernel, capabilities found. An object.
-    public var host: JSON?
+    /// What of the host matters to the run: kernel, capabilities found. An object as canonical JSON.
+    public var host: Bytes?
     public var identity: Identity?
     public var environment: [Variable] = []
     public var workspace: Workspace?
@@ -70,14 +70,14 @@ public struct RunStart: Sendable {
     public struct PolicyFacts: Equatable, Sendable {
         public var name: String
         public var sources: [Source]
-        /// The policy in force, an object.
-        public var effective: JSON
+        /// The policy in force, an object as canonical JSON.
+        public var effective: Bytes
         /// SHA-256 of `toml`, in hex.
         public var digest: String
         /// The policy in force as TOML: `policy.toml` of the run directory.
         public var toml: Bytes
 
-        public init(name: String, sources: [Source], effective: JSON, digest: String, toml: Bytes) {
+        public init(name: String, sources: [Source], effective: Bytes, digest: String, toml: Bytes) {
             self.name = name
             self.sources = sources
             self.effective = effective

@@ -28,7 +28,7 @@ struct StartParts: Sendable {
             }
         }
         environment = part { StartParts.write(start.environment, into: &$0, &cuts) }
-        host = part { $0.optional(start.host) { $0.json($1) } }
+        host = part { $0.optional(start.host) { $0.raw($1) } }
         identity = part { $0.optional(start.identity) { StartParts.write($1, into: &$0) } }
         invocation = part { json in
             json.object { json in
@@ -95,15 +95,14 @@ struct StartParts: Sendable {
         }
     }
 
-    private static let plain: Set<String> = ["LANG", "LANGUAGE", "TERM", "TZ", "USER", "LOGNAME", "COLUMNS", "LINES"]
+    private static let plain = ["LANG", "LANGUAGE", "TERM", "TZ", "USER", "LOGNAME", "COLUMNS", "LINES"]
 
     private static func isRecorded(_ variable: RunStart.Variable) -> Bool {
         switch variable.origin {
         case .builtIn, .policy: return true
         case .secret: return false
         case .option, .caller:
-            let name = String(decoding: variable.name, as: UTF8.self)
-            return plain.contains(name) || name.hasPrefix("LC_")
+            return plain.contains { variable.name.elementsEqual($0.utf8) } || variable.name.starts(with: "LC_".utf8)
         }
     }
 
@@ -137,7 +136,7 @@ struct StartParts: Sendable {
             json.key("digest")
             json.string(policy.digest)
             json.key("effective")
-            json.json(policy.effective)
+            json.raw(policy.effective)
             json.key("name")
             json.string(policy.name)
             json.key("sources")

@@ -5,9 +5,11 @@ import Glibc
 
 /// The words of argv, as they are.
 public func argumentBytes(_ count: Int32, _ argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> [Bytes] {
-    (0..<Int(count)).compactMap { index in
-        argv[index].map { word in Bytes(UnsafeRawBufferPointer(start: word, count: strlen(word))) }
+    var words: [Bytes] = []
+    for index in 0..<Int(count) {
+        if let word = argv[index] { words.append(Bytes(cString: word)) }
     }
+    return words
 }
 
 /// Stages: fill closed descriptors, before anything can be opened; find the command; parse its words; run it; tell its

@@ -20,22 +20,28 @@ extension RunPreparation {
         start.policy = .init(
             name: loaded.policy.name,
             sources: loaded.sources.map { .init(name: Bytes($0.name), digest: $0.digest) },
-            effective: loaded.policy.json, digest: SHA256.hex(effective), toml: effective)
-        start.host = [
-            "kernel": .string(facts.kernel), "landlock_abi": .int(facts.landlockABI), "uid": .int(Int(facts.uid)),
-        ]
+            effective: loaded.policy.canonical, digest: SHA256.hex(effective), toml: effective)
+        var host = JSONWriter(capacity: 128)
+        host.object { json in
+            json.key("kernel")
+            json.string(facts.kernel)
+            json.key("landlock_abi")
+            json.int(facts.landlockABI)
+            json.key("uid")
+            json.int(Int(facts.uid))
+        }
+        start.host = host.bytes
         start.identity = plan.map { plan in
             .init(
                 insideUID: plan.identity.insideUID, insideGID: plan.identity.insideGID,
                 outsideUID: plan.identity.outsideUID, outsideGID: plan.identity.outsideGID)
         }
-        let given = Set(options.environment.map { Bytes($0.name) })
         start.environment = (plan?.environment ?? []).map { variable in
             let origin: RunStart.Variable.Origin =
                 switch variable.source {
                 case .base: .builtIn
                 case .passed: .caller
-                case .set: given.contains(variable.name) ? .option : .policy
+                case .set: isOption(variable.name) ? .option : .policy
                 }
             return .init(name: variable.name, value: variable.value, origin: origin)
         }
@@ -43,20 +49,16 @@ extension RunPreparation {
         return start
     }
 
+    private func isOption(_ name: Bytes) -> Bool { options.environment.contains { name.elementsEqual($0.name.utf8) } }
+
     /// As the caller gave them, but for the values of `--env`: any may be a credential.
     private static func argv() -> [Bytes] {
         var words: [Bytes] = []
         for index in 0..<Int(CommandLine.argc) {
             guard let word = CommandLine.unsafeArgv[index] else { break }
-            words.append(Bytes(UnsafeRawBufferPointer(start: word, count: length(word))))
+            words.append(Bytes(cString: word))
         }
         return redacted(words)
-    }
-
-    private static func length(_ word: UnsafeMutablePointer<CChar>) -> Int {
-        var count = 0
-        while word[count] != 0 { count += 1 }
-        return count
     }
 
     static func redacted(_ words: [Bytes]) -> [Bytes] {

@@ -21,12 +21,32 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case capabilities = "capabilities.keep"
     case durable = "audit.durable"
 
+    /// In the order of canonical JSON. `name` and `version` stand before `require` and `workspace`.
+    static let sorted: [PolicyKey] = [
+        .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
+        .execs, .grace, .onOutput, .openFiles, .output, .wall, .lock, .require, .workspaceMode, .workspaceProtect,
+    ]
+
     /// The name in `lock` that covers it; `require` isn't in a table, so it stays the caller's word.
     var table: Policy.Table? {
-        rawValue.firstIndex(of: ".").flatMap { Policy.Table(rawValue: String(rawValue[..<$0])) }
+        switch self {
+        case .require, .lock: nil
+        case .identityUser: .identity
+        case .workspaceMode, .workspaceProtect: .workspace
+        case .filesRead, .filesWrite, .filesDeny: .files
+        case .wall, .grace, .cpuTime, .output, .onOutput, .openFiles, .execs: .limits
+        case .envPass, .envSet: .env
+        case .capabilities: .capabilities
+        case .durable: .audit
+        }
     }
 
-    var name: String { rawValue.firstIndex(of: ".").map { String(rawValue[rawValue.index(after: $0)...]) } ?? rawValue }
+    /// Without the table.
+    var name: String {
+        let path = rawValue.utf8
+        guard let dot = path.firstIndex(of: UInt8(ascii: ".")) else { return rawValue }
+        return String(Substring(path[path.index(after: dot)...]))
+    }
 }
 
 /// What a key may hold.

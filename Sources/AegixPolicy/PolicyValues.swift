@@ -57,61 +57,101 @@ extension Policy {
 /// How a value of a key is written in TOML.
 enum PolicyText {
     static func toml(_ value: Setting.Value, of key: PolicyKey) -> String {
+        var out = Bytes()
+        write(value, of: key, into: &out)
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// Into one buffer: this is on the way of every run.
+    static func write(_ value: Setting.Value, of key: PolicyKey, into out: inout Bytes) {
         switch value {
-        case .word(let word): return quote(word)
-        case .words(let words): return "[" + words.map(quote).joined(separator: ", ") + "]"
-        case .flag(let flag): return String(flag)
-        case .amount(nil): return quote("none")
+        case .word(let word): quote(word, into: &out)
+        case .words(let words): list(words, "[", ", ", "]", into: &out) { quote($0, into: &$1) }
+        case .flag(let flag): out += (flag ? "true" : "false").utf8
+        case .amount(nil): quote("none", into: &out)
         case .amount(let amount?):
             switch key {
-            case .wall, .grace, .cpuTime: return quote(TimeSpan.text(amount))
-            case .output: return quote(ByteSize.text(amount))
-            default: return String(amount)
+            case .wall, .grace, .cpuTime: quote(TimeSpan.text(amount), into: &out)
+            case .output: quote(ByteSize.text(amount), into: &out)
+            default: out.append(decimal: amount)
             }
-        case .paths(let rules): return "[" + rules.map { bytes($0.pattern) }.joined(separator: ", ") + "]"
+        case .paths(let rules): list(rules, "[", ", ", "]", into: &out) { write($0.pattern, into: &$1) }
+        case .bindings(let bindings) where bindings.isEmpty: out += "{}".utf8
         case .bindings(let bindings):
-            if bindings.isEmpty { return "{}" }
-            let pairs = bindings.sorted { $0.key < $1.key }.map { "\($0.key) = \(bytes($0.value))" }
-            return "{ " + pairs.joined(separator: ", ") + " }"
+            list(bindings.sorted { $0.key < $1.key }, "{ ", ", ", " }", into: &out) { binding, out in
+                out += "\(binding.key) = ".utf8
+                write(binding.value, into: &out)
+            }
         }
     }
 
-    static func bytes(_ bytes: Bytes) -> String {
-        bytes.text.map(quote) ?? "{ base64 = \(quote(Base64.encode(bytes))) }"
+    static func list<T>(
+        _ items: [T], _ open: String, _ comma: String, _ close: String, into out: inout Bytes,
+        each: (T, inout Bytes) -> Void
+    ) {
+        out += open.utf8
+        var isFirst = true
+        for item in items {
+            if !isFirst { out += comma.utf8 }
+            isFirst = false
+            each(item, &out)
+        }
+        out += close.utf8
+    }
+
+    private static func write(_ bytes: Bytes, into out: inout Bytes) {
+        if let text = bytes.text { return quote(text, into: &out) }
+        out += "{ base64 = ".utf8
+        quote(Base64.encode(bytes), into: &out)
+        out += " }".utf8
+    }
+
+    static func quote(_ text: String) -> String {
+        var out = Bytes()
+        quote(text, into: &out)
+        return String(decoding: out, as: UTF8.self)
     }
 
     /// A basic string: what it holds can't end it, and no control character gets through.
-    static func quote(_ text: String) -> String {
-        var out = "\""
+    static func quote(_ text: String, into out: inout Bytes) {
+        out.append(UInt8(ascii: "\""))
         for scalar in text.unicodeScalars {
             switch scalar.value {
-            case 0x22: out += "\\\""
-            case 0x5C: out += "\\\\"
-            case 0x0A: out += "\\n"
-            case 0x09: out += "\\t"
+            case 0x22: out += "\\\"".utf8
+            case 0x5C: out += "\\\\".utf8
+            case 0x0A: out += "\\n".utf8
+            case 0x09: out += "\\t".utf8
             case 0..<0x20, 0x7F..<0xA0, 0x200B...0x200F, 0x202A...0x202E, 0x2066...0x2069:
                 let digits = String(scalar.value, radix: 16)
-                out += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: out.unicodeScalars.append(scalar)
+                out += ("\\u" + String(repeating: "0", count: 4 - digits.count) + digits).utf8
+            default: out += UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter
             }
         }
-        return out + "\""
+        out.append(UInt8(ascii: "\""))
     }
 }
 
 extension Policy {
     /// The whole policy as TOML, nothing left to a default; reading it gives an equal policy.
     public var toml: Bytes {
-        var out = "version = 1\nname = \(PolicyText.quote(name))\n"
+        var out = Bytes("version = 1\nname = ")
+        out.reserveCapacity(1024)
+        PolicyText.quote(name, into: &out)
+        out += "\n".utf8
         var table: Table?
         for key in PolicyKey.allCases {
             if key.table != table, let name = key.table {
-                out += "\n[\(name.rawValue)]\n"
+                out += "\n[".utf8
+                out += name.rawValue.utf8
+                out += "]\n".utf8
                 table = name
             }
-            out += "\(key.name) = \(PolicyText.toml(value(of: key), of: key))\n"
+            out += key.name.utf8
+            out += " = ".utf8
+            PolicyText.write(value(of: key), of: key, into: &out)
+            out += "\n".utf8
         }
-        return Bytes(out)
+        return out
     }
 
     /// SHA-256 of the TOML text: two policies with one digest allow the same.
@@ -119,28 +159,51 @@ extension Policy {
 
     /// Keys as in the TOML, values in units: nanoseconds and bytes as strings, for a number may pass 2^53.
     public var json: JSON {
-        var members: [String: JSON] = ["version": 1, "name": .string(name)]
-        for key in PolicyKey.allCases {
-            let value = json(of: key)
-            guard let table = key.table?.rawValue else {
-                members[key.name] = value
-                continue
-            }
-            var inner = members[table]?.object ?? [:]
-            inner[key.name] = value
-            members[table] = .object(inner)
-        }
-        return .object(members)
+        do { return try JSON.parse(canonical) } catch { preconditionFailure("what was just written is JSON") }
     }
 
-    private func json(of key: PolicyKey) -> JSON {
+    /// `json` as canonical bytes, written without the tree: this is on the way of every run.
+    public var canonical: Bytes {
+        var out = Bytes()
+        out.reserveCapacity(1024)
+        var table: Table?
+        for key in PolicyKey.sorted {
+            if table != nil, key.table != table { out.append(UInt8(ascii: "}")) }
+            out.append(UInt8(ascii: out.isEmpty ? "{" : ","))
+            if key == .require {
+                out += "\"name\":".utf8
+                JSON.quote(name, into: &out)
+                out.append(UInt8(ascii: ","))
+            }
+            if key == .workspaceMode { out += "\"version\":1,".utf8 }
+            if key.table != table, let name = key.table {
+                JSON.quote(name.rawValue, into: &out)
+                out += ":{".utf8
+            }
+            table = key.table
+            JSON.quote(key.name, into: &out)
+            out.append(UInt8(ascii: ":"))
+            write(key, into: &out)
+        }
+        out += "}}".utf8
+        return out
+    }
+
+    private func write(_ key: PolicyKey, into out: inout Bytes) {
         switch value(of: key) {
-        case .word(let word): .string(word)
-        case .words(let words): .array(words.map { .string($0) })
-        case .flag(let flag): .bool(flag)
-        case .amount(let amount): amount.map { JSON.big($0) } ?? .null
-        case .paths(let rules): .array(rules.map { JSON.bytes($0.pattern) })
-        case .bindings(let bindings): .object(bindings.mapValues { JSON.bytes($0) })
+        case .word(let word): JSON.quote(word, into: &out)
+        case .words(let words): PolicyText.list(words, "[", ",", "]", into: &out) { JSON.quote($0, into: &$1) }
+        case .flag(let flag): out += (flag ? "true" : "false").utf8
+        case .amount(nil): out += "null".utf8
+        case .amount(let amount?):
+            out.append(UInt8(ascii: "\""))
+            out.append(decimal: amount)
+            out.append(UInt8(ascii: "\""))
+        case .paths(let rules):
+            PolicyText.list(rules, "[", ",", "]", into: &out) { $1 += JSON.bytes($0.pattern).canonical }
+        case .bindings(let bindings) where bindings.isEmpty: out += "{}".utf8
+        case .bindings(let bindings):
+            out += JSON.object(bindings.mapValues { JSON.bytes($0) }).canonical
         }
     }
 }

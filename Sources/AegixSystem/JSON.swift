@@ -118,7 +118,8 @@ extension JSON {
         out.append(contentsOf: repeatElement(UInt8(ascii: " "), count: indent * depth))
     }
 
-    private static func quote(_ text: String, into out: inout Bytes) {
+    /// As a string of canonical JSON.
+    public static func quote(_ text: String, into out: inout Bytes) {
         out.append(UInt8(ascii: "\""))
         for byte in text.utf8 {
             switch byte {

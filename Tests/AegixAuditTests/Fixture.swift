@@ -62,9 +62,9 @@ enum Sample {
         start.policy = .init(
             name: "default",
             sources: [.init(name: Bytes("preset:default"), digest: String(repeating: "a", count: 64))],
-            effective: ["version": 1, "limits": ["wall": "120s"]], digest: SHA256.hex(Bytes("version = 1\n")),
+            effective: Bytes(#"{"limits":{"wall":"120s"},"version":1}"#), digest: SHA256.hex(Bytes("version = 1\n")),
             toml: Bytes("version = 1\n"))
-        start.host = ["kernel": "6.18"]
+        start.host = Bytes(#"{"kernel":"6.18"}"#)
         start.identity = .init(insideUID: 1000, insideGID: 1000, outsideUID: 1000, outsideGID: 1000)
         start.environment = [
             .init(name: Bytes("TOKEN"), value: Bytes("hunter2"), origin: .caller),

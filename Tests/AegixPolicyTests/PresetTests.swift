@@ -16,6 +16,7 @@ struct PresetTests {
             .policy
         #expect(bare(again) == bare(layered.policy))
         #expect(again.digest == layered.policy.digest)
+        #expect(layered.policy.canonical == layered.policy.json.canonical)
     }
 
     @Test(arguments: Preset.names)
@@ -51,5 +52,6 @@ struct PresetTests {
         own.env.set = ["A": [0xC3], "B": Bytes("x\n\"y\\"), "C": []]
         let again = try LayeredPolicy(chain(String(decoding: own.toml, as: UTF8.self)), anchors: anchors).policy
         #expect(bare(again) == bare(own))
+        #expect(own.canonical == own.json.canonical)
     }
 }
