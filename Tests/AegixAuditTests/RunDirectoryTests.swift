@@ -59,8 +59,9 @@ import Testing
         let state = try fixture.open()
         for changed in [false, true] {
             let id = try Sample.id()
-            var run = try RunDirectory.begin(Sample.start(id), in: state)
-            let paths = try run.makeLayer(mode: 0o755)
+            var reserved = try ReservedRun(id, in: state)
+            let paths = try reserved.makeLayer(mode: 0o755)
+            var run = try RunDirectory.begin(Sample.start(id), in: state, reserved: reserved)
             #expect(try fixture.mode("runs/\(id)/layer/upper") == 0o755)
             // As overlay leaves it, and as a crash of the kernel might.
             let work = try #require(paths.work.text)
@@ -78,8 +79,10 @@ import Testing
 
     @Test func keepsALayerWhoseTopChangedItsMode() throws {
         let fixture = try Fixture()
-        var run = try RunDirectory.begin(Sample.start(try Sample.id()), in: try fixture.open())
-        let upper = try #require(try run.makeLayer(mode: 0o755).upper.text)
+        let (id, open) = (try Sample.id(), try fixture.open())
+        var reserved = try ReservedRun(id, in: open)
+        let upper = try #require(try reserved.makeLayer(mode: 0o755).upper.text)
+        var run = try RunDirectory.begin(Sample.start(id), in: open, reserved: reserved)
         #expect(chmod(upper, 0o700) == 0)
         let state = try run.finishLayer()
         #expect(state == .kept)

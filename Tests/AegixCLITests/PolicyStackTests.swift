@@ -76,7 +76,7 @@ private final class Place {
         let loaded = try Place().load()
         #expect(loaded.sources.map(\.name) == ["default"])
         #expect(loaded.policy.name == "default")
-        #expect(loaded.digest == SHA256.hex(loaded.effective))
+        #expect(loaded.policy.digest == SHA256.hex(loaded.effective))
         #expect(loaded.origin(of: .wall).hasPrefix("default:"))
     }
 
