@@ -15,9 +15,11 @@ FILTER  ?=
 PEER    ?=
 
 # One file that runs on any Linux of its architecture. Not position-independent: relocating a static PIE costs 0.3 ms of
-# every run, a tenth of it. The build id names the binary in records and its cached filters.
+# every run, a tenth of it. The build id names the binary in records and its cached filters. Types are asked for by their
+# accessors: to look them up by mangled names, each anew in every process, costs as much again.
 RELEASE_FLAGS := -c release --product aegix --disable-local-rpath \
-	-Xswiftc -static-executable -Xswiftc -use-ld=lld -Xlinker --build-id=sha1
+	-Xswiftc -static-executable -Xswiftc -use-ld=lld -Xlinker --build-id=sha1 \
+	-Xswiftc -Xfrontend -Xswiftc -disable-concrete-type-metadata-mangled-name-accessors
 
 # Directories are in the list so that a deleted file counts as a change.
 SOURCES := Package.swift $(shell find Sources policies 2>/dev/null)
