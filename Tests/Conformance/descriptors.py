@@ -16,7 +16,7 @@ NOTHING = ("EBADF", "EACCES", "EPERM", "ENOTDIR", "ENOTSOCK", "EINVAL", "ENOTCON
 
 
 def d1(t):
-    """stdin as directory, O_RDWR file, host socket, tty, pipe: nothing of the host opens through it"""
+    """stdin as directory, O_RDWR file, socket, tty, pipe: nothing of the host opens by it"""
     probe = t.probe("descriptors")
     directory(t, probe)
     regular_file(t, probe)
@@ -368,7 +368,7 @@ def refused_for_socket(t, result):
 
 
 def d8(t):
-    """workspace / or $HOME, state inside the workspace and the reverse, another's state directory"""
+    """workspace / or $HOME, state in the workspace and the reverse, another's state"""
     t.only_aegix()
     files = t.probe("files")
     result = t.run("/bin/true", workspace="/")

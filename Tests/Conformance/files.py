@@ -192,7 +192,7 @@ LOOSE = {
 
 
 def h14(t):
-    """a planted aegix.toml, approval command, preset's name or tool in the workspace: nothing loosened, nothing run"""
+    """aegix.toml, approval command, preset or tool planted in the workspace: not believed"""
     t.only_aegix()
     hidden = t.mkdir("hidden")
     t.file("hidden/secret", "host\n")

@@ -320,7 +320,7 @@ RECORDED = {"unshare": "unshare", "clone": "clone", "mount": "mount", "setns": "
 
 
 def k9(t):
-    """clone/clone3 with namespaces, unshare, setns, mounts, bpf, ptrace of pid 1, perf …: EPERM or ENOSYS"""
+    """clone, unshare, setns, mounts, bpf, perf, ptrace of pid 1 …: EPERM or ENOSYS"""
     probe = t.probe("namespaces")
     bare = t.outside(probe, "safe")
     t.works_outside(bare, "control: fork", "control: thread", "unshare(user)", "clone(user)", "clone3(user)", "unshare(user+net)")
@@ -539,7 +539,7 @@ def nested(pid):
 
 
 def k14(t):
-    """pid 1: environ, mem, maps, fd, cwd, root closed; it can't be killed or stopped into letting go"""
+    """pid 1: environ, mem, fd, cwd, root closed; can't be killed or stopped into letting go"""
     probe = t.probe("processes")
     env = {"CI_TOKEN": SECRET}
     # The positive control: the same probe sees all of it in a process of its own identity.

@@ -15,7 +15,7 @@ STATE_FILES = {"runs", "sandboxes", "ledger.jsonl", "keys", "cache", "live", "tr
 
 
 def r2(t):
-    """double fork, setsid, ignored SIGTERM, stopped processes: all gone at the deadline, stdout reaches EOF"""
+    """double fork, setsid, ignored SIGTERM, stopped: all gone at the deadline, stdout ends"""
     probe = t.probe("survivors")
     for argv, deadline, code in (([probe, "straggler"], 1, 124), ([probe, "leave", "straggler"], None, 0)):
         started = time.monotonic()
@@ -66,7 +66,7 @@ def below(pid):
 
 
 def r3(t):
-    """aegix killed with SIGKILL at every stage: nothing left; the next command closes the record as interrupted"""
+    """aegix killed with SIGKILL at every stage: nothing left, the record closed afterwards"""
     script = "echo some > file; mkdir -p a/b; (setsid sleep 60 &) ; sleep 0.02; echo out; exec sleep 0.01"
     whole = t.sh(script)
     t.ran(whole)
@@ -177,7 +177,7 @@ def r5(t):
 
 
 def r6(t):
-    """the caller ignores SIGCHLD, has closed stdin, stdout, stderr, a deleted cwd, a full disk, a read-only state directory"""
+    """SIGCHLD ignored, closed stdio, deleted cwd, full disk, read-only state directory"""
     t.only_aegix()
     line = t.box.command(["/bin/sh", "-c", "cat; echo out; echo err >&2; exit 5"], t)
 
@@ -275,7 +275,7 @@ def crowded(t, direct):
 
 
 def r7(t):
-    """SIGINT, SIGTERM, SIGHUP to aegix: the sandbox ends first, the record is complete, the signal is reported"""
+    """SIGINT, SIGTERM, SIGHUP: the sandbox ends first, the record is complete, signal told"""
     t.only_aegix()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         for script in ("echo up; sleep 60", "trap '' INT TERM HUP; echo up; (setsid sleep 60 &); while :; do sleep 0.1; done"):

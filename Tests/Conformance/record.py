@@ -8,7 +8,7 @@ SECRETS = {"GITHUB_TOKEN": "ghp-conformance-31337", "AWS_SECRET_ACCESS_KEY": "aw
 
 
 def e1(t):
-    """the caller's secrets in the environment: neither inside nor in the record, the logs, the plan"""
+    """the caller's secrets in the environment: not inside, not in record, logs, plan"""
     bare = t.outside("/usr/bin/env", env=SECRETS)
     t.check(all(word in bare.text for word in words()), "the probe is blunt: a secret isn't in a plain child's environment")
     told = t.sh("env; cat /proc/self/environ /proc/1/environ 2>/dev/null | tr '\\0' '\\n'; /usr/bin/python3 -c 'import os; print(os.environb)'",

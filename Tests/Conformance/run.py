@@ -11,6 +11,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -138,6 +139,9 @@ def main():
     if asked.peer and not shutil.which("bwrap"):
         sys.exit("conformance: --peer bwrap needs bubblewrap: apt-get install bubblewrap")
 
+    # Ended from outside, too, it takes its user and its files along.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
     harness.become_subreaper()
     world = harness.World(binary(asked.aegix))
     user_wanted = asked.identity in (None, "user", "both")
