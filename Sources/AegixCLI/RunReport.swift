@@ -54,7 +54,7 @@ struct RunReport {
     private func copy(_ record: Bytes, to path: Bytes) throws(Failure) {
         do throws(SystemError) {
             let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, mode: 0o600)
-            try file.writeAll(record + [UInt8(ascii: "\n")])
+            try file.writeAll(record)
         } catch {
             throw Failure("record.copy", "can't write the record to \(path.shown)", error, exitCode: 123)
         }

@@ -60,7 +60,7 @@ final class RunLoop {
 
     private enum Slot: Int, CaseIterable {
         case ended, signal, handover, notice, output, errors, outputSink, errorSink, inputSource, inputPipe, keyboard
-        case typing
+        case typing, echo, echoSink
     }
 
     /// Until pid 1 is gone, and with it every process of the sandbox, and everything it wrote was delivered.
@@ -81,6 +81,8 @@ final class RunLoop {
             }
             if isReady(.output), streams.output.receive(), streams.output.isOverLimit { overOutput(&observer) }
             if isReady(.errors), streams.errors.receive(), streams.errors.isOverLimit { overOutput(&observer) }
+            if isReady(.echo) { _ = streams.echo.receive() }
+            if isReady(.echoSink) { streams.echo.deliver() }
             if isReady(.outputSink) { streams.output.deliver() }
             if isReady(.errorSink) { streams.errors.deliver() }
             if isReady(.inputSource) || isReady(.inputPipe) { streams.input.pump() }
@@ -103,6 +105,8 @@ final class RunLoop {
         set(.notice, ended || watchEnded ? -1 : watch?.pollable ?? -1)
         set(.output, streams.output.pollable)
         set(.errors, streams.errors.pollable)
+        set(.echo, streams.echo.pollable)
+        set(.echoSink, streams.echo.isWaiting ? streams.echo.sinkDescriptor : -1, POLLOUT)
         set(.outputSink, streams.output.isWaiting ? streams.output.sinkDescriptor : -1, POLLOUT)
         set(.errorSink, streams.errors.isWaiting ? streams.errors.sinkDescriptor : -1, POLLOUT)
         set(.inputSource, ended ? -1 : streams.input.readable)
@@ -154,6 +158,7 @@ final class RunLoop {
 
     /// Every writer is dead: what is left in the pipes is the rest.
     private func drain() {
+        while !streams.echo.isWaiting, streams.echo.receive() {}
         while !streams.output.isWaiting, streams.output.receive() {}
         while !streams.errors.isWaiting, streams.errors.receive() {}
     }

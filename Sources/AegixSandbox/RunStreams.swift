@@ -8,19 +8,22 @@ import Glibc
 /// The three streams of a run, and the caller's terminal where it is on one.
 ///
 /// A stream that is a terminal outside is the sandbox's own terminal inside. What comes from it goes through one relay:
-/// stdout's, or stderr's where only that is a terminal. Keys are typed into it when stdin is a terminal too.
+/// stdout's, or stderr's where only that is a terminal, or, where only stdin is, one that shows the keys' echo. Keys are
+/// typed into it when stdin is a terminal.
 final class RunStreams {
     let input: InputFeed
     let output: OutputRelay
     let errors: OutputRelay
+    /// What the terminal shows when neither output is one: not the command's output, so not captured.
+    let echo: OutputRelay
     /// What the child gets.
     let theirs: (StandardStream, StandardStream, StandardStream)
     let size: (rows: UInt16, columns: UInt16)
     /// The caller's terminal still translates newlines: the sandbox's must not.
-    var rawOutput: Bool { !typed }
+    var rawOutput: Bool { !typed || screen != 1 }
     private let typed: Bool
     /// Which of the caller's descriptors shows the terminal.
-    private let screen: Int32?
+    private let screen: Int32
     private var outputPipe: Descriptor
     private var errorPipe: Descriptor
     private var caller: OpaquePointer?
@@ -32,13 +35,14 @@ final class RunStreams {
     init(io: RunIO, limits: Policy.Limits) throws(Failure) {
         let output = !io.captureOnly && isatty(1) == 1
         let errors = !io.captureOnly && isatty(2) == 1
-        screen = output ? 1 : errors ? 2 : nil
+        screen = output ? 1 : errors ? 2 : 0
         // In the background nothing is typed, and touching the terminal would stop us.
-        typed = isatty(0) == 1 && screen != nil && aegix_terminal_foreground(0) != 0
+        typed = isatty(0) == 1 && aegix_terminal_foreground(0) != 0
         input = isatty(0) == 1 ? InputFeed(terminal: typed) : try InputFeed(0)
         var rows: UInt16 = 0
         var columns: UInt16 = 0
-        if let screen, aegix_terminal_size(screen, &rows, &columns) < 0 { (rows, columns) = (24, 80) }
+        let isShown = typed || output || errors
+        if isShown, aegix_terminal_size(screen, &rows, &columns) < 0 { (rows, columns) = (24, 80) }
         size = (rows, columns)
 
         let first = try PipeEnds(unless: output)
@@ -48,11 +52,13 @@ final class RunStreams {
             source: first.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(1), limit: limits.output, headLimit: io.headLimit)
         self.errors = OutputRelay(
             source: second.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(2), limit: limits.output, headLimit: io.headLimit)
+        echo = OutputRelay(
+            source: .none, sink: typed && screen == 0 ? CallerStream(0) : CallerStream(), limit: 0, headLimit: 0)
         outputPipe = first.takeWriting()
         errorPipe = second.takeWriting()
         caller = nil
         if typed {
-            caller = aegix_terminal_raw(0)
+            caller = aegix_terminal_raw(0, screen == 1 ? 0 : 1)
             if caller == nil { throw Failure("launch.terminal", "can't set the terminal", SystemError.last("tcsetattr")) }
         }
     }
@@ -73,7 +79,11 @@ final class RunStreams {
             throw Failure("launch.terminal", "can't take the terminal", SystemError.last("fcntl"))
         }
         terminal = Descriptor(owning: again)
-        if screen == 1 { output.take(terminal: master) } else { errors.take(terminal: master) }
+        switch screen {
+        case 1: output.take(terminal: master)
+        case 2: errors.take(terminal: master)
+        default: echo.take(terminal: master)
+        }
     }
 
     // MARK: - Keys and size
@@ -100,7 +110,7 @@ final class RunStreams {
     func resize() {
         var rows: UInt16 = 0
         var columns: UInt16 = 0
-        guard let screen, terminal.isOpen, aegix_terminal_size(screen, &rows, &columns) == 0 else { return }
+        guard terminal.isOpen, aegix_terminal_size(screen, &rows, &columns) == 0 else { return }
         aegix_terminal_resize(terminal.raw, rows, columns)
     }
 

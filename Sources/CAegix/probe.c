@@ -105,9 +105,9 @@ int aegix_probe(int kind, int directory, int milliseconds, struct aegix_probe_re
         ssize_t length = read(report[0], &heard, sizeof heard);
         if (length != sizeof heard) heard = (struct aegix_probe_result){.stage = AEGIX_PROBE_AT_DEATH};
     }
-    /* After the report, because the child may still hold what it tried; a child stuck in the kernel isn't waited for
-     * for ever. Its own children die with it. */
-    end(child, pidfd);
+    /* The child ends by itself after its report, having reaped children of its own: killed before, it would leave them
+     * to the system's init. One that is stuck isn't waited for for ever; its own children die with it. */
+    if (heard.stage == AEGIX_PROBE_AT_TIME || pidfd < 0 || !ready(pidfd, now() + 200)) end(child, pidfd);
     int status = 0;
     if (pidfd < 0 || ready(pidfd, now() + 1000)) {
         while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}

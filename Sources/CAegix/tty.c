@@ -12,7 +12,7 @@ struct aegix_terminal {
     struct termios before;
 };
 
-struct aegix_terminal *aegix_terminal_raw(int descriptor) {
+struct aegix_terminal *aegix_terminal_raw(int descriptor, int keep_output) {
     struct aegix_terminal *terminal = malloc(sizeof *terminal);
     if (!terminal) return NULL;
     terminal->descriptor = descriptor;
@@ -20,6 +20,7 @@ struct aegix_terminal *aegix_terminal_raw(int descriptor) {
     if (tcgetattr(descriptor, &terminal->before) < 0) goto failed;
     raw = terminal->before;
     cfmakeraw(&raw);
+    if (keep_output) raw.c_oflag = terminal->before.c_oflag;
     if (tcsetattr(descriptor, TCSADRAIN, &raw) < 0) goto failed;
     return terminal;
 failed:;

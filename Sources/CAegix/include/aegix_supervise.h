@@ -75,7 +75,7 @@ int aegix_landlock_abi(void);
 
 /* The caller's terminal. */
 struct aegix_terminal;
-struct aegix_terminal *_Nullable aegix_terminal_raw(int descriptor);
+struct aegix_terminal *_Nullable aegix_terminal_raw(int descriptor, int keep_output);
 void aegix_terminal_restore(struct aegix_terminal *terminal);
 int aegix_terminal_size(int descriptor, uint16_t *rows, uint16_t *columns);
 void aegix_terminal_resize(int descriptor, uint16_t rows, uint16_t columns);
