@@ -31,6 +31,9 @@ let package = Package(
         .testTarget(
             name: "AegixPolicyTests", dependencies: ["AegixPolicy", "AegixSystem"], swiftSettings: strict),
         .testTarget(
+            name: "AegixPlanTests", dependencies: ["AegixPlan", "AegixPolicy", "AegixSystem"], exclude: ["Golden"],
+            swiftSettings: strict),
+        .testTarget(
             name: "AegixAuditTests", dependencies: ["AegixAudit", "AegixSandbox", "AegixSystem"], exclude: ["Golden"],
             swiftSettings: strict),
         .testTarget(
