@@ -23,7 +23,8 @@ public enum Layer {
     static func make(in run: borrowing Descriptor, mode: mode_t, owner: (uid: uid_t, gid: gid_t)?) throws(SystemError) {
         for name in ["layer", "layer/upper", "layer/work"] { try StateFile.makeDirectory(name, in: run) }
         if let owner {
-            for name in ["layer", "layer/upper", "layer/work"] where fchownat(run.raw, name, owner.uid, owner.gid, 0) < 0 {
+            for name in ["layer", "layer/upper", "layer/work"]
+            where fchownat(run.raw, name, owner.uid, owner.gid, 0) < 0 {
                 throw SystemError.last("chown", Bytes(name))
             }
         }

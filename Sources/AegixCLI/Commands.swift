@@ -6,7 +6,8 @@ enum Commands {
     /// In the order in which help lists them.
     static var all: [any Command.Type] {
         [
-            RunCommand.self, PlanCommand.self, ShowCommand.self, HistoryCommand.self, PolicyCommand.self, DoctorCommand.self, HelpCommand.self,
+            RunCommand.self, PlanCommand.self, ShowCommand.self, HistoryCommand.self, PolicyCommand.self,
+            DoctorCommand.self, HelpCommand.self,
         ]
     }
 

@@ -16,7 +16,9 @@ enum Enforcement {
         add("root", "system read-only, nothing else of the host", "tmpfs and pivot_root, recursive read-only binds")
         add("workspace", plan.workspaceMode.rawValue, workspace(plan, shifted: facts.uid == 0))
         add("identity", plan.identity.insideUID == 65534 ? "nobody" : "keep", identity(plan))
-        add("capabilities", plan.capabilities.isEmpty ? "none" : plan.capabilities.joined(separator: ", "), "capset, bounding set, no_new_privs")
+        add(
+            "capabilities", plan.capabilities.isEmpty ? "none" : plan.capabilities.joined(separator: ", "),
+            "capset, bounding set, no_new_privs")
         add("system calls", "allowlist", "seccomp, refusals answered by the supervisor")
         add("landlock", "read the system, write what is writable", "landlock ABI \(plan.landlock.abi)")
         add("network", "none", "empty network namespace")
@@ -25,8 +27,12 @@ enum Enforcement {
         if !plan.hidden.isEmpty { add("hidden", "\(plan.hidden.count) paths", "masked by read-only mounts") }
         let limits = plan.limits
         if let wall = limits.wall { add("limits.wall", "\(wall) ns", "supervisor, and pid 1's own timer") }
-        if let time = limits.cpuTime { add("limits.cpu_time", "\(time) ns", "watchdog over the tree, RLIMIT_CPU a process") }
-        if let output = limits.output { add("limits.output", "\(output) bytes, \(limits.onOutput.rawValue)", "supervisor") }
+        if let time = limits.cpuTime {
+            add("limits.cpu_time", "\(time) ns", "watchdog over the tree, RLIMIT_CPU a process")
+        }
+        if let output = limits.output {
+            add("limits.output", "\(output) bytes, \(limits.onOutput.rawValue)", "supervisor")
+        }
         if let files = limits.openFiles { add("limits.open_files", "\(files)", "RLIMIT_NOFILE") }
         if let execs = limits.execs { add("limits.execs", "\(execs)", "seccomp notification") }
         return RunEnd.Enforcement(tier: plan.tier.name, controls: controls)

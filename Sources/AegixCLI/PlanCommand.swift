@@ -26,7 +26,9 @@ public enum PlanCommand: Command {
         if console.json {
             var document = plan.json
             document["schema"] = "aegix.plan/v1"
-            document["policy"] = ["name": .string(preparation.loaded.policy.name), "digest": .string(preparation.loaded.policy.digest)]
+            document["policy"] = [
+                "name": .string(preparation.loaded.policy.name), "digest": .string(preparation.loaded.policy.digest),
+            ]
             document["controls"] = .array(
                 controls.controls.map {
                     ["name": .string($0.name), "asked": .string($0.asked), "mechanism": .string($0.mechanism)]

@@ -11,7 +11,8 @@ enum PlanText {
             "policy     \(policy.policy.name) (\(policy.sources.map(\.name).joined(separator: ", ")))",
             "command    \(plan.command.argv.map(\.shown).joined(separator: " "))",
             "program    \(plan.command.candidates.first.map(\.shown) ?? "none")"
-                + (plan.command.candidates.count > 1 ? ", or the next of \(plan.command.candidates.count) along PATH" : ""),
+                + (plan.command.candidates.count > 1
+                    ? ", or the next of \(plan.command.candidates.count) along PATH" : ""),
             "directory  \(plan.cwd.shown)",
             "workspace  \(plan.workspace.shown) (\(plan.workspaceMode.rawValue))",
             "home       \(plan.home.shown), private and empty",

@@ -62,7 +62,9 @@ final class RunRecorder: RunObserver {
     func starting() throws(Failure) -> RunLogs {
         try begin()
         if let controls { directory?.events.enforced(controls) }
-        if let error = directory?.events.failure { throw Failure("record.events", "can't write the run's events", error) }
+        if let error = directory?.events.failure {
+            throw Failure("record.events", "can't write the run's events", error)
+        }
         if let log = try directory?.openLog(.stdout) { stdoutLog = log }
         if let log = try directory?.openLog(.stderr) { stderrLog = log }
         return RunLogs(stdout: stdoutLog.raw, stderr: stderrLog.raw)

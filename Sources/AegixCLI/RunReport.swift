@@ -47,7 +47,9 @@ struct RunReport {
             let more = violations.count > 3 ? " and \(violations.count - 3) more" : ""
             parts.append("refused inside: \(rules)\(more)")
         }
-        if attempt.layer == .kept { parts.append("changes are kept in \(Path.join(runPath, Bytes("layer/upper")).shown)") }
+        if attempt.layer == .kept {
+            parts.append("changes are kept in \(Path.join(runPath, Bytes("layer/upper")).shown)")
+        }
         return parts.isEmpty ? nil : parts.joined(separator: "; ")
     }
 

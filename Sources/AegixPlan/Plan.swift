@@ -50,7 +50,8 @@ public struct Plan: Equatable, Sendable {
         views.sort { ($0.fact.path.count, $0.kind.rawValue) < ($1.fact.path.count, $1.kind.rawValue) }
         for (fact, kind) in views {
             switch kind {
-            case .workspace: try view.add(workspace: fact, mode: policy.workspace.mode, layer: layer, durable: policy.audit.durable)
+            case .workspace:
+                try view.add(workspace: fact, mode: policy.workspace.mode, layer: layer, durable: policy.audit.durable)
             case .read: view.add(read: fact)
             case .write: view.add(write: fact)
             }
@@ -94,7 +95,8 @@ public struct Plan: Equatable, Sendable {
         }
         let taken = [workspace] + facts.writes.map(\.path) + facts.reads.map(\.path)
         let system = ["/usr", "/etc", "/proc", "/dev", "/sys", "/bin", "/sbin", "/lib", "/lib64", "/tmp", "/.old"]
-        let unusable = taken.contains { Path.contains($0, home) } || system.contains { Path.contains(Bytes($0), home) }
+        let unusable =
+            taken.contains { Path.contains($0, home) } || system.contains { Path.contains(Bytes($0), home) }
             || home.contains(UInt8(ascii: ":")) || home.contains(UInt8(ascii: "\n"))
         if !unusable { return home }
         return taken.contains { Path.contains($0, fallback) } ? Bytes("/aegix-home") : fallback

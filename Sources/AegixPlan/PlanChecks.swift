@@ -18,14 +18,17 @@ extension Plan {
                     + "the `lsm=` list (`aegix doctor` shows more)")
         }
         let workspace = facts.workspace
-        let places = ["/", "/usr", "/etc", "/proc", "/sys", "/dev", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/run"]
+        let places = [
+            "/", "/usr", "/etc", "/proc", "/sys", "/dev", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/run",
+        ]
         if places.contains(where: { Bytes($0) == workspace.path }) || under(workspace.path, ["/proc", "/sys", "/dev"]) {
             throw Failure(
                 "workspace.system",
                 "the workspace can't be \(workspace.path.shown): it is the system itself. Name a directory of your "
                     + "own with `--workspace DIR`")
         }
-        for fact in facts.reads + facts.writes where under(fact.path, ["/proc", "/sys", "/dev"]) || fact.path == [Path.slash] {
+        for fact in facts.reads + facts.writes
+        where under(fact.path, ["/proc", "/sys", "/dev"]) || fact.path == [Path.slash] {
             throw Failure(
                 "files.system", "\(fact.path.shown) can't be taken into view (\(fact.origin)): it is the system itself")
         }
@@ -42,7 +45,8 @@ extension Plan {
         var writable = facts.writes.map { ($0.path, $0.origin) }
         if policy.workspace.mode == .direct { writable.append((facts.workspace.path, "workspace.mode = \"direct\"")) }
         for guarded in facts.guarded {
-            for (path, origin) in writable where Path.contains(path, guarded.path) || Path.contains(guarded.path, path) {
+            for (path, origin) in writable where Path.contains(path, guarded.path) || Path.contains(guarded.path, path)
+            {
                 throw Failure(
                     "view.guarded",
                     "\(path.shown) can't be writable (\(origin)): \(guarded.what) \(guarded.path.shown) would be in it")

@@ -6,7 +6,9 @@ extension Plan {
     public var json: [String: JSON] {
         [
             "tier": .string(tier.name),
-            "command": ["argv": .array(command.argv.map(JSON.bytes)), "candidates": .array(command.candidates.map(JSON.bytes))],
+            "command": [
+                "argv": .array(command.argv.map(JSON.bytes)), "candidates": .array(command.candidates.map(JSON.bytes)),
+            ],
             "cwd": .bytes(cwd), "home": .bytes(home),
             "workspace": ["path": .bytes(workspace), "mode": .string(workspaceMode.rawValue)],
             "identity": [
@@ -50,12 +52,18 @@ extension Plan {
 extension Step {
     var json: JSON {
         switch self {
-        case .directory(let path, let mode): ["step": "directory", "path": .bytes(path), "mode": .string(String(mode, radix: 8))]
+        case .directory(let path, let mode):
+            ["step": "directory", "path": .bytes(path), "mode": .string(String(mode, radix: 8))]
         case .file(let path, let content, let mode):
-            ["step": "file", "path": .bytes(path), "bytes": .int(content.count), "mode": .string(String(mode, radix: 8))]
+            [
+                "step": "file", "path": .bytes(path), "bytes": .int(content.count),
+                "mode": .string(String(mode, radix: 8)),
+            ]
         case .symlink(let path, let target): ["step": "symlink", "path": .bytes(path), "to": .bytes(target)]
-        case .bind(let path, let source, let flags): ["step": "bind", "path": .bytes(path), "source": source.json, "flags": flags.json]
-        case .attach(let path, let tree, let flags): ["step": "attach", "path": .bytes(path), "tree": .int(tree), "flags": flags.json]
+        case .bind(let path, let source, let flags):
+            ["step": "bind", "path": .bytes(path), "source": source.json, "flags": flags.json]
+        case .attach(let path, let tree, let flags):
+            ["step": "attach", "path": .bytes(path), "tree": .int(tree), "flags": flags.json]
         case .proc(let path): ["step": "proc", "path": .bytes(path)]
         case .devpts(let path): ["step": "devpts", "path": .bytes(path)]
         case .tmpfs(let path, let options, let flags):

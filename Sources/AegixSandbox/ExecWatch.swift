@@ -103,7 +103,7 @@ final class ExecWatch {
     }
 
     private func exists(_ path: Bytes) -> Bool {
-        let raw = path.withCString { aegix_open_in_root(root.raw, $0, O_PATH_FLAG) }
+        let raw = path.withCString { aegix_open_in_root(root.raw, $0, Descriptor.pathOnly) }
         if raw < 0 { return false }
         close(raw)
         return true
@@ -128,7 +128,7 @@ final class ExecWatch {
     }
 
     private func canonical(_ path: Bytes) -> Bytes? {
-        let raw = path.withCString { aegix_open_in_root(root.raw, $0, O_PATH_FLAG) }
+        let raw = path.withCString { aegix_open_in_root(root.raw, $0, Descriptor.pathOnly) }
         if raw < 0 { return errno == ENOENT || errno == ENOTDIR ? nil : path }
         let file = Descriptor(owning: raw)
         do { return try HostSurvey.canonical(file.raw) } catch { return path }

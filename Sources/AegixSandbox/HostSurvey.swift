@@ -57,12 +57,13 @@ public enum HostSurvey {
             return try look(path, origin: origin)
         } catch {
             let remedy = error.errno == ENOENT ? ". Create it, or name another" : ""
-            throw Failure(code, "can't use \(what) \(path.shown) (\(origin)): \(error.reason)\(remedy)", errno: error.errno)
+            throw Failure(
+                code, "can't use \(what) \(path.shown) (\(origin)): \(error.reason)\(remedy)", errno: error.errno)
         }
     }
 
     private static func look(_ path: Bytes, origin: String) throws(SystemError) -> PathFact {
-        let file = try Descriptor.open(path, O_PATH_FLAG)
+        let file = try Descriptor.open(path, Descriptor.pathOnly)
         var facts = stat()
         if fstat(file.raw, &facts) < 0 { throw SystemError.last("fstat", path) }
         let kind: PathFact.Kind
@@ -120,7 +121,8 @@ public enum HostSurvey {
         for base in rule.beneath where !Path.contains(canonicalOrLexical(base).path, fact.path) {
             throw Failure(
                 "files.escape",
-                "\(rule.pattern.shown) leads to \(fact.path.shown), outside of \(base.shown) that it narrows (\(rule.origin))")
+                "\(rule.pattern.shown) leads to \(fact.path.shown), outside of \(base.shown) that it narrows (\(rule.origin))"
+            )
         }
     }
 

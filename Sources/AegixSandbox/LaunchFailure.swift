@@ -10,7 +10,8 @@ enum LaunchFailure {
     static func clone(_ error: SystemError) -> Failure {
         let found = HostProbe.userNamespaceDiagnosis()
         return Failure(
-            "tier.namespaces", "can't make the sandbox's namespaces: \(found.reason). \(found.remedy)", errno: error.errno)
+            "tier.namespaces", "can't make the sandbox's namespaces: \(found.reason). \(found.remedy)",
+            errno: error.errno)
     }
 
     static func child(stage: UInt32, index: Int, errno code: Int32, plan: Plan) -> Failure {
@@ -28,9 +29,11 @@ enum LaunchFailure {
             return Failure("launch.root", "can't assemble the sandbox's root\(hint)", errno: code)
         case AEGIX_STAGE_TERMINAL: return Failure("launch.terminal", "can't make a terminal: \(reason)", errno: code)
         case AEGIX_STAGE_LIMITS: return Failure("launch.limits", "can't set the limits: \(reason)", errno: code)
-        case AEGIX_STAGE_PRIVILEGES: return Failure("launch.privileges", "can't drop privileges: \(reason)", errno: code)
+        case AEGIX_STAGE_PRIVILEGES:
+            return Failure("launch.privileges", "can't drop privileges: \(reason)", errno: code)
         case AEGIX_STAGE_LANDLOCK:
-            let path = plan.landlock.rules.indices.contains(index) ? " for \(plan.landlock.rules[index].path.shown)" : ""
+            let path =
+                plan.landlock.rules.indices.contains(index) ? " for \(plan.landlock.rules[index].path.shown)" : ""
             return Failure("launch.landlock", "can't apply Landlock\(path): \(reason)", errno: code)
         case AEGIX_STAGE_SECCOMP:
             return Failure("launch.seccomp", "can't load the system-call filter: \(reason)", errno: code)
@@ -88,11 +91,13 @@ enum LaunchFailure {
                     + "workspace, or `mode = \"direct\"` in [workspace] to write in place", errno: code)
         case (.overlay, _):
             return Failure(
-                "launch.overlay", "can't overlay \(path): \(Errno.words(code)) (`aegix doctor` shows whether this host "
+                "launch.overlay",
+                "can't overlay \(path): \(Errno.words(code)) (`aegix doctor` shows whether this host "
                     + "has overlay in user namespaces)", errno: code)
         case (.proc, EPERM):
             return Failure(
-                "launch.proc", "can't mount a fresh /proc: an outer container masks its own. Run aegix outside it, or "
+                "launch.proc",
+                "can't mount a fresh /proc: an outer container masks its own. Run aegix outside it, or "
                     + "with an unmasked /proc", errno: code)
         case (.bind(_, .host(let source, _, _), _), _):
             return Failure("launch.mount", "can't mount \(source.shown) inside: \(Errno.words(code))", errno: code)

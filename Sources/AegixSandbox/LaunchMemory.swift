@@ -68,9 +68,11 @@ final class LaunchMemory {
             out.operation = AEGIX_ATTACH.rawValue
             out.flags = flags.rawValue
             out.handed = Int32(tree)
-        case .proc: out.operation = AEGIX_PROC.rawValue
+        case .proc:
+            out.operation = AEGIX_PROC.rawValue
             out.flags = AEGIX_NOEXEC.rawValue
-        case .devpts: out.operation = AEGIX_DEVPTS.rawValue
+        case .devpts:
+            out.operation = AEGIX_DEVPTS.rawValue
             out.flags = AEGIX_NOEXEC.rawValue | AEGIX_DEVICES.rawValue
         case .tmpfs(_, let options, let flags):
             out.operation = AEGIX_TMPFS.rawValue

@@ -34,7 +34,8 @@ enum RemoteMemory {
                 let pointer = piece[offset..<offset + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
                 if pointer == 0 { return (list, false) }
                 let left = ExecWatch.mostBytes - bytes
-                guard left > 0, list.count < ExecWatch.mostArguments, let text = string(pid, pointer, limit: left) else {
+                guard left > 0, list.count < ExecWatch.mostArguments, let text = string(pid, pointer, limit: left)
+                else {
                     return (list, true)
                 }
                 if text.count == left { return (list + [text], true) }
@@ -57,7 +58,9 @@ enum RemoteMemory {
 
 enum ProcessFacts {
     /// From /proc/PID/stat; the name in it may hold anything, so fields are counted from its last parenthesis.
-    static func parent(_ pid: pid_t) -> Int32? { fields(Bytes("/proc/\(pid)/stat")).flatMap { $0.count > 1 ? Int32($0[1]) : nil } }
+    static func parent(_ pid: pid_t) -> Int32? {
+        fields(Bytes("/proc/\(pid)/stat")).flatMap { $0.count > 1 ? Int32($0[1]) : nil }
+    }
 
     static func link(_ pid: pid_t, _ name: String) -> Bytes? {
         do { return try HostSurvey.readLink(Bytes("/proc/\(pid)/\(name)")) } catch { return nil }

@@ -77,7 +77,11 @@ final class RunLoop {
             func isReady(_ slot: Slot) -> Bool { ready > 0 && slots[slot.rawValue].revents != 0 }
             if isReady(.notice) {
                 // Hung up: nobody is left whom the filter holds.
-                if slots[Slot.notice.rawValue].revents & Int16(POLLIN) != 0 { notice(&observer) } else { watchEnded = true }
+                if slots[Slot.notice.rawValue].revents & Int16(POLLIN) != 0 {
+                    notice(&observer)
+                } else {
+                    watchEnded = true
+                }
             }
             if isReady(.output), streams.output.receive(), streams.output.isOverLimit { overOutput(&observer) }
             if isReady(.errors), streams.errors.receive(), streams.errors.isOverLimit { overOutput(&observer) }

@@ -49,9 +49,11 @@ final class RunStreams {
         let second = try PipeEnds(unless: errors)
         theirs = (typed ? .terminal : input.stream, first.stream, second.stream)
         self.output = OutputRelay(
-            source: first.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(1), limit: limits.output, headLimit: io.headLimit)
+            source: first.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(1), limit: limits.output,
+            headLimit: io.headLimit)
         self.errors = OutputRelay(
-            source: second.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(2), limit: limits.output, headLimit: io.headLimit)
+            source: second.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(2), limit: limits.output,
+            headLimit: io.headLimit)
         echo = OutputRelay(
             source: .none, sink: typed && screen == 0 ? CallerStream(0) : CallerStream(), limit: 0, headLimit: 0)
         outputPipe = first.takeWriting()
@@ -59,7 +61,9 @@ final class RunStreams {
         caller = nil
         if typed {
             caller = aegix_terminal_raw(0, screen == 1 ? 0 : 1)
-            if caller == nil { throw Failure("launch.terminal", "can't set the terminal", SystemError.last("tcsetattr")) }
+            if caller == nil {
+                throw Failure("launch.terminal", "can't set the terminal", SystemError.last("tcsetattr"))
+            }
         }
     }
 

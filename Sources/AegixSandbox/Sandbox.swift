@@ -56,7 +56,8 @@ final class Sandbox {
         let theirs = Descriptor(owning: ends[1])
 
         var launch = aegix_launch(
-            page: page, control: theirs.raw, peer: control.raw, uid_map: nil, gid_map: nil, uid: plan.identity.insideUID,
+            page: page, control: theirs.raw, peer: control.raw, uid_map: nil, gid_map: nil,
+            uid: plan.identity.insideUID,
             gid: plan.identity.insideGID, trees: UInt32(plan.trees.count),
             hostname: memory.string(Bytes(Plan.hostname)), steps: memory.array(plan.steps.map(memory.step)),
             step_count: plan.steps.count, handled_fs: plan.landlock.handled, handled_scope: plan.landlock.scoped,
@@ -126,8 +127,8 @@ final class Sandbox {
 
     private func mappedTree(_ tree: PreparedTree, _ namespace: Int32) throws(Failure) -> Int32 {
         do throws(SystemError) {
-            let root = try Descriptor.open([Path.slash], O_PATH_FLAG)
-            let source = try Descriptor.openBeneath(root.raw, Bytes(tree.path.dropFirst()), O_PATH_FLAG)
+            let root = try Descriptor.open([Path.slash], Descriptor.pathOnly)
+            let source = try Descriptor.openBeneath(root.raw, Bytes(tree.path.dropFirst()), Descriptor.pathOnly)
             var facts = stat()
             if fstat(source.raw, &facts) < 0 { throw SystemError.last("fstat", tree.path) }
             if tree.inode != 0, tree.inode != UInt64(facts.st_ino) || tree.device != UInt64(facts.st_dev) {

@@ -56,7 +56,9 @@ public enum SyscallFilter {
         }
         add(UInt64(seccomp_arch_native()))
         if let version = seccomp_version() {
-            add(UInt64(version.pointee.major) << 32 | UInt64(version.pointee.minor) << 16 | UInt64(version.pointee.micro))
+            add(
+                UInt64(version.pointee.major) << 32 | UInt64(version.pointee.minor) << 16
+                    | UInt64(version.pointee.micro))
         }
         return SHA256.hex(text)
     }
@@ -100,7 +102,8 @@ public enum SyscallFilter {
 
     private static func check(_ code: Int32) throws(Failure) {
         if code < 0 {
-            throw Failure("seccomp.compile", "can't compile the system-call filter: \(Errno.words(-code))", errno: -code)
+            throw Failure(
+                "seccomp.compile", "can't compile the system-call filter: \(Errno.words(-code))", errno: -code)
         }
     }
 

@@ -38,7 +38,8 @@ extension SyscallFilter {
             return SyscallAnswer(errno: EPROTONOSUPPORT, rule: "socket(IPPROTO_MPTCP)", recorded: false)
         case "socket", "socketpair": return SyscallAnswer(errno: EPERM, rule: "\(name)(\(family(int(arguments.0))))")
         case "clone": return SyscallAnswer(errno: EPERM, rule: "clone(namespaces)")
-        case "prlimit64", "setrlimit": return SyscallAnswer(errno: EPERM, rule: "\(name)(RLIMIT_CORE or another process)")
+        case "prlimit64", "setrlimit":
+            return SyscallAnswer(errno: EPERM, rule: "\(name)(RLIMIT_CORE or another process)")
         case "mknod", "mknodat": return SyscallAnswer(errno: EPERM, rule: "\(name)(device or setuid)")
         case "open", "openat", "creat", "mkdir", "mkdirat", "chmod", "fchmod", "fchmodat":
             return SyscallAnswer(errno: EPERM, rule: "\(name)(setuid)")

@@ -23,13 +23,16 @@ struct ViewWalk {
         if rules.isEmpty { return [] }
         var patterns: [(pattern: PathPattern, origin: String)] = []
         for rule in rules {
-            patterns.append((try PatternSearch.denied(rule, home: facts.home, workspace: facts.workspace.path), rule.origin))
+            patterns.append(
+                (try PatternSearch.denied(rule, home: facts.home, workspace: facts.workspace.path), rule.origin))
         }
         var byInode: [Inode: String] = [:]
         var names: [(path: Bytes, inode: Inode, isDirectory: Bool)] = []
         for root in [facts.workspace] + facts.reads + facts.writes {
             try walk(root) { path, entry in
-                if let match = patterns.first(where: { $0.pattern.matches(path) }) { byInode[entry.inode] = match.origin }
+                if let match = patterns.first(where: { $0.pattern.matches(path) }) {
+                    byInode[entry.inode] = match.origin
+                }
                 names.append((path, entry.inode, entry.isDirectory))
             }
         }
@@ -67,7 +70,9 @@ struct ViewWalk {
     private mutating func walk(_ root: PathFact, _ each: (Bytes, Entry) -> Void) throws(Failure) {
         do {
             if root.kind == .file {
-                each(root.path, Entry(inode: Inode(device: root.device, inode: root.inode), isDirectory: false, isChannel: false))
+                each(
+                    root.path,
+                    Entry(inode: Inode(device: root.device, inode: root.inode), isDirectory: false, isChannel: false))
             } else {
                 try walk(try Descriptor.open(root.path, O_RDONLY | O_DIRECTORY), root.path, depth: 0, each)
             }

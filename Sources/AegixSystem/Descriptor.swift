@@ -3,9 +3,6 @@
 import CAegix
 import Glibc
 
-/// O_PATH, which Glibc's module doesn't show.
-public let O_PATH_FLAG: Int32 = aegix_o_path()
-
 /// An open file descriptor with one owner.
 public struct Descriptor: ~Copyable {
     public let raw: Int32
@@ -16,6 +13,9 @@ public struct Descriptor: ~Copyable {
     public static var none: Descriptor { Descriptor(owning: -1) }
 
     public var isOpen: Bool { raw >= 0 }
+
+    /// O_PATH, which Glibc's module doesn't show.
+    public static let pathOnly: Int32 = aegix_o_path()
 
     /// Never retried on EINTR: Linux has released the number by then.
     deinit { if raw >= 0 { _ = Glibc.close(raw) } }
@@ -74,7 +74,9 @@ public struct Descriptor: ~Copyable {
     public func writeAll(_ bytes: Bytes) throws(SystemError) {
         var done = 0
         while done < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(raw, $0.baseAddress?.advanced(by: done), bytes.count - done) }
+            let count = bytes.withUnsafeBytes {
+                Glibc.write(raw, $0.baseAddress?.advanced(by: done), bytes.count - done)
+            }
             if count < 0 {
                 if errno == EINTR { continue }
                 throw SystemError.last("write")

@@ -170,6 +170,17 @@ struct StepTests {
                     flags: []))
     }
 
+    @Test func aDurableLayerIsNotVolatile() throws {
+        var durable = policy(.layer)
+        durable.audit.durable = true
+        let made = try plan(Host(), durable)
+        guard case .overlay(_, let options, _) = made.steps[try #require(made.mount(at: Host().workspace))] else {
+            Issue.record("a layer is an overlay")
+            return
+        }
+        #expect(options.hasSuffix(",userxattr"))
+    }
+
     @Test func rootsTreesAreTheWorkspaceAndTheLayer() throws {
         var host = Host()
         host.uid = 0
