@@ -39,8 +39,11 @@ enum EnvironmentPlan {
                 variables.append(variable)
             }
         }
+        // aegix's own aren't passed: the caller's PATH and HOME mean places that aren't in view.
+        let own = variables.count
         let patterns = policy.pass.map { Bytes($0) }
-        for variable in facts.environment where passes(variable.name, patterns) {
+        for variable in facts.environment
+        where passes(variable.name, patterns) && !variables[..<own].contains(where: { $0.name == variable.name }) {
             put(.init(name: variable.name, value: variable.value, source: .passed))
         }
         if policy.set.isEmpty { return variables }
@@ -48,6 +51,13 @@ enum EnvironmentPlan {
             put(.init(name: Bytes(name), value: value, source: .set))
         }
         return variables
+    }
+
+    /// Where a program is sought: along the PATH that the command itself will have.
+    static func searched(_ environment: [PlannedVariable]) -> [Bytes] {
+        let name = Bytes("PATH")
+        let value = environment.first { $0.name == name }?.value ?? []
+        return value.split(separator: UInt8(ascii: ":")).map { Bytes($0) }.filter { $0.first == Path.slash }
     }
 
     private static func joined(_ entries: [Bytes]) -> Bytes {

@@ -64,7 +64,9 @@ public struct Plan: Equatable, Sendable {
         for item in hidden { view.hide(item.path, isDirectory: item.isDirectory) }
 
         let cwd = Path.contains(workspace.path, facts.cwd) ? facts.cwd : workspace.path
-        let path = EnvironmentPlan.path(facts: facts, views: roots)
+        let environment = EnvironmentPlan.make(
+            policy: policy.env, facts: facts, home: home, user: identity.userName,
+            path: EnvironmentPlan.path(facts: facts, views: roots))
         let staging: [Step] = [
             .directory(Staging.empty, mode: 0o755), .directory(Staging.deniedDirectory, mode: 0),
             .file(Staging.deniedFile, content: [], mode: 0),
@@ -76,9 +78,8 @@ public struct Plan: Equatable, Sendable {
             trees: view.trees,
             landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
             syscalls: .standard, capabilities: policy.capabilities, limits: policy.limits,
-            environment: EnvironmentPlan.make(
-                policy: policy.env, facts: facts, home: home, user: identity.userName, path: path),
-            command: try CommandPlan.make(invocation, path: path, cwd: cwd),
+            environment: environment,
+            command: try CommandPlan.make(invocation, path: EnvironmentPlan.searched(environment), cwd: cwd),
             cwd: cwd, home: home, workspace: workspace.path, workspaceMode: policy.workspace.mode, views: roots,
             hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) })
     }
@@ -88,17 +89,14 @@ public struct Plan: Equatable, Sendable {
     /// The caller's own home path, private and empty, so that `~` means the same inside; another place where the
     /// workspace covers it.
     private static func home(facts: HostFacts) -> Bytes {
-        let fallback = Bytes("/home/aegix")
-        let workspace = facts.workspace.path
-        guard let home = facts.home.map(Path.normalized), home != [Path.slash] else {
-            return Path.contains(workspace, fallback) ? Bytes("/aegix-home") : fallback
-        }
-        let taken = [workspace] + facts.writes.map(\.path) + facts.reads.map(\.path)
+        let taken = [facts.workspace.path] + facts.writes.map(\.path) + facts.reads.map(\.path)
+        let usual = Bytes("/home/aegix")
+        let fallback = taken.contains { Path.contains($0, usual) } ? Bytes("/aegix-home") : usual
+        guard let home = facts.home.map(Path.normalized), home != [Path.slash] else { return fallback }
         let system = ["/usr", "/etc", "/proc", "/dev", "/sys", "/bin", "/sbin", "/lib", "/lib64", "/tmp", "/.old"]
         let unusable =
             taken.contains { Path.contains($0, home) } || system.contains { Path.contains(Bytes($0), home) }
             || home.contains(UInt8(ascii: ":")) || home.contains(UInt8(ascii: "\n"))
-        if !unusable { return home }
-        return taken.contains { Path.contains($0, fallback) } ? Bytes("/aegix-home") : fallback
+        return unusable ? fallback : home
     }
 }

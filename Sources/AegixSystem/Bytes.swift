@@ -33,7 +33,8 @@ extension Array where Element == UInt8 {
             switch scalar.value {
             case 0x0A: out += "\\n"
             case 0x09: out += "\\t"
-            case 0..<0x20, 0x7F..<0xA0, 0x202A...0x202E, 0x2066...0x2069, 0x200B...0x200F, 0xFFFD:
+            case 0..<0x20, 0x7F..<0xA0, 0xAD, 0x061C, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x206F, 0xFEFF, 0xFFFD,
+                0xE0000...0xE007F:
                 out += "\\u{" + String(scalar.value, radix: 16) + "}"
             default: out.unicodeScalars.append(scalar)
             }

@@ -141,11 +141,16 @@ extension JSON {
         out.append(UInt8(ascii: "\""))
     }
 
+    /// Whether `canonical` can write the number. The parser refuses others: none of our documents has one.
+    static func isWritable(_ value: Double) -> Bool {
+        value.isFinite
+            && (value == value.rounded() ? abs(value) < 9_007_199_254_740_992 : abs(value) >= 1e-4 && abs(value) < 1e15)
+    }
+
     /// Policies hold small fractions only (`cpus = 1.5`); Swift's shortest form is ECMAScript's there.
     private static func number(_ value: Double) -> String {
-        precondition(value.isFinite, "JSON has no infinities")
+        precondition(isWritable(value), "outside the range in which the short form is canonical")
         if value == value.rounded(), abs(value) < 9_007_199_254_740_992 { return String(Int(value)) }
-        precondition(abs(value) >= 1e-4 && abs(value) < 1e15, "outside the range in which the short form is canonical")
         return String(value)
     }
 }

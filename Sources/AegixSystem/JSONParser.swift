@@ -161,7 +161,11 @@ private struct JSONParser {
             !(first == 0x30 && digits.utf8.dropFirst().first.map { (0x30...0x39).contains($0) } == true)
         else { throw JSONError(offset: start, message: "not a JSON value") }
         if let whole = Int(text) { return .int(whole) }
-        guard let value = Double(text), value.isFinite, !text.hasSuffix(".") else {
+        let point = text.utf8.firstIndex(of: UInt8(ascii: "."))
+        let hasFraction = point.map { after in
+            text.utf8[text.utf8.index(after: after)...].first.map { (0x30...0x39).contains($0) } ?? false
+        }
+        guard hasFraction != false, let value = Double(text), JSON.isWritable(value) else {
             throw JSONError(offset: start, message: "not a number")
         }
         return .double(value)
