@@ -239,6 +239,18 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
     aegix_init(page, command, launch->deadline);
 }
 
+/* A new child waits behind its parent on the parent's processor, and this parent has work left to do: on to another one
+   that the caller may use, at once and without keeping it there. */
+static void move_away(pid_t pid) {
+    cpu_set_t allowed, others;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) < 0 || CPU_COUNT(&allowed) < 2) return;
+    others = allowed;
+    int here = sched_getcpu();
+    if (here < 0 || here >= CPU_SETSIZE) return;
+    CPU_CLR(here, &others);
+    if (sched_setaffinity(pid, sizeof others, &others) == 0) sched_setaffinity(pid, sizeof allowed, &allowed);
+}
+
 pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd) {
     struct clone_arguments arguments = {
         .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
@@ -252,6 +264,7 @@ pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd) {
     sigprocmask(SIG_SETMASK, &all, &before);
     long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
     if (pid == 0) run_child(launch);
+    if (pid > 0) move_away((pid_t)pid);
     int error = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     errno = error;
