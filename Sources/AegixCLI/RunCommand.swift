@@ -32,6 +32,9 @@ public enum RunCommand: Command {
         // First, because a state directory that lies in view has to be there to be hidden.
         let state = try StateDirectory.open(at: try StateLocation.current(option: options.stateDirectory))
         let preparation = try RunPreparation(options, state: state.path)
+        let copy = try options.record.map { path throws(Failure) in
+            try RecordCopy(path, cwd: try RunPreparation.currentDirectory())
+        }
         let recovered = try state.closeInterrupted()
         var recorder = try RunRecorder(preparation, in: state)
         // From here on a record is owed: whatever fails becomes a part of it.
@@ -46,7 +49,7 @@ public enum RunCommand: Command {
         }
         let record = try recorder.finish(&attempt, includeText: console.json)
         return try RunReport(
-            console: console, options: options, runPath: recorder.path, recovered: recovered.closed
+            console: console, options: options, runPath: recorder.path, copy: copy, recovered: recovered.closed
         ).tell(attempt, recorder.violations, record)
     }
 }

@@ -16,11 +16,12 @@ extension RunPreparation {
         start.parent = options.parent
         start.labels = options.labels
         start.durable = loaded.policy.audit.durable
-        let effective = loaded.effective
+        let policy = recordedPolicy
+        let effective = policy.toml
         start.policy = .init(
             name: loaded.policy.name,
             sources: loaded.sources.map { .init(name: Bytes($0.name), digest: $0.digest) },
-            effective: loaded.policy.canonical, digest: SHA256.hex(effective), toml: effective)
+            effective: policy.canonical, digest: SHA256.hex(effective), toml: effective)
         var host = JSONWriter(capacity: 128)
         host.object { json in
             json.key("kernel")
@@ -50,6 +51,15 @@ extension RunPreparation {
     }
 
     private func isOption(_ name: Bytes) -> Bool { options.environment.contains { name.elementsEqual($0.name.utf8) } }
+
+    /// The policy in force, but for the values of `--env`: any may be a credential.
+    private var recordedPolicy: Policy {
+        var policy = loaded.policy
+        for variable in options.environment where policy.env.set[variable.name] == variable.value {
+            policy.env.set[variable.name] = Bytes("[not recorded]")
+        }
+        return policy
+    }
 
     /// As the caller gave them, but for the values of `--env`: any may be a credential.
     private static func argv() -> [Bytes] {

@@ -3,12 +3,12 @@
 import AegixAudit
 import AegixSandbox
 import AegixSystem
-import Glibc
 
 struct RunReport {
     let console: Console
     let options: RunOptions
     let runPath: Bytes
+    let copy: RecordCopy?
     let recovered: [RunID]
 
     /// Returns what aegix exits with.
@@ -18,9 +18,7 @@ struct RunReport {
         if let error = attempt.result?.logError {
             late = Failure("record.log", "can't keep the command's output", error, exitCode: 123)
         }
-        if let path = options.record {
-            do throws(Failure) { try copy(record, to: path) } catch { late = error }
-        }
+        if let copy { do throws(Failure) { try copy.write(record) } catch { late = error } }
         if let late, attempt.result?.failure == nil, attempt.failure == nil {
             console.note(late.message)
             code = 123
@@ -51,14 +49,5 @@ struct RunReport {
             parts.append("changes are kept in \(Path.join(runPath, Bytes("layer/upper")).shown)")
         }
         return parts.isEmpty ? nil : parts.joined(separator: "; ")
-    }
-
-    private func copy(_ record: Bytes, to path: Bytes) throws(Failure) {
-        do throws(SystemError) {
-            let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, mode: 0o600)
-            try file.writeAll(record)
-        } catch {
-            throw Failure("record.copy", "can't write the record to \(path.shown)", error, exitCode: 123)
-        }
     }
 }

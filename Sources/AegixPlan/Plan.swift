@@ -61,6 +61,12 @@ public struct Plan: Equatable, Sendable {
             view.add(script: script)
         }
         let hidden = Plan.hidden(facts: facts, views: roots)
+        // Only what is written in place outlives the run.
+        var inPlace = facts.writes.map(\.path)
+        if policy.workspace.mode == .direct { inPlace.append(workspace.path) }
+        for path in views.map(\.fact.path) + hidden.map(\.path) {
+            for root in inPlace where root != path && Path.contains(root, path) { view.pin(path, beneath: root) }
+        }
         for item in hidden { view.hide(item.path, isDirectory: item.isDirectory) }
 
         let cwd = Path.contains(workspace.path, facts.cwd) ? facts.cwd : workspace.path

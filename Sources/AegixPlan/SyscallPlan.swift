@@ -65,6 +65,6 @@ public enum SyscallRefusal {
         "sysfs", "syslog", "umount", "umount2", "unshare", "userfaultfd", "vhangup", "vm86", "vm86old",
         "migrate_pages", "move_pages", "pidfd_getfd", "kcmp", "process_madvise",
         "open", "openat", "creat", "mkdir", "mkdirat", "mknod", "mknodat", "chmod", "fchmod", "fchmodat",
-        "prlimit64", "setrlimit",
+        "prlimit64", "renameat2", "setrlimit",
     ]
 }

@@ -10,7 +10,7 @@ enum SyscallTable {
         madvise dup dup2 pause nanosleep getitimer alarm setitimer getpid sendfile connect accept sendto recvfrom
         sendmsg recvmsg shutdown bind listen getsockname getpeername getsockopt fork vfork exit wait4 kill
         uname fcntl flock fsync fdatasync truncate ftruncate getdents getcwd chdir fchdir rename rmdir link unlink
-        symlink readlink chown fchown lchown umask gettimeofday getrlimit getrusage sysinfo times getuid getgid setuid
+        symlink readlink chown fchown lchown fchownat umask gettimeofday getrlimit getrusage sysinfo times getuid getgid setuid
         setgid geteuid getegid setpgid getppid getpgrp setsid setreuid setregid getgroups setgroups setresuid
         getresuid setresgid getresgid getpgid setfsuid setfsgid getsid capget capset rt_sigpending rt_sigtimedwait
         rt_sigqueueinfo rt_sigsuspend sigaltstack utime statfs fstatfs getpriority setpriority sched_setparam
@@ -26,7 +26,7 @@ enum SyscallTable {
         ppoll set_robust_list get_robust_list splice tee sync_file_range vmsplice utimensat epoll_pwait signalfd
         timerfd_create eventfd fallocate timerfd_settime timerfd_gettime accept4 signalfd4 eventfd2 epoll_create1 dup3
         pipe2 inotify_init1 preadv pwritev rt_tgsigqueueinfo recvmmsg syncfs sendmmsg getcpu process_vm_readv
-        process_vm_writev ptrace sched_setattr sched_getattr renameat2 seccomp getrandom memfd_create membarrier
+        process_vm_writev ptrace sched_setattr sched_getattr seccomp getrandom memfd_create membarrier
         mlock2 copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free statx rseq pidfd_send_signal
         pidfd_open close_range faccessat2 epoll_pwait2 landlock_create_ruleset landlock_add_rule
         landlock_restrict_self process_mrelease futex_waitv shmget shmat shmctl shmdt semget semop semctl msgget
@@ -60,6 +60,8 @@ enum SyscallTable {
         mode("chmod", 1), mode("fchmod", 1), mode("fchmodat", 2), mode("creat", 1), mode("mkdir", 1),
         mode("mkdirat", 2), opening("open", flags: 1, mode: 2), opening("openat", flags: 2, mode: 3),
         node("mknod", 1), node("mknodat", 2),
+        // Without RENAME_WHITEOUT, which makes a device.
+        .init(call: "renameat2", alternatives: [[.without(4, bits: 4)]]),
         // Threads and processes, but no namespaces.
         .init(call: "clone", alternatives: [[.without(0, bits: 0x7e02_0000)]]),
         .init(

@@ -26,6 +26,7 @@ struct WorkspaceView {
 
     private var ancestors = Ancestors()
     private var staged = 0
+    private var pinned: Set<Bytes> = []
     private let shifted: Bool
 
     /// `shifted`: root calls, so views of the owner's files go through an id map.
@@ -77,6 +78,20 @@ struct WorkspaceView {
         target(fact)
         bind(fact, at: fact.path, flags: [], owned: true)
         writable.append(fact.path)
+    }
+
+    /// Mounts each directory between a writable root and what lies masked or mounted beneath it onto itself: a mount point
+    /// can't be renamed, so the next run finds the path where the policy says it is.
+    mutating func pin(_ path: Bytes, beneath root: Bytes) {
+        var missing: [Bytes] = []
+        var place = Path.parent(path)
+        while place != root, Path.contains(root, place), pinned.insert(place).inserted {
+            missing.append(place)
+            place = Path.parent(place)
+        }
+        for directory in missing.reversed() {
+            steps.append(.bind(directory, source: .inside(directory), flags: []))
+        }
     }
 
     mutating func hide(_ path: Bytes, isDirectory: Bool) {

@@ -37,12 +37,11 @@ public enum HostSurvey {
         facts.landlockABI = Int(aegix_landlock_abi())
         facts.userName = userName(facts.uid == 0 ? workspace.uid : facts.uid)
         facts.base = base()
-        facts.reads = try views(request.policy.files.read, facts: facts)
+        // Twice, so that each entry is checked against every place that a command may write to.
         facts.writes = try views(request.policy.files.write, facts: facts)
-        facts.guarded = request.guarded.map { item in
-            let canonical = canonicalOrLexical(item.path)
-            return GuardedPath(path: canonical.path, kind: canonical.kind, what: item.what)
-        }
+        facts.writes = try views(request.policy.files.write, facts: facts)
+        facts.reads = try views(request.policy.files.read, facts: facts)
+        for item in request.guarded { guardPath(item.path, what: item.what, &facts.guarded) }
         var walk = ViewWalk(facts: facts)
         facts.denied = try walk.denied(request.policy.files.deny)
         var writable = facts.writes
@@ -92,6 +91,31 @@ public enum HostSurvey {
         return target
     }
 
+    /// Where the path leads, and each symlink on the way there: who can replace one leads aegix elsewhere.
+    private static func guardPath(_ path: Bytes, what: String, _ guarded: inout [GuardedPath]) {
+        let real = canonicalOrLexical(path)
+        func add(_ item: GuardedPath) {
+            if !guarded.contains(where: { $0.path == item.path }) { guarded.append(item) }
+        }
+        add(GuardedPath(path: real.path, kind: real.kind, what: what))
+        if real.path == path { return }
+        var place = Bytes("/")
+        for name in Path.components(path) {
+            let next = Path.join(place, name)
+            var facts = stat()
+            if next.withCString({ lstat($0, &facts) }) == 0, facts.st_mode & S_IFMT == S_IFLNK {
+                add(GuardedPath(path: next, kind: nil, what: "a symlink on the way to " + what))
+            }
+            place = canonicalOrLexical(next).path
+        }
+    }
+
+    /// For one look at a path of the caller's own.
+    public static func canonicalPath(_ path: Bytes) throws(SystemError) -> Bytes {
+        let file = try Descriptor.open(path, Descriptor.pathOnly)
+        return try canonical(file.raw)
+    }
+
     private static func canonicalOrLexical(_ path: Bytes) -> (path: Bytes, kind: PathFact.Kind?) {
         do {
             let fact = try look(path, origin: "")
@@ -110,10 +134,29 @@ public enum HostSurvey {
             for path in try PatternSearch.paths(of: rule, home: facts.home, workspace: facts.workspace.path) {
                 let fact = try look(path, origin: rule.origin, code: "files.missing", what: "the path")
                 try check(fact, against: rule)
+                try refusePlanted(path, areas: [facts.workspace.path] + facts.writes.map(\.path), origin: rule.origin)
                 if !found.contains(where: { $0.path == fact.path }) { found.append(fact) }
             }
         }
         return found
+    }
+
+    /// A symlink in a place that commands write to may be one of theirs: what it leads to isn't what the policy means.
+    private static func refusePlanted(_ path: Bytes, areas: [Bytes], origin: String) throws(Failure) {
+        var place = Bytes("/")
+        for name in Path.components(path) {
+            let next = Path.join(place, name)
+            var facts = stat()
+            if areas.contains(where: { Path.contains($0, place) }), next.withCString({ lstat($0, &facts) }) == 0,
+                facts.st_mode & S_IFMT == S_IFLNK
+            {
+                throw Failure(
+                    "files.escape",
+                    "\(path.shown) goes through the symlink \(next.shown), which a command may have put there "
+                        + "(\(origin)). Name what is meant by its own path")
+            }
+            place = canonicalOrLexical(next).path
+        }
     }
 
     /// A policy that narrows another means a place beneath the other's, wherever symlinks lead by now.

@@ -43,6 +43,12 @@ final class InputFeed {
             source = again >= 0 ? again : descriptor
             kind = .pipe
             mechanism = "pipe, relayed as it is read"
+        case S_IFREG where facts.st_blocks == 0 && facts.st_size == 0 && aegix_is_pseudo(descriptor) != 0:
+            // A file of the kernel's, such as /proc/kmsg, whose reads may never return.
+            source = -1
+            reopened = .none
+            kind = .none
+            mechanism = "file of the kernel's, replaced by /dev/null"
         case S_IFREG:
             start = lseek(descriptor, 0, SEEK_CUR)
             source = descriptor

@@ -6,6 +6,9 @@ import Glibc
 
 /// SHA-256 of the command's program. Nothing waits for it but the end of a run that was faster than the reading.
 final class ProgramDigest {
+    /// A longer program has no digest: a sparse file of terabytes would hold the run's end up for hours.
+    private static let longest = off_t(512) << 20
+
     private let file: ExecWatch.ProgramFile
     private let cache: CacheDirectory?
     private let key: String
@@ -18,6 +21,7 @@ final class ProgramDigest {
     init?(file: ExecWatch.ProgramFile, cacheable: Bool, cache: CacheDirectory) {
         var facts = stat()
         if !file.file.isOpen || fstat(file.file.raw, &facts) < 0 || facts.st_mode & S_IFMT != S_IFREG { return nil }
+        if facts.st_size > ProgramDigest.longest { return nil }
         self.file = file
         self.cache = cacheable ? cache : nil
         key = "program-\(facts.st_dev)-\(facts.st_ino)"

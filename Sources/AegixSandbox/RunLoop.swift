@@ -23,6 +23,7 @@ final class RunLoop {
     private var digest: ProgramDigest?
     private var program: Bytes?
     private var killAt: UInt64?
+    private var endedAt: UInt64 = 0
     private var handedOver = false
     private var watchEnded = false
 
@@ -47,6 +48,7 @@ final class RunLoop {
     private func end<Observer: RunObserver>(_ reason: Ending, grace: Bool, _ observer: inout Observer) {
         if ending != nil { return }
         ending = reason
+        endedAt = Clock.monotonic()
         if case .limit(let limit) = reason { observer.limit(limit) }
         if grace, plan.limits.grace > 0 {
             _ = aegix_pidfd_signal(sandbox.pidfd.raw, SIGTERM)
@@ -128,10 +130,19 @@ final class RunLoop {
         return aegix_poll(&slots, slots.count, &time)
     }
 
+    /// Until when a caller that doesn't read may hold up the rest of the output: the run's deadline, or a moment after
+    /// aegix was told to end.
+    private var deliveryEnd: UInt64? {
+        let wall = sandbox.deadline == 0 ? nil : sandbox.deadline
+        guard case .signal = ending else { return wall }
+        let told = endedAt &+ plan.limits.grace &+ 1_000_000_000
+        return wall.map { min($0, told) } ?? told
+    }
+
     private var wallEnd: UInt64? { plan.limits.wall.map { began &+ $0 } }
 
     private func nextDeadline(ended: Bool) -> UInt64? {
-        if ended { return plan.limits.wall == nil ? nil : max(sandbox.deadline, began) }
+        if ended { return deliveryEnd }
         return [ending == nil ? wallEnd : nil, killAt, ending == nil ? cpu?.nextLook : nil].compactMap { $0 }.min()
     }
 
@@ -139,7 +150,7 @@ final class RunLoop {
         let now = Clock.monotonic()
         if ended {
             // The run's time is over, and a caller that doesn't read can't make it longer.
-            if sandbox.deadline != 0, now >= sandbox.deadline {
+            if let end = deliveryEnd, now >= end {
                 streams.output.abandon()
                 streams.errors.abandon()
             }
@@ -233,7 +244,8 @@ final class RunLoop {
     // MARK: - The end
 
     func finish() -> RunResult {
-        while digest?.isDone == false { digestStep() }
+        // A run that was ended doesn't wait for it either.
+        while ending == nil, digest?.isDone == false { digestStep() }
         var usage = Usage()
         var used = aegix_usage()
         let reaped = aegix_reap(sandbox.pid, &used) == 0

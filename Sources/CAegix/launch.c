@@ -112,7 +112,11 @@ int aegix_child_loopback(void) {
 static int set_limits(const struct aegix_launch *launch, int32_t *index) {
     for (size_t i = 0; i < launch->limit_count; i++) {
         *index = (int32_t)i;
-        struct rlimit limit = {launch->limits[i].soft, launch->limits[i].hard};
+        /* The caller may have less to give: a limit is never raised above its own. */
+        struct rlimit limit = {launch->limits[i].soft, launch->limits[i].hard}, given;
+        if (getrlimit(launch->limits[i].resource, &given) < 0) return -1;
+        if (limit.rlim_max > given.rlim_max) limit.rlim_max = given.rlim_max;
+        if (limit.rlim_cur > limit.rlim_max) limit.rlim_cur = limit.rlim_max;
         if (setrlimit(launch->limits[i].resource, &limit) < 0) return -1;
     }
     return 0;

@@ -2,6 +2,7 @@
 #include "aegix_supervise.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <poll.h>
@@ -17,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,7 +51,12 @@ ssize_t aegix_send_now(int descriptor, const void *bytes, size_t length) {
 int aegix_signalfd(const int *signals, size_t count) {
     sigset_t set;
     sigemptyset(&set);
-    for (size_t i = 0; i < count; i++) sigaddset(&set, signals[i]);
+    for (size_t i = 0; i < count; i++) {
+        /* What the caller has us ignore, as nohup does, stays ignored. */
+        struct sigaction now;
+        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == SIG_IGN) continue;
+        sigaddset(&set, signals[i]);
+    }
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) return -1;
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -71,6 +78,7 @@ void aegix_ignore_sigpipe(void) {
     memset(&ignore, 0, sizeof ignore);
     ignore.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); /* a caller's ulimit -f: the write says EFBIG instead */
     /* A caller that ignores SIGCHLD would have the kernel reap for us, and take the status away. */
     ignore.sa_handler = SIG_DFL;
     sigaction(SIGCHLD, &ignore, NULL);
@@ -201,4 +209,11 @@ int aegix_duplicate(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC, 
 
 int aegix_poll(struct pollfd *slots, size_t count, const struct timespec *timeout) {
     return ppoll(slots, (nfds_t)count, timeout, NULL);
+}
+
+int aegix_is_pseudo(int descriptor) {
+    struct statfs facts;
+    if (fstatfs(descriptor, &facts) < 0) return 1;
+    return facts.f_type == PROC_SUPER_MAGIC || facts.f_type == SYSFS_MAGIC || facts.f_type == DEBUGFS_MAGIC ||
+           facts.f_type == TRACEFS_MAGIC || facts.f_type == CGROUP_SUPER_MAGIC || facts.f_type == CGROUP2_SUPER_MAGIC;
 }

@@ -17,6 +17,8 @@ void aegix_grow_pipe(int descriptor, int bytes);
 int aegix_unread_bytes(int descriptor, int *count);
 int aegix_set_nonblocking(int descriptor);
 int aegix_poll(struct pollfd *slots, size_t count, const struct timespec *timeout);
+/* Of procfs, sysfs, debugfs, tracefs or cgroupfs. */
+int aegix_is_pseudo(int descriptor);
 /* To one slot. */
 int aegix_shrink_pipe(int descriptor);
 /* One buffer of `from`, which keeps it. 0 at the end, EAGAIN when nothing waits. */
