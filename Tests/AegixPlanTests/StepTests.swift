@@ -87,6 +87,8 @@ struct StepTests {
         try forEachPlan { plan in
             var mounted: [Bytes] = []
             for step in plan.steps where step.isMount {
+                // A directory bound onto itself, recursively, keeps what is mounted beneath it in view.
+                if case .bind(let path, .inside(let source), _) = step, path == source { continue }
                 let isCovering = mounted.contains { $0 != step.path && Path.contains(step.path, $0) }
                 #expect(!isCovering, "\(step)")
                 mounted.append(step.path)

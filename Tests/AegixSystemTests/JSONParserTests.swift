@@ -34,7 +34,7 @@ struct JSONParserTests {
     @Test(
         arguments: [
             ("1.5", 1.5), ("-0.25", -0.25), ("1e2", 100), ("1E+2", 100), ("25e-1", 2.5), ("0e0", 0),
-            
+
         ] as [(String, Double)])
     func readsFractionsAndExponents(_ text: String, _ number: Double) throws {
         #expect(try parse(text) == .double(number))
