@@ -28,6 +28,8 @@ struct RunReport {
         } else if !options.quiet {
             for id in recovered { console.note("run \(id) was killed before; its record is closed as interrupted") }
             if let line = line(attempt, violations) { console.note(line) }
+        } else if attempt.outcome.status == .failed, let message = attempt.outcome.message {
+            console.note(message)  // quiet is for what went well
         }
         return code
     }

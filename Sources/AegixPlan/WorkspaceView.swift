@@ -3,11 +3,13 @@
 import AegixPolicy
 import AegixSystem
 
-/// A mount of the host's that a privileged supervisor prepares with an id map, before the child may go on.
+/// A mount of the host's that a privileged supervisor prepares, before the child may go on.
 public struct PreparedTree: Equatable, Sendable {
     public var path: Bytes
     public var device: UInt64
     public var inode: UInt64
+    /// Through the id map, so that the owner's files are the command's; else as anybody else sees them.
+    public var isMapped: Bool
 }
 
 /// Where the run keeps the layer, on the host. Absolute, canonical.
@@ -50,7 +52,7 @@ struct WorkspaceView {
             steps.append(.directory(kept, mode: 0o700))
             if shifted {
                 steps.append(.attach(kept, tree: trees.count, flags: []))
-                trees.append(PreparedTree(path: layer.directory, device: 0, inode: 0))
+                trees.append(PreparedTree(path: layer.directory, device: 0, inode: 0, isMapped: true))
             } else {
                 steps.append(.bind(kept, source: .host(layer.directory, device: 0, inode: 0), flags: []))
             }
@@ -114,9 +116,10 @@ struct WorkspaceView {
     }
 
     private mutating func bind(_ fact: PathFact, at path: Bytes, flags: MountFlags, owned: Bool) {
-        if shifted && owned {
+        if shifted {
+            // Opened by the supervisor: the command's user may be unable to pass the directories on the way.
             steps.append(.attach(path, tree: trees.count, flags: flags))
-            trees.append(PreparedTree(path: fact.path, device: fact.device, inode: fact.inode))
+            trees.append(PreparedTree(path: fact.path, device: fact.device, inode: fact.inode, isMapped: owned))
         } else {
             steps.append(
                 .bind(path, source: .host(fact.path, device: fact.device, inode: fact.inode), flags: flags))

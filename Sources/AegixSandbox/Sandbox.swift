@@ -97,7 +97,7 @@ final class Sandbox {
         }
         if plan.trees.count > Int(AEGIX_TREES) {
             throw Failure(
-                "launch.idmap", "a run by root can have at most \(AEGIX_TREES - 2) writable paths beside its workspace")
+                "launch.idmap", "a run by root can have at most \(AEGIX_TREES - 2) paths in view beside its workspace")
         }
         let namespace = try mapNamespace(identity)
         var trees: [Int32] = []
@@ -134,7 +134,7 @@ final class Sandbox {
             if tree.inode != 0, tree.inode != UInt64(facts.st_ino) || tree.device != UInt64(facts.st_dev) {
                 throw SystemError("open", tree.path, errno: ESTALE)
             }
-            let raw = aegix_mapped_tree(source.raw, namespace)
+            let raw = aegix_detached_tree(source.raw, tree.isMapped ? namespace : -1)
             if raw < 0 { throw SystemError.last("mount_setattr", tree.path) }
             return raw
         } catch {

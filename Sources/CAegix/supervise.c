@@ -128,10 +128,10 @@ int aegix_open_beneath(int directory, const char *path, int flags) {
     return open_how(directory, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
-int aegix_mapped_tree(int source, int user_namespace) {
+int aegix_detached_tree(int source, int user_namespace) {
     int tree = (int)syscall(SYS_open_tree, source, "",
                             AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (tree < 0) return -1;
+    if (tree < 0 || user_namespace < 0) return tree;
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)user_namespace};
     if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0) {
         int error = errno;

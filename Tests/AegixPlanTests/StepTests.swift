@@ -186,8 +186,8 @@ struct StepTests {
     @Test func rootsTreesAreTheWorkspaceAndTheLayer() throws {
         var host = Host()
         host.uid = 0
-        let workspace = PreparedTree(path: Bytes(host.workspace), device: 2, inode: 42)
-        let layer = PreparedTree(path: layerPlace.directory, device: 0, inode: 0)
+        let workspace = PreparedTree(path: Bytes(host.workspace), device: 2, inode: 42, isMapped: true)
+        let layer = PreparedTree(path: layerPlace.directory, device: 0, inode: 0, isMapped: true)
         #expect(try plan(host, policy(.layer)).trees == [workspace, layer])
         #expect(try plan(host, policy(.direct)).trees == [workspace])
         #expect(try plan(host, policy(.readOnly)).trees == [workspace])

@@ -67,8 +67,8 @@ ssize_t aegix_read_memory(pid_t pid, uint64_t address, void *buffer, size_t leng
 int aegix_open_in_root(int root, const char *path, int flags);
 int aegix_open_beneath(int directory, const char *path, int flags);
 
-/* A detached, recursive copy of the mount at `path`, mounted with the id map of a user namespace. -1 with errno. */
-int aegix_mapped_tree(int source, int user_namespace);
+/* A detached, recursive copy of the mount at `source`, with the id map of a user namespace (-1: none). -1 with errno. */
+int aegix_detached_tree(int source, int user_namespace);
 /* A user namespace that holds nothing but an id map. */
 int aegix_map_namespace(const char *uid_map, const char *gid_map);
 int aegix_write_map(pid_t pid, const char *file, const char *text);
