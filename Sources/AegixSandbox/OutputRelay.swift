@@ -22,7 +22,7 @@ final class OutputRelay {
     /// The log couldn't be written: the record is incomplete.
     private(set) var logError: SystemError?
 
-    private static let chunk = 1 << 20
+    private static let chunk = 1 << 18
     private static let usualPipe = 1 << 16
 
     /// - headLimit: how many captured bytes the record carries itself.
