@@ -18,18 +18,37 @@ enum PatternSearch {
             "files.pattern", "\(rule.pattern.shown) needs $HOME, which isn't set to an absolute path (\(rule.origin))")
     }
 
-    /// A deny that begins with `**` holds in every view, not only in the workspace.
-    static func denied(_ rule: Policy.PathRule, home: Bytes?, workspace: Bytes) throws(Failure) -> PathPattern {
+    /// A deny that begins with `**` holds in every view, not only in the workspace. One whose literal beginning leads
+    /// through a symlink also stands for where that leads, since views are canonical.
+    static func denied(_ rule: Policy.PathRule, home: Bytes?, workspace: Bytes) throws(Failure) -> [PathPattern] {
         do {
             var pattern = try PathPattern(rule.pattern)
             if pattern.anchor == .workspace, pattern.components.first == .anyDepth {
                 pattern.anchor = .root
-                return pattern
+                return [pattern]
             }
         } catch {
             throw Failure("files.pattern", "\(rule.pattern.shown) \(error.reason) (\(rule.origin))")
         }
-        return try pattern(of: rule, home: home, workspace: workspace)
+        let lexical = try pattern(of: rule, home: home, workspace: workspace)
+        let resolved = resolved(lexical)
+        return resolved == lexical ? [lexical] : [lexical, resolved]
+    }
+
+    /// With as long a literal beginning as exists replaced by its canonical path.
+    private static func resolved(_ pattern: PathPattern) -> PathPattern {
+        var prefix = pattern.literalPrefix
+        while !prefix.isEmpty {
+            do {
+                let file = try Descriptor.open(Path.absolute(prefix), Descriptor.pathOnly)
+                var whole = PathPattern(literal: try HostSurvey.canonical(file.raw))
+                whole.components += pattern.components.dropFirst(prefix.count)
+                return whole
+            } catch {
+                prefix.removeLast()  // not there, or closed: its parent decides
+            }
+        }
+        return pattern
     }
 
     /// The paths that a rule names now. A literal one is itself, there or not; a glob is what it matches.
