@@ -19,6 +19,10 @@ final class Fixture: Sendable {
 
     deinit {
         let made = (path as NSString).deletingLastPathComponent
+        // Overlay's own directory has mode 0, which an ordinary user can't look into.
+        for case let name as String in FileManager.default.enumerator(atPath: made) ?? .init() {
+            if name.hasSuffix("/layer/work/work") { chmod(made + "/" + name, 0o700) }
+        }
         do { try FileManager.default.removeItem(atPath: made) } catch {
             Issue.record("\(made) is left behind: \(error)")
         }
