@@ -42,8 +42,11 @@ public enum Layer {
         // chmod of the workspace itself lands on the upper itself.
         let sameMode = mode == nil || mode.map { $0 & 0o7777 } == facts.mode & 0o7777
         let isEmpty = try isEmpty("layer/upper", in: run)
+        // overlay makes `work` inside the work directory, mode 0: its owner couldn't even remove the run.
+        if aegix_fchmodat(run.raw, "layer/work/work", 0o700) < 0, errno != ENOENT {
+            throw SystemError.last("chmod", Bytes("layer/work/work"))
+        }
         if sameMode && isEmpty { return .none }
-        // overlay makes `work` inside the work directory, mode 0.
         try removeTree("layer/work", in: run)
         return .kept
     }
