@@ -8,7 +8,7 @@ import Glibc
 /// written through a description of our own, a socket with MSG_DONTWAIT; a file doesn't block.
 final class CallerStream {
     private let raw: Int32
-    private let own: Descriptor
+    private var own: Descriptor
     private let kind: Kind
     /// The reader went away: EPIPE, EIO, EBADF. What the command writes from now on is refused.
     private(set) var isClosed: Bool
@@ -76,5 +76,36 @@ final class CallerStream {
         let code = errno
         if code != EAGAIN && code != EINTR { isClosed = true }
         return 0
+    }
+
+    /// What became of bytes that the kernel was to move by itself.
+    enum Passage {
+        case moved(Int)
+        case full
+        /// Not to this kind of stream: they have to be read and written.
+        case impossible
+    }
+
+    /// Moves what waits in `pipe` without a copy in our memory. Only called while something waits there.
+    func pass(from pipe: Int32, most: Int) -> Passage {
+        let target: Int32
+        switch kind {
+        case .socket: return .impossible  // splice has no way not to block on one
+        case .plain, .shared: target = raw
+        case .own: target = own.raw
+        case .none:
+            if isClosed { return .moved(0) }
+            if !own.isOpen { own = Descriptor(owning: open("/dev/null", O_WRONLY | O_CLOEXEC)) }
+            target = own.raw
+        }
+        let count = aegix_splice(pipe, target, most)
+        if count >= 0 { return .moved(count) }
+        switch errno {
+        case EAGAIN, EINTR: return .full
+        case EINVAL: return .impossible  // a terminal, or a file opened for appending
+        default:
+            isClosed = true
+            return .moved(0)
+        }
     }
 }

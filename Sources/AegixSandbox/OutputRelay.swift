@@ -6,7 +6,8 @@ import CAegix
 import Glibc
 
 /// One captured stream. What the caller sees, what the log holds and what is digested come from the same copy in our
-/// memory: no tee, no splice, so nothing can show two readers two texts.
+/// memory, so nothing can show two readers two texts. Once the log holds all that it may, the caller is the only reader
+/// left, and the kernel moves the rest to it by itself.
 final class OutputRelay {
     private var source: Descriptor
     private let sink: CallerStream
@@ -17,12 +18,19 @@ final class OutputRelay {
     private var buffer: UnsafeMutableRawBufferPointer
     private var waiting = 0..<0
     private var isGrown = false
-    private var running = SHA256()
+    /// Nobody but the caller reads what comes, and its stream takes pages.
+    private var passes: Bool { summary.captured >= limit && !summary.terminal && !mustCopy }
+    private var mustCopy = false
+    /// The caller's stream is full, and what waits for it still lies in the command's pipe.
+    private var isHeld = false
+    private let digest = LogDigest()
     private(set) var summary = StreamSummary()
     /// The log couldn't be written: the record is incomplete.
     private(set) var logError: SystemError?
 
     private static let chunk = 1 << 18
+    /// More than any pipe holds.
+    private static let most = 1 << 20
     private static let usualPipe = 1 << 16
 
     /// - headLimit: how many captured bytes the record carries itself.
@@ -37,7 +45,7 @@ final class OutputRelay {
     deinit { buffer.deallocate() }
 
     var isOpen: Bool { source.isOpen }
-    var isWaiting: Bool { !waiting.isEmpty }
+    var isWaiting: Bool { !waiting.isEmpty || isHeld }
     var isOverLimit: Bool { summary.bytes > limit }
     var sinkIsClosed: Bool { sink.isClosed }
     var sinkDescriptor: Int32 { sink.pollable }
@@ -54,6 +62,7 @@ final class OutputRelay {
     /// One read. False at the end of the stream, which closes it.
     func receive() -> Bool {
         guard source.isOpen else { return false }
+        if passes { return pass() }
         if buffer.count == 0 {
             buffer.deallocate()
             buffer = .allocate(byteCount: OutputRelay.chunk, alignment: 4096)
@@ -78,8 +87,27 @@ final class OutputRelay {
         return true
     }
 
+    /// As `receive`, without a look at the bytes.
+    private func pass() -> Bool {
+        isHeld = false
+        switch sink.pass(from: source.raw, most: OutputRelay.most) {
+        case .moved(let count):
+            summary.bytes += UInt64(count)
+            if count == 0 { source = .none }  // the end, or the caller's: the command's next write gets SIGPIPE
+            return count > 0
+        case .full:
+            var left: Int32 = 0
+            isHeld = aegix_unread_bytes(source.raw, &left) == 0 && left > 0
+            return true
+        case .impossible:
+            mustCopy = true
+            return receive()
+        }
+    }
+
     /// Gives the caller what waits, as much as goes.
     func deliver() {
+        if isHeld { _ = pass() }
         while !waiting.isEmpty {
             let count = sink.write(UnsafeRawBufferPointer(rebasing: buffer[waiting]))
             if sink.isClosed {
@@ -96,6 +124,7 @@ final class OutputRelay {
     /// Stops waiting for a caller that doesn't read, once the run's time is over.
     func abandon() {
         waiting = 0..<0
+        isHeld = false
         source = .none
     }
 
@@ -116,14 +145,18 @@ final class OutputRelay {
         }
         // Digest and count are of what the log holds.
         let logged = UnsafeRawBufferPointer(rebasing: kept[..<done])
-        running.update(logged)
+        digest.add(logged, to: log)
         summary.captured += UInt64(done)
         let head = headLimit - summary.head.count
         if head > 0 { summary.head += logged.prefix(head) }
     }
 
     func finish() -> StreamSummary {
-        summary.digest = running.finish()
+        do throws(SystemError) {
+            summary.digest = try digest.finish()
+        } catch {
+            logError = logError ?? error
+        }
         return summary
     }
 }

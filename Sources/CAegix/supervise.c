@@ -44,6 +44,10 @@ int aegix_reopen(int descriptor, int flags) {
     return open(path, flags | O_CLOEXEC | O_NOCTTY);
 }
 
+ssize_t aegix_splice(int pipe, int to, size_t most) {
+    return splice(pipe, NULL, to, NULL, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
 ssize_t aegix_send_now(int descriptor, const void *bytes, size_t length) {
     return send(descriptor, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -29,6 +29,8 @@ ssize_t aegix_read_ready(int descriptor, void *buffer, size_t length);
 dev_t aegix_device(unsigned major, unsigned minor);
 /* An open description of our own on what `descriptor` refers to, so that flags stay the caller's. -1 with errno. */
 int aegix_reopen(int descriptor, int flags);
+/* Pages of a pipe to anything that takes them, unseen. EAGAIN when either side isn't ready. */
+ssize_t aegix_splice(int pipe, int to, size_t most);
 ssize_t aegix_send_now(int descriptor, const void *bytes, size_t length);
 
 /* Signals by descriptor. */
