@@ -85,12 +85,13 @@ final class RunLoop {
                     watchEnded = true
                 }
             }
-            if isReady(.output), streams.output.receive(), streams.output.isOverLimit { overOutput(&observer) }
-            if isReady(.errors), streams.errors.receive(), streams.errors.isOverLimit { overOutput(&observer) }
+            if isReady(.output) { _ = streams.output.receive() }
+            if isReady(.errors) { _ = streams.errors.receive() }
             if isReady(.echo) { _ = streams.echo.receive() }
             if isReady(.echoSink) { streams.echo.deliver() }
             if isReady(.outputSink) { streams.output.deliver() }
             if isReady(.errorSink) { streams.errors.deliver() }
+            if streams.output.isOverLimit || streams.errors.isOverLimit { overOutput(&observer) }
             if isReady(.inputSource) || isReady(.inputPipe) { streams.input.pump() }
             if isReady(.keyboard) || isReady(.typing) { streams.type() }
             if isReady(.handover) { handover() }

@@ -134,6 +134,17 @@ final class Ground {
             raw: arguments.map(bytes), env: env, input: input, slowly: slowly, deadline: deadline, at: location)
     }
 
+    /// Another program, which may call aegix, from the workspace.
+    func outside(_ words: [String]) throws -> Ended {
+        let pairs = environment.map { bytes($0.key) + bytes("=") + $0.value }
+        var child = try Child(
+            words.map(bytes), environment: pairs, directory: bytes(workspace), stdin: .nothing, stdout: .pipe,
+            stderr: .pipe)
+        return child.finish()
+    }
+
+    func outside(_ words: String...) throws -> Ended { try outside(words) }
+
     /// The common case: `aegix [OPTIONS] --cmd SCRIPT`.
     @discardableResult func shell(
         _ script: String, _ options: [String] = [], env: [String: Bytes] = [:], input: Bytes? = nil,

@@ -69,6 +69,52 @@ extension Integration {
             #expect(try ground.record()["outcome"]["status"].string != nil, "the record isn't complete")
         }
 
+        /// What is past the capture is moved by the kernel, to whatever the caller's stream is.
+        @Test(arguments: ["> out", ">> out", "| cat > out", "socket", "", "slowly"])
+        func pastTheCapture(reader: String) throws {
+            let text = StreamTests.noise(3 << 20)
+            try ground.write("blob", text)
+            let words = try ground.policy("[limits]\noutput = \"1MiB\"\n") + ["--quiet", "--cmd", "cat blob"]
+            if reader.contains("out") {
+                let line = ([ground.aegix] + words).map { "'\($0)'" }.joined(separator: " ")
+                #expect(try ground.outside("/bin/sh", "-c", "\(line) \(reader)").code == 0)
+                expectSame(ground.read("\(ground.workspace)/out"), text, reader)
+            } else if reader == "socket" {
+                let code = """
+                    import socket, subprocess, sys
+                    ours, theirs = socket.socketpair()
+                    child = subprocess.Popen(sys.argv[1:], stdout=theirs)
+                    theirs.close()
+                    while piece := ours.recv(65536): sys.stdout.buffer.write(piece)
+                    sys.exit(child.wait())
+                    """
+                let ended = try ground.outside(["/usr/bin/python3", "-c", code, ground.aegix] + words)
+                #expect(ended.code == 0)
+                expectSame(ended.out, text, reader)
+            } else {
+                let ended = try ground.run(raw: words.map(bytes), slowly: reader == "slowly")
+                #expect(ended.code == 0)
+                expectSame(ended.out, text, "stdout")
+            }
+            let log = "\(try #require(ground.runs.last))/stdout.log"
+            expectSame(ground.read(log), Bytes(text.prefix(1 << 20)), "the log")
+            let stream = try ground.record()["streams"]["stdout"]
+            #expect(stream["bytes"].int == 3 << 20 && stream["captured"].int == 1 << 20)
+            let digest = try ground.outside("/usr/bin/sha256sum", log).text.prefix(64)
+            #expect(stream["sha256"].string == String(digest))
+        }
+
+        @Test func theReaderGoesAwayPastTheCapture() throws {
+            let limit = try ground.policy("[limits]\noutput = \"1KiB\"\n")
+            var child = try ground.spawn(limit + ["--cmd", "seq 1 100000; exec yes"])
+            #expect(child.line() == "1")
+            close(child.output)
+            child.output = -1
+            let ended = child.finish(deadline: 20)
+            #expect(ended.seconds < 10 && ended.code != 0 && ended.code != 125, "\(ended.code)")
+            ground.recorded(1)
+        }
+
         @Test func aPipelineEndsLikeAnyOther() throws {
             let ended = try ground.run(raw: [bytes("--cmd"), bytes("yes | head -n 1")])
             #expect(ended.text == "y\n" && ended.code == 0)

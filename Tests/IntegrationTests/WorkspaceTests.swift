@@ -57,6 +57,25 @@ extension Integration {
             #expect(access("/tmp/mine", F_OK) != 0)
         }
 
+        @Test func deniedInTheSystem() throws {
+            // By a literal path, through a symlink, by a pattern; and what isn't named stays.
+            let denied = ["/usr/share/doc", "/bin/ls", "/etc/os-release", "/usr/share/*/GPL-2"]
+            let list = denied.map { "\"\($0)\"" }.joined(separator: ", ")
+            let policy = try ground.policy("[files]\ndeny = [\(list)]\n")
+            let look = """
+                ls / ; /usr/bin/ls /; cat /etc/os-release /usr/lib/os-release /usr/share/common-licenses/GPL-2
+                ls /usr/share/doc/*; head -c 4 /usr/share/common-licenses/GPL-3 && echo there
+                """
+            let plain = try ground.shell(look)
+            #expect(!plain.errorText.contains("denied") && plain.text.contains("there"), "\(plain.errorText)")
+            let ended = try ground.shell(look, policy)
+            #expect(ended.text.split(separator: "\n").count == 1 && ended.text.contains("there"), "\(ended.text)")
+            #expect(ended.errorText.components(separatedBy: "Permission denied").count == 7, "\(ended.errorText)")
+
+            let refused = try ground.shell("true", ground.policy("[files]\ndeny = [\"/proc/cpuinfo\"]\n"))
+            #expect(refused.code == 125 && refused.errorText.contains("files.deny"), "\(refused.errorText)")
+        }
+
         @Test func underHome() throws {
             let home = "\(ground.directory)/home"
             for name in ["project", ".hidden", "project/deep/er"] {
