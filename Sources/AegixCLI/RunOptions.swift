@@ -9,6 +9,9 @@ public struct RunOptions: Equatable, Sendable {
     public var policy: Bytes?
     public var workspace: Bytes?
     public var timeout: PolicyOverrides.Limit?
+    public var memory: PolicyOverrides.Limit?
+    public var cpus: PolicyOverrides.Limit?
+    public var pids: PolicyOverrides.Limit?
     /// In the order given; of equal names the last counts.
     public var environment: [Variable]
     public var passEnvironment: [String]
@@ -43,6 +46,9 @@ public struct RunOptions: Equatable, Sendable {
         workspace = try RunOptions.named("workspace", arguments)
         // The policy's own parsers, so that a duration or a name means the same in both places.
         timeout = try arguments.text("timeout").map { text throws(Failure) in try PolicyOverrides.timeout(text) }
+        memory = try arguments.text("memory").map { text throws(Failure) in try PolicyOverrides.memory(text) }
+        cpus = try arguments.text("cpus").map { text throws(Failure) in try PolicyOverrides.cpus(text) }
+        pids = try arguments.text("pids").map { text throws(Failure) in try PolicyOverrides.pids(text) }
         environment = []
         for word in arguments.values("env") {
             environment.append(try RunOptions.variable(word))
@@ -65,6 +71,9 @@ public struct RunOptions: Equatable, Sendable {
         var overrides = PolicyOverrides()
         overrides.require = require
         overrides.timeout = timeout
+        overrides.memory = memory
+        overrides.cpus = cpus
+        overrides.pids = pids
         overrides.setEnvironment = environment.map { ($0.name, $0.value) }
         overrides.passEnvironment = passEnvironment
         overrides.read = read.map { Path.normalized(Path.join(cwd, $0)) }

@@ -8,7 +8,7 @@ extension RunOptions {
 
     /// What the contract knows and this version refuses by name.
     public static let unavailable = [
-        "name", "memory", "cpus", "pids", "secret", "allow-host", "artifact", "out", "record-stdin",
+        "name", "secret", "allow-host", "artifact", "out", "record-stdin",
         "fail-on-violation", "raw-stdout",
     ]
 
@@ -71,6 +71,25 @@ extension RunOptions {
                 help: """
                     Stop the command after DURATION of wall time: a number with its unit, ms, s, m, h or d, as in 500ms, \
                     30s, 1.5m. `none` is no limit. Default: the policy's limits.wall.
+                    """),
+            Option(
+                "memory", "SIZE",
+                help: """
+                    Stop the command when all its processes together use more than SIZE of memory, files in /tmp and \
+                    /dev/shm included: a number with its unit, as in 512MiB or 2GB. `none` is no limit. Default: the \
+                    policy's limits.memory.
+                    """),
+            Option(
+                "cpus", "NUMBER",
+                help: """
+                    Let the command keep NUMBER processors busy at most, as in 2 or 0.5. `none` is no limit. Default: \
+                    the policy's limits.cpus.
+                    """),
+            Option(
+                "pids", "COUNT",
+                help: """
+                    Let the command have COUNT processes and threads at once; it can't start another beyond. `none` is \
+                    no limit. Default: the policy's limits.pids.
                     """),
             Option(
                 "require", "TIER", completes: .words(Tier.allCases.reversed().map(\.name)),

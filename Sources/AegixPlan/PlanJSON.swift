@@ -43,7 +43,9 @@ extension Plan {
         func amount(_ value: UInt64?) -> JSON { value.map { .big($0) } ?? .null }
         return [
             "wall_ns": amount(limits.wall), "grace_ns": .big(limits.grace), "cpu_time_ns": amount(limits.cpuTime),
-            "output": amount(limits.output), "on_output": .string(limits.onOutput.rawValue),
+            "cpus_thousandths": amount(limits.cpus), "memory": amount(limits.memory), "pids": amount(limits.pids),
+            "disk": amount(limits.disk), "output": amount(limits.output),
+            "on_output": .string(limits.onOutput.rawValue),
             "open_files": amount(limits.openFiles), "execs": amount(limits.execs),
         ]
     }

@@ -9,8 +9,6 @@ enum Availability {
         case allBut([String])
         case emptyList
         case emptyText
-        /// 0 or "none".
-        case noLimit
     }
 
     /// Every key under a table's name alone, or one key by its path.
@@ -23,10 +21,6 @@ enum Availability {
         "network.allow": .emptyList,
         "network.deny": .emptyList,
         "network.unknown": .only(["deny"]),
-        "limits.cpus": .nothing,
-        "limits.memory": .noLimit,
-        "limits.pids": .noLimit,
-        "limits.disk": .noLimit,
         "secrets": .nothing,
         "artifacts.collect": .emptyList,
         "artifacts.max_bytes": .nothing,
@@ -45,7 +39,6 @@ enum Availability {
         case (.allBut(let words), .word(let word)): return words.contains(word)
         case (.emptyList, .words(let words)): return !words.isEmpty
         case (.emptyText, .word(let word)): return !word.isEmpty
-        case (.noLimit, .amount(let amount)): return amount != nil
         default: return true
         }
     }

@@ -71,6 +71,14 @@ public struct Policy: Equatable, Sendable {
         public var wall: UInt64? = 3_600_000_000_000
         public var grace: UInt64 = 0
         public var cpuTime: UInt64?
+        /// Thousandths of a processor that may be busy at once.
+        public var cpus: UInt64?
+        /// Bytes of everything together, tmpfs and memfd included.
+        public var memory: UInt64?
+        /// Processes and threads at once.
+        public var pids: UInt64?
+        /// Bytes in all the writable places together.
+        public var disk: UInt64?
         /// Captured bytes a stream.
         public var output: UInt64? = 16 << 20
         public var onOutput = OnOutput.truncate

@@ -12,6 +12,10 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case wall = "limits.wall"
     case grace = "limits.grace"
     case cpuTime = "limits.cpu_time"
+    case cpus = "limits.cpus"
+    case memory = "limits.memory"
+    case pids = "limits.pids"
+    case disk = "limits.disk"
     case output = "limits.output"
     case onOutput = "limits.on_output"
     case openFiles = "limits.open_files"
@@ -24,7 +28,8 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     /// In the order of canonical JSON. `name` and `version` stand before `require` and `workspace`.
     static let sorted: [PolicyKey] = [
         .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
-        .execs, .grace, .onOutput, .openFiles, .output, .wall, .lock, .require, .workspaceMode, .workspaceProtect,
+        .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall, .lock, .require,
+        .workspaceMode, .workspaceProtect,
     ]
 
     /// The name in `lock` that covers it; `require` isn't in a table, so it stays the caller's word.
@@ -34,7 +39,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .identityUser: .identity
         case .workspaceMode, .workspaceProtect: .workspace
         case .filesRead, .filesWrite, .filesDeny: .files
-        case .wall, .grace, .cpuTime, .output, .onOutput, .openFiles, .execs: .limits
+        case .wall, .grace, .cpuTime, .cpus, .memory, .pids, .disk, .output, .onOutput, .openFiles, .execs: .limits
         case .envPass, .envSet: .env
         case .capabilities: .capabilities
         case .durable: .audit
@@ -59,7 +64,8 @@ indirect enum ValueType {
     /// Any of these words.
     case choices([String])
     case integer(ClosedRange<Int>)
-    case number
+    /// Processors, with a fraction.
+    case processors
     case duration(orNone: Bool)
     case size(orNone: Bool)
     case count(orNone: Bool)
@@ -162,7 +168,7 @@ enum Schema {
                 SchemaKey(name: "wall", type: .duration(orNone: true), summary: "Wall-clock time."),
                 SchemaKey(name: "grace", type: .duration(orNone: false), summary: "Time between SIGTERM and SIGKILL."),
                 SchemaKey(name: "cpu_time", type: .duration(orNone: true), summary: "CPU time of each process."),
-                SchemaKey(name: "cpus", type: .number, summary: "CPUs that can be busy at once."),
+                SchemaKey(name: "cpus", type: .processors, summary: "CPUs that can be busy at once."),
                 SchemaKey(
                     name: "memory", type: .size(orNone: true), summary: "Memory in total, tmpfs and memfd included."),
                 SchemaKey(name: "pids", type: .count(orNone: true), summary: "Processes and threads at once."),

@@ -5,7 +5,7 @@ import AegixSystem
 /// What the caller said on the command line. It overrides the policy in both directions, but never the machine's ceiling
 /// and never a table that the policy locks.
 public struct PolicyOverrides: Equatable, Sendable {
-    /// A limit that was given: `nil` nanoseconds is no limit.
+    /// A limit that was given, in the unit of its key; `nil` is no limit.
     public struct Limit: Equatable, Sendable {
         public var amount: UInt64?
         public init(_ amount: UInt64?) { self.amount = amount }
@@ -13,6 +13,9 @@ public struct PolicyOverrides: Equatable, Sendable {
 
     public var require: Tier?
     public var timeout: Limit?
+    public var memory: Limit?
+    public var cpus: Limit?
+    public var pids: Limit?
     public var setEnvironment: [(name: String, value: Bytes)] = []
     public var passEnvironment: [String] = []
     /// Absolute paths, taken as they are: a `*` in them is a character.
@@ -22,17 +25,41 @@ public struct PolicyOverrides: Equatable, Sendable {
     public init() {}
 
     public static func == (a: PolicyOverrides, b: PolicyOverrides) -> Bool {
-        a.require == b.require && a.timeout == b.timeout && a.passEnvironment == b.passEnvironment
+        a.require == b.require && a.timeout == b.timeout && a.memory == b.memory && a.cpus == b.cpus && a.pids == b.pids
+            && a.passEnvironment == b.passEnvironment
             && a.read == b.read && a.write == b.write
             && a.setEnvironment.elementsEqual(b.setEnvironment) { $0.name == $1.name && $0.value == $1.value }
     }
 
     /// `--timeout 30s`
     public static func timeout(_ text: String) throws(Failure) -> Limit {
+        try limit("timeout", text, "a duration", TimeSpan.allowed, TimeSpan.parse)
+    }
+
+    /// `--memory 512MiB`
+    public static func memory(_ text: String) throws(Failure) -> Limit {
+        try limit("memory", text, "a size", ByteSize.allowed, ByteSize.parse)
+    }
+
+    /// `--cpus 1.5`
+    public static func cpus(_ text: String) throws(Failure) -> Limit {
+        try limit("cpus", text, "a number of processors", Processors.allowed, Processors.parse)
+    }
+
+    /// `--pids 100`
+    public static func pids(_ text: String) throws(Failure) -> Limit {
+        try limit("pids", text, "a count", "a whole number from 1") { text in
+            text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt64(text) : nil
+        }
+    }
+
+    private static func limit(
+        _ option: String, _ text: String, _ kind: String, _ allowed: String, _ parse: (String) -> UInt64?
+    ) throws(Failure) -> Limit {
         if text == "none" { return Limit(nil) }
-        guard let amount = TimeSpan.parse(text) else {
+        guard let amount = parse(text) else {
             throw Failure(
-                "usage.value", "--timeout \(Bytes(text).shown) isn't a duration: write \(TimeSpan.allowed), or none")
+                "usage.value", "--\(option) \(Bytes(text).shown) isn't \(kind): write \(allowed), or none")
         }
         return Limit(amount == 0 ? nil : amount)
     }
@@ -71,6 +98,18 @@ extension LayeredPolicy {
         if let timeout = overrides.timeout {
             policy.limits.wall = timeout.amount
             changed[.wall] = "--timeout"
+        }
+        if let memory = overrides.memory {
+            policy.limits.memory = memory.amount
+            changed[.memory] = "--memory"
+        }
+        if let cpus = overrides.cpus {
+            policy.limits.cpus = cpus.amount
+            changed[.cpus] = "--cpus"
+        }
+        if let pids = overrides.pids {
+            policy.limits.pids = pids.amount
+            changed[.pids] = "--pids"
         }
         for binding in overrides.setEnvironment {
             policy.env.set[binding.name] = binding.value

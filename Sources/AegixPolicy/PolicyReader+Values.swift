@@ -29,10 +29,7 @@ extension PolicyReader {
             if case .integer(let number) = node.value, range.contains(number) { return .word(String(number)) }
             let most = range.upperBound == Int.max ? "" : " to \(range.upperBound)"
             return wrong(node, path, "must be a whole number from \(range.lowerBound)\(most)")
-        case .number:
-            if case .integer(let number) = node.value, (1...4096).contains(number) { return .word(String(number)) }
-            if case .float(let number) = node.value, number >= 0.01, number <= 4096 { return .word(String(number)) }
-            return wrong(node, path, "must be a number from 0.01 to 4096, such as 1.5")
+        case .processors: return processors(node, path)
         case .duration(let orNone): return amount(node, path, orNone, TimeSpan.allowed, TimeSpan.parse, integers: false)
         case .size(let orNone): return amount(node, path, orNone, ByteSize.allowed, ByteSize.parse, integers: true)
         case .count(let orNone):
@@ -130,6 +127,21 @@ extension PolicyReader {
         }
         guard let amount else { return wrong(node, path, "must be \(allowed)\(none)") }
         return .amount(amount == 0 && orNone ? nil : amount)
+    }
+
+    private mutating func processors(_ node: TOMLNode, _ path: String) -> Setting.Value? {
+        var amount: UInt64?
+        switch node.value {
+        case .string("none"): return .amount(nil)
+        case .integer(let number): amount = Processors.parse(String(number))
+        case .float(let number) where number >= 0.01 && number <= 4096:
+            amount = UInt64((number * 1000).rounded(.toNearestOrEven))
+        default: break
+        }
+        guard let amount else {
+            return wrong(node, path, "must be \(Processors.allowed), or \"none\" or 0 for no limit")
+        }
+        return .amount(amount == 0 ? nil : amount)
     }
 
     private mutating func paths(_ node: TOMLNode, _ path: String) -> Setting.Value? {

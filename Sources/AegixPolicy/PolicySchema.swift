@@ -69,7 +69,8 @@ public enum PolicySchema {
         case .choice(let choices): return ["enum": .array(choices.map { .string($0) })]
         case .choices(let choices): return list(words(choices))
         case .integer(let range): return ["type": "integer", "minimum": .int(range.lowerBound)]
-        case .number: return ["type": "number", "minimum": .double(0.01), "maximum": 4096]
+        case .processors:
+            return ["oneOf": [["type": "number", "minimum": .double(0.01), "maximum": 4096], ["enum": ["none", 0]]]]
         case .duration(let orNone): return ["anyOf": orNone ? [duration, zero, none] : [duration, zero]]
         case .size(let orNone):
             let number: JSON = ["type": "integer", "minimum": 0]

@@ -16,6 +16,10 @@ extension Policy {
         case .wall: .amount(limits.wall)
         case .grace: .amount(limits.grace)
         case .cpuTime: .amount(limits.cpuTime)
+        case .cpus: .amount(limits.cpus)
+        case .memory: .amount(limits.memory)
+        case .pids: .amount(limits.pids)
+        case .disk: .amount(limits.disk)
         case .output: .amount(limits.output)
         case .onOutput: .word(limits.onOutput.rawValue)
         case .openFiles: .amount(limits.openFiles)
@@ -41,6 +45,10 @@ extension Policy {
         case (.wall, .amount(let amount)): limits.wall = amount
         case (.grace, .amount(let amount)): limits.grace = amount ?? 0
         case (.cpuTime, .amount(let amount)): limits.cpuTime = amount
+        case (.cpus, .amount(let amount)): limits.cpus = amount
+        case (.memory, .amount(let amount)): limits.memory = amount
+        case (.pids, .amount(let amount)): limits.pids = amount
+        case (.disk, .amount(let amount)): limits.disk = amount
         case (.output, .amount(let amount)): limits.output = amount
         case (.onOutput, .word(let word)): Limits.OnOutput(rawValue: word).map { limits.onOutput = $0 }
         case (.openFiles, .amount(let amount)): limits.openFiles = amount
@@ -72,7 +80,8 @@ enum PolicyText {
         case .amount(let amount?):
             switch key {
             case .wall, .grace, .cpuTime: quote(TimeSpan.text(amount), into: &out)
-            case .output: quote(ByteSize.text(amount), into: &out)
+            case .output, .memory, .disk: quote(ByteSize.text(amount), into: &out)
+            case .cpus: out += Processors.text(amount).utf8
             default: out.append(decimal: amount)
             }
         case .paths(let rules): list(rules, "[", ", ", "]", into: &out) { write($0.pattern, into: &$1) }
@@ -197,7 +206,7 @@ extension Policy {
         case .amount(nil): out += "null".utf8
         case .amount(let amount?):
             out.append(UInt8(ascii: "\""))
-            out.append(decimal: amount)
+            if key == .cpus { out += Processors.text(amount).utf8 } else { out.append(decimal: amount) }
             out.append(UInt8(ascii: "\""))
         case .paths(let rules):
             PolicyText.list(rules, "[", ",", "]", into: &out) { $1 += JSON.bytes($0.pattern).canonical }

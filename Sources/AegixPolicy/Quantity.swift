@@ -54,6 +54,26 @@ public enum ByteSize {
     }
 }
 
+/// A number of processors with up to three digits of fraction, kept as thousandths: `2`, `1.5`, `0.25`.
+public enum Processors {
+    public static let allowed = "a number of processors from 0.01 to 4096, such as 1.5"
+    static let most: UInt64 = 4_096_000
+
+    public static func parse(_ text: String) -> UInt64? {
+        if text == "0" { return 0 }
+        guard let value = Quantity.parse(text, units: [("", 1000)]) else { return nil }
+        return (10...most).contains(value) ? value : nil
+    }
+
+    public static func text(_ thousandths: UInt64) -> String {
+        let (whole, rest) = (thousandths / 1000, thousandths % 1000)
+        if rest == 0 { return String(whole) }
+        var digits = String(1000 + rest).dropFirst()
+        while digits.last == "0" { digits.removeLast() }
+        return "\(whole).\(digits)"
+    }
+}
+
 /// What both have in common: digits, perhaps a fraction of up to nine digits, and a unit; whole after multiplication.
 private enum Quantity {
     static func parse(_ text: String, units: [(String, UInt64)]) -> UInt64? {

@@ -33,7 +33,7 @@ public struct Outcome: Equatable, Sendable {
     }
 
     public enum Limit: String, Sendable {
-        case wall, output, execs
+        case wall, output, execs, memory, pids, disk
         case cpuTime = "cpu_time"
         case openFiles = "open_files"
     }

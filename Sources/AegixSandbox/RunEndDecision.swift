@@ -51,18 +51,22 @@ struct RunEndDecision {
             return Outcome(
                 .timedOut, exitCode: 124, limit: limit, rule: rule,
                 message: "over its \(words(limits.cpuTime)) of CPU time")
-        case .output:
-            return Outcome(
-                .limitExceeded, exitCode: 137, signal: SIGKILL, limit: limit, rule: rule,
-                message: "wrote more than \(limits.output ?? 0) bytes")
-        case .execs:
-            return Outcome(
-                .limitExceeded, exitCode: 137, signal: SIGKILL, limit: limit, rule: rule,
-                message: "started more than \(limits.execs ?? 0) programs")
-        case .openFiles:
-            return Outcome(.limitExceeded, exitCode: 137, limit: limit, rule: rule)
+        case .output: return killed(limit, "wrote more than \(size(limits.output))")
+        case .execs: return killed(limit, "started more than \(limits.execs ?? 0) programs")
+        case .memory: return killed(limit, "used more than \(size(limits.memory)) of memory")
+        case .pids: return killed(limit, "had more than \(limits.pids ?? 0) processes and threads")
+        case .disk: return killed(limit, "wrote more than \(size(limits.disk)) to its writable places")
+        case .openFiles: return killed(limit, "had more than \(limits.openFiles ?? 0) files open")
         }
     }
+
+    private func killed(_ limit: Outcome.Limit, _ message: String) -> Outcome {
+        Outcome(
+            .limitExceeded, exitCode: 137, signal: SIGKILL, limit: limit, rule: "limits.\(limit.rawValue)",
+            message: message)
+    }
+
+    private func size(_ bytes: UInt64?) -> String { bytes.map(ByteSize.text) ?? "its limit" }
 
     private func words(_ nanoseconds: UInt64?) -> String {
         guard let nanoseconds else { return "limit" }
