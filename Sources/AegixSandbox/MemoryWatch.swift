@@ -4,7 +4,7 @@ import AegixSystem
 import CAegix
 import Glibc
 
-/// The limit on memory as a sum: anonymous pages, tmpfs, memfd, shared mappings, and what waits in pipes.
+/// The limit on memory as a sum: anonymous pages, tmpfs, memfd, shared mappings, and what waits in pipes and sockets.
 ///
 /// An estimate that is never too low for long costs a few microseconds a process; only when it is near the limit the
 /// kernel is asked for the proportional sizes, which count a page once however many map it.
@@ -21,7 +21,11 @@ struct MemoryWatch {
     /// Others on the machine may free shared memory while this run takes it, so an estimate isn't believed for longer.
     private static let believed: UInt64 = 250_000_000
 
-    init(limit: UInt64, processors: Int, scratch: UInt64) {
+    /// NETLINK_SOCK_DIAG in the sandbox's network namespace; -1 where the kernel has none.
+    private let sockets: Int32
+
+    init(limit: UInt64, processors: Int, sockets: Int32, scratch: UInt64) {
+        self.sockets = sockets
         self.limit = limit
         self.processors = UInt64(max(1, processors))
         sharedBefore = aegix_watch_shared_memory()
@@ -74,10 +78,16 @@ struct MemoryWatch {
         }
         _ = add(unnamed: false)
         let named = scratch + held.memory
+        let buffered = held.pipes + (sockets >= 0 ? self.buffered : 0)
         // Mapped shared memory is that of files, or has no name: both at once are told apart by the mappings.
         let small = limit / 16
-        if shared > small, named > small { return anonymous + named + add(unnamed: true) + held.pipes }
-        return anonymous + max(shared, named) + held.pipes
+        if shared > small, named > small { return anonymous + named + add(unnamed: true) + buffered }
+        return anonymous + max(shared, named) + buffered
+    }
+
+    private var buffered: UInt64 {
+        var bytes: UInt64 = 0
+        return aegix_watch_sockets(sockets, &bytes) < 0 ? 0 : bytes
     }
 }
 

@@ -20,6 +20,8 @@ final class RunLoop {
     private var watch: ExecWatch?
     private var root = Descriptor.none
     private var watchdog: Watchdog?
+    /// Can be asked what the sandbox's sockets hold.
+    private var sockets = Descriptor.none
     /// Until then the tree is stopped, being ahead of its share of the processors.
     private var stoppedUntil: UInt64?
     private var digest: ProgramDigest?
@@ -213,12 +215,17 @@ final class RunLoop {
     }
 
     private func handover() {
-        handedOver = true
         var listener: Int32 = -1
         var view: Int32 = -1
         var terminal: Int32 = -1
         // 0: the child ended first, and its page says why.
-        if aegix_receive_handover(sandbox.control.raw, 0, &listener, &view, &terminal) != 1 { return }
+        let came = aegix_receive_handover(sandbox.control.raw, 0, &listener, &view, &terminal)
+        if came == 2 {
+            sockets = Descriptor(owning: listener)
+            return
+        }
+        handedOver = true
+        if came != 1 { return }
         let viewed = Descriptor(owning: view)
         let again = aegix_duplicate(viewed.raw)
         if again < 0 {
@@ -229,7 +236,8 @@ final class RunLoop {
         watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan)
         do throws(SystemError) {
             watchdog = try Watchdog(
-                plan.limitPlan, layer: plan.layer, root: root.raw, processors: plan.processors, now: Clock.monotonic())
+                plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, processors: plan.processors,
+                now: Clock.monotonic())
         } catch {
             failure = Failure("launch.watch", "can't watch the limits of the sandbox", error)
             return kill()

@@ -58,7 +58,8 @@ final class Sandbox {
         var launch = aegix_launch(
             page: page, control: theirs.raw, peer: control.raw, uid_map: nil, gid_map: nil,
             uid: plan.identity.insideUID,
-            gid: plan.identity.insideGID, trees: UInt32(plan.trees.count),
+            gid: plan.identity.insideGID, watch_sockets: plan.limitPlan.watch.memory == nil ? 0 : 1,
+            trees: UInt32(plan.trees.count),
             hostname: memory.string(Bytes(Plan.hostname)), root_options: memory.string(Bytes(rootOptions(plan))),
             steps: memory.array(plan.steps.map(memory.step)),
             step_count: plan.steps.count, handled_fs: plan.landlock.handled, handled_scope: plan.landlock.scoped,

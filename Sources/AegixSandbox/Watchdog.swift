@@ -46,8 +46,10 @@ final class Watchdog {
     /// A process refused memory has at most this much less than the limit: larger requests are seen one by one.
     private static let granule = SyscallSet.smallMapping
 
-    /// nil where nothing has to be counted. `root` stays open for as long as this lives.
-    init?(_ plan: LimitPlan, layer: Bytes?, root: Int32, processors: Int, now: UInt64) throws(SystemError) {
+    /// nil where nothing has to be counted. `root` and `sockets` stay open for as long as this lives.
+    init?(_ plan: LimitPlan, layer: Bytes?, root: Int32, sockets: Int32, processors: Int, now: UInt64)
+        throws(SystemError)
+    {
         let watch = plan.watch
         if watch == LimitPlan.Watch(), plan.scratch == nil { return nil }
         self.plan = plan
@@ -57,7 +59,7 @@ final class Watchdog {
         proc = Descriptor(owning: raw)
         cpu = CPUWatch(limit: watch.cpuTime, share: watch.cpus, processors: processors, now: now)
         let scratch = Watchdog.scratch(root).used
-        memory = watch.memory.map { MemoryWatch(limit: $0, processors: processors, scratch: scratch) }
+        memory = watch.memory.map { MemoryWatch(limit: $0, processors: processors, sockets: sockets, scratch: scratch) }
         if let limit = watch.disk { disk = try DiskWatch(limit: limit, layer: layer) }
         let counts = watch.pids != nil || watch.openFiles != nil || plan.scratch != nil || memory != nil || disk != nil
         nextLook = counts ? now + Watchdog.usual : cpu?.nextLook

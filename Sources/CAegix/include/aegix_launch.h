@@ -99,6 +99,7 @@ struct aegix_launch {
     const char *_Nullable uid_map, *_Nullable gid_map;
     uid_t uid;
     gid_t gid;
+    uint32_t watch_sockets; /* a netlink socket that can say what sockets hold goes to the supervisor */
     uint32_t trees; /* detached trees that arrive with the supervisor's word */
 
     const char *hostname;
@@ -138,7 +139,7 @@ enum { AEGIX_STOP_ALL = 63, AEGIX_CONTINUE_ALL = 64 };
 pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd);
 
 /* What pid 1 hands over once everything is in place: the seccomp listener, the sandbox's root and, with a terminal,
-   its master side (-1 without). Returns 1, 0 when the child is gone, -1 with errno. Never blocks longer than
+   its master side (-1 without). Returns 1, or 2 for a monitor of the sandbox's sockets, in `listener`, with more to come; 0 when the child is gone, -1 with errno. Never blocks longer than
    `timeout_ms`. */
 int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root, int *terminal);
 

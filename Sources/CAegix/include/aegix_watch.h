@@ -44,6 +44,9 @@ int aegix_watch_filesystem(int descriptor, uint64_t *bytes, uint64_t *files, uin
 /* The machine's shared memory, tmpfs and memfd included. */
 uint64_t aegix_watch_shared_memory(void);
 
+/* What the sockets hold that `monitor` (NETLINK_SOCK_DIAG) can see: Unix and TCP and UDP ones. 0 or -1 with errno. */
+int aegix_watch_sockets(int monitor, uint64_t *bytes);
+
 struct aegix_tree_usage {
     uint64_t bytes, files, largest;
 };
