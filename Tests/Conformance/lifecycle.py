@@ -283,7 +283,7 @@ def crowded(t):
     t.check((code, out) == (0, b"fits\n"), f"the control: a small disk that suffices: {code}, {out!r}, {err!r}")
     if code != 0:
         return
-    code, out, err = private(mounting % ("1m", f"mount -o remount,ro '{small}' && " + run("/bin/echo", "hi")))
+    code, out, err = private(mounting % ("1m", f"mount -o remount,bind,ro '{small}' && " + run("/bin/echo", "hi")))
     t.check(code == 125 and not out and b"read-only" in err.lower() and err.count(b"\n") == 1, f"a read-only state directory: {code}, {out!r}, {err!r}")
     code, out, err = private(mounting % ("64k", f"cat /dev/zero > '{small}/filler' 2>/dev/null; chmod 777 '{small}'; " + run("/bin/echo", "hi")))
     t.check(code == 125 and not out and b"space" in err and err.count(b"\n") == 1, f"a full disk at the start: {code}, {out!r}, {err!r}")
