@@ -9,6 +9,8 @@ public struct HostFacts: Equatable, Sendable {
     public var kernel = ""
     /// 0: the host has no Landlock.
     public var landlockABI = 0
+    /// Processors that the caller may use.
+    public var processors = 1
     /// The caller's $HOME, where it is an absolute path.
     public var home: Bytes?
     /// The caller's environment, in order.

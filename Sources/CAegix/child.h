@@ -11,7 +11,7 @@
 #define AEGIX_OLD_ROOT AEGIX_STAGING "/host"
 
 /* Each returns 0, or -1 with errno and *index set to the step, rule or limit at fault. */
-int aegix_child_root(void);
+int aegix_child_root(const char *options);
 int aegix_child_mounts(const struct aegix_launch *launch, const int *trees, int32_t *index);
 int aegix_child_seal_root(void);
 int aegix_child_loopback(void);

@@ -109,7 +109,24 @@ int aegix_child_loopback(void) {
     return rc;
 }
 
+/* Different runs begin at different processors, so that they don't all share the first. */
+static int take_processors(uint32_t count, uint32_t first) {
+    cpu_set_t allowed, taken;
+    if (count == 0) return 0;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) < 0) return -1;
+    uint32_t there = (uint32_t)CPU_COUNT(&allowed), seen = 0;
+    CPU_ZERO(&taken);
+    for (int number = 0; number < CPU_SETSIZE; number++) {
+        if (!CPU_ISSET(number, &allowed)) continue;
+        if ((seen + there - first % there) % there < count) CPU_SET(number, &taken);
+        seen++;
+    }
+    return sched_setaffinity(0, sizeof taken, &taken);
+}
+
 static int set_limits(const struct aegix_launch *launch, int32_t *index) {
+    *index = -1;
+    if (take_processors(launch->processors, launch->first_processor) < 0) return -1;
     for (size_t i = 0; i < launch->limit_count; i++) {
         *index = (int32_t)i;
         /* The caller may have less to give: a limit is never raised above its own. */
@@ -216,7 +233,7 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
     if (sethostname(launch->hostname, strlen(launch->hostname)) < 0) fail(page, AEGIX_STAGE_HOST, 0);
     if (aegix_child_loopback() < 0) fail(page, AEGIX_STAGE_HOST, 1);
     umask(0); /* the steps' modes are exact */
-    if (aegix_child_root() < 0) fail(page, AEGIX_STAGE_ROOT, 0);
+    if (aegix_child_root(launch->root_options) < 0) fail(page, AEGIX_STAGE_ROOT, 0);
     if (aegix_child_mounts(launch, trees, &index) < 0) fail(page, AEGIX_STAGE_MOUNT, index);
     if (aegix_child_seal_root() < 0) fail(page, AEGIX_STAGE_SEAL_ROOT, 0);
     umask(022);

@@ -102,6 +102,7 @@ struct aegix_launch {
     uint32_t trees; /* detached trees that arrive with the supervisor's word */
 
     const char *hostname;
+    const char *root_options; /* of the tmpfs that is the root */
     const struct aegix_step *steps;
     size_t step_count;
 
@@ -111,6 +112,7 @@ struct aegix_launch {
 
     const struct aegix_limit *limits;
     size_t limit_count;
+    uint32_t processors, first_processor; /* how many of the caller's, from which one on; 0: all of them */
     uint64_t keep; /* capabilities kept, as bits */
 
     const struct sock_filter *filter;
@@ -128,6 +130,9 @@ struct aegix_launch {
     const char *_Nullable const *_Nonnull argv;
     const char *_Nullable const *_Nonnull environment;
 };
+
+/* To pid 1, from the supervisor alone: every other process stops, or goes on. */
+enum { AEGIX_STOP_ALL = 63, AEGIX_CONTINUE_ALL = 64 };
 
 /* Makes the namespaces and starts pid 1 in them. Returns its pid and stores a pidfd, or -1 with errno. */
 pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd);
