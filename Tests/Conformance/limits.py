@@ -82,13 +82,14 @@ def r1d(t):
 
 
 def r1e(t):
-    """memory in many small processes, 4 MiB each: stopped, memory"""
-    bomb(t, "small", MEMORY, ["memory"], 256, 40, WIDE_MEMORY)
+    """memory in many small processes, 4 MiB each; also where /proc shows but a dead leader: stopped, memory"""
+    for kind in ("small", "headless"):
+        bomb(t, kind, MEMORY, ["memory"], 256, 40, WIDE_MEMORY)
 
 
 def r1f(t):
-    """memory files that are never mapped, or that only a socket's queue holds: stopped, memory"""
-    for kind in ("memfd", "flight"):
+    """memory files: never mapped, held by one thread alone, or by a socket's queue: stopped, memory"""
+    for kind in ("memfd", "hidden", "flight"):
         bomb(t, kind, MEMORY, ["memory"], 256, 32, WIDE_MEMORY)
 
 
@@ -100,9 +101,10 @@ def r1g(t):
 def r1h(t):
     """a memory bomb after ten idle seconds: the watch hasn't gone to sleep"""
     t.only_aegix()
-    result = t.run(t.probe("bombs"), "idle", "256", "200", policy=policy(MEMORY), deadline=40)
-    stopped(t, result, ["memory"], "after ten idle seconds", within=10 + WITHIN)
-    t.check(result.seconds >= 10, f"it was stopped while idle: {result.seconds:.1f} s")
+    for kind in ("idle", "idle, then many"):
+        result = t.run(t.probe("bombs"), kind, "256", "200", policy=policy(MEMORY), deadline=40)
+        stopped(t, result, ["memory"], kind, within=10 + WITHIN)
+        t.check(result.seconds >= 10, f"{kind}: it was stopped while idle: {result.seconds:.1f} s")
 
 
 def r1i(t):
@@ -121,6 +123,7 @@ def r1j(t):
 def r1k(t):
     """a file that is unlinked while open, in the layer and in /tmp: stopped, disk or memory"""
     bomb(t, "unlinked", DISK, ["disk"], 256, 32, WIDE_DISK)
+    bomb(t, "unlinked in flight", DISK, ["disk"], 256, 32, WIDE_DISK)
     bomb(t, "unlinked", MEMORY, ["memory"], 256, 32, WIDE_MEMORY, "/tmp")
 
 
@@ -181,6 +184,15 @@ def r1q(t):
 def r1r(t):
     """page tables of mappings that only read zeros, so that no process grows: stopped, memory"""
     bomb(t, "tables", MEMORY, ["memory"], 256, 8, WIDE_MEMORY)
+
+
+def r1s(t):
+    """what several processes share counts once: 40 MiB of it fit into 64 MiB"""
+    t.only_aegix()
+    for kind, place in (("vforks", "."), ("family", "."), ("mapped file", "."), ("twins", "."), ("named", "/tmp")):
+        fits(t, t.run(t.probe("bombs"), kind, "40", "300", place, policy=policy(MEMORY)), kind)
+        # Not for want of looking.
+        stopped(t, t.run(t.probe("bombs"), kind, "80", "300", place, policy=policy(MEMORY)), ["memory"], f"80 MiB, {kind}")
 
 
 def d7(t):

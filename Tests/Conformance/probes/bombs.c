@@ -127,17 +127,26 @@ static int stack(void) {
     return 1;
 }
 
-/// 4 MiB in each process.
-static int small(void) {
+static void *take_four(void *unused) {
+    char *at;
+    while ((at = mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) == MAP_FAILED) if (!again()) break;
+    if (at != MAP_FAILED) touch(at, 4 * MIB);
+    shared->taken += 4;
+    for (;;) pause();
+    return unused;
+}
+
+/// 4 MiB in each process. Headless: in a thread whose leader has ended, so that /proc shows a zombie.
+static int small(int headless) {
     for (; shared->taken < amount; ) {
         pid_t child;
+        long want = shared->taken + 4;
         while ((child = fork()) < 0) if (!again()) return 0;
-        if (child) { long want = shared->taken + 4; while (shared->taken < want) { if (kill(child, 0)) break; usleep(100); } continue; }
-        char *at;
-        while ((at = mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) == MAP_FAILED) if (!again()) break;
-        if (at != MAP_FAILED) touch(at, 4 * MIB);
-        shared->taken += 4;
-        for (;;) pause();
+        if (child) { while (shared->taken < want && !kill(child, 0)) usleep(100); continue; }
+        pthread_t thread;
+        if (!headless) take_four(NULL);
+        while ((errno = pthread_create(&thread, NULL, take_four, NULL))) if (!again()) _exit(1);
+        syscall(SYS_exit, 0);
     }
     return 1;
 }
@@ -159,14 +168,31 @@ static int memfd(void) {
     return filled(fd);
 }
 
-/// Memory files that nobody has open: each lies in the queue of a socket.
-static int flight(void) {
+static int hide(void *done) {
+    *(atomic_int *)done = memfd() + 1;
+    for (;;) pause();
+}
+
+/// In a thread that shares no descriptors with its process.
+static int hidden(void) {
+    static atomic_int done;
+    char *room = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    while (clone(hide, room + MIB, CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, &done) < 0) if (!again()) return 0;
+    while (!done) usleep(1000);
+    return done - 1;
+}
+
+/// Files that nobody has open: each lies in the queue of a socket. In memory, or unlinked in a place.
+static int flight(int in_place) {
     int ends[2], size = 1 << 20;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/bomb", place);
     socketpair(AF_UNIX, SOCK_DGRAM, 0, ends);
     setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     for (; shared->taken < amount; shared->taken += 16) {
         int fd;
-        while ((fd = memfd_create("bomb", 0)) < 0) if (!again()) return 0;
+        while ((fd = in_place ? open(path, O_RDWR | O_CREAT | O_EXCL, 0600) : memfd_create("bomb", 0)) < 0) if (!again()) return 0;
+        if (in_place) unlink(path);
         for (int i = 0; i < 16; i++) while (write(fd, block, MIB) != MIB) if (!again()) return 0;
         char control[CMSG_SPACE(sizeof fd)] = {0};
         struct iovec one = {block, 1};
@@ -194,8 +220,9 @@ static int allocated(void) {
     int fd;
     snprintf(path, sizeof path, "%s/bomb", place);
     while ((fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600)) < 0) if (!again()) return 0;
+    // posix_fallocate writes where fallocate isn't to be had, as many programs do.
     for (; shared->taken < amount; shared->taken += 8)
-        while (fallocate(fd, 0, shared->taken * MIB, 8 * MIB)) if (!again()) return 0;
+        while (fallocate(fd, 0, shared->taken * MIB, 8 * MIB) && (errno = posix_fallocate(fd, shared->taken * MIB, 8 * MIB))) if (!again()) return 0;
     return 1;
 }
 
@@ -275,6 +302,67 @@ static int tables(void) {
     return 1;
 }
 
+// What isn't a bomb, though it looks like one to who counts a page twice.
+
+static char *hold(int fd) {
+    char *at = mmap(NULL, (size_t)amount * MIB, PROT_READ | PROT_WRITE, fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) return NULL;
+    touch(at, (size_t)amount * MIB);
+    shared->taken = amount;
+    return at;
+}
+
+/// Children that are in their parent's memory until they exec, as those of make, Python and the JVM.
+static int vforks(void) {
+    if (!hold(-1)) return again() * 0;
+    char *words[] = {"/bin/true", NULL};
+    for (int i = 0; i < 300; i++) {
+        pid_t child = vfork();
+        if (child == 0) { execv(words[0], words); _exit(1); }
+        if (child < 0 && !again()) return 0;
+        waitpid(child, NULL, 0);
+    }
+    return 1;
+}
+
+/// Children that share their parent's pages, until somebody writes.
+static int family(void) {
+    char *at = hold(-1);
+    if (!at) return again() * 0;
+    for (int i = 0; i < 8; i++)
+        if (fork() == 0) { volatile long sum = 0; for (long j = 0; j < amount * MIB; j += 4096) sum += at[j]; for (;;) pause(); }
+    return 1;
+}
+
+/// A memory file that is open and mapped in several processes.
+static int mapped_file(void) {
+    int fd = memfd_create("bomb", 0);
+    if (ftruncate(fd, amount * MIB)) return again() * 0;
+    if (!hold(fd)) return again() * 0;
+    for (int i = 0; i < 3; i++) if (fork() == 0) { hold(fd); for (;;) pause(); }
+    return 1;
+}
+
+static int linger(void *unused) { for (;;) pause(); }
+
+/// Processes in one memory, which aren't threads.
+static int twins(void) {
+    static char room[4][64 << 10];
+    if (!hold(-1)) return again() * 0;
+    for (int i = 0; i < 4; i++) if (clone(linger, room[i] + sizeof room[i], CLONE_VM | SIGCHLD, NULL) < 0) return again() * 0;
+    return 1;
+}
+
+/// The same file, by its name, its descriptor and its mappings.
+static int named(void) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/held", place);
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    if (fd < 0 || ftruncate(fd, amount * MIB) || !hold(fd)) return again() * 0;
+    for (int i = 0; i < 3; i++) if (fork() == 0) { hold(fd); for (;;) pause(); }
+    return 1;
+}
+
 int main(int argc, char **argv) {
     if (argc < 4) return 2;
     const char *kind = argv[1];
@@ -295,11 +383,15 @@ int main(int argc, char **argv) {
     KIND("heap", heap());
     KIND("copies", copies());
     KIND("stack", stack());
-    KIND("small", small());
+    KIND("small", small(0));
+    KIND("headless", small(1));
     KIND("memfd", memfd());
-    KIND("flight", flight());
+    KIND("hidden", hidden());
+    KIND("flight", flight(0));
+    KIND("unlinked in flight", flight(1));
     KIND("shared", mapped(MIB, writable, MAP_SHARED | MAP_ANONYMOUS));
     KIND("idle", (usleep(10000000), mapped(MIB, writable, plain)));
+    KIND("idle, then many", (usleep(10000000), small(0)));
     KIND("file", file(0));
     KIND("unlinked", file(1));
     KIND("allocated", allocated());
@@ -310,6 +402,11 @@ int main(int argc, char **argv) {
     KIND("pipes", buffers(0));
     KIND("sockets", buffers(1));
     KIND("tables", tables());
+    KIND("vforks", vforks());
+    KIND("family", family());
+    KIND("mapped file", mapped_file());
+    KIND("twins", twins());
+    KIND("named", named());
     if (all == 2) return 2;
     if (all) usleep((useconds_t)strtol(argv[3], NULL, 10) * 1000);
     dprintf(1, "%s\t%ld\n", all ? "all" : "kept", atomic_load(&shared->taken));
