@@ -151,6 +151,30 @@ static int small(int headless) {
     return 1;
 }
 
+/// AMOUNT processes, which take up to 512 MiB together as fast as they can, from the same moment on; PLACE: milliseconds to it.
+static int crowd(void) {
+    static struct timespec pause_for;
+    long wait_for = strtol(place, NULL, 10), begin = now() + wait_for * 1000000 + 20000000, each = 512 / amount;
+    for (int i = 0; i < amount; i++) {
+        pid_t child;
+        while ((child = fork()) < 0) if (!again()) return 0;
+        if (child) continue;
+        long left = begin - now();
+        pause_for = (struct timespec){left / 1000000000, left % 1000000000};
+        if (left > 0) nanosleep(&pause_for, NULL);
+        for (long n = 0; n < each; n++) {
+            char *at;
+            while ((at = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) == MAP_FAILED) if (!again()) break;
+            if (at == MAP_FAILED) break;
+            touch(at, MIB);
+        }
+        shared->taken++;
+        for (;;) pause();
+    }
+    while (shared->taken < amount) usleep(1000);
+    return 1;
+}
+
 static char block[MIB];
 
 static int filled(int fd) {
@@ -385,6 +409,7 @@ int main(int argc, char **argv) {
     KIND("stack", stack());
     KIND("small", small(0));
     KIND("headless", small(1));
+    KIND("crowd", crowd());
     KIND("memfd", memfd());
     KIND("hidden", hidden());
     KIND("flight", flight(0));
