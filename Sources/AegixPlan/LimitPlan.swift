@@ -19,12 +19,19 @@ public struct LimitPlan: Equatable, Sendable {
 
     public struct Resource: Equatable, Sendable {
         public enum Name: String, Sendable {
-            case core, openFiles = "open_files", cpuTime = "cpu_time", processes, data, fileSize = "file_size"
+            case core
+            case openFiles = "open_files"
+            case cpuTime = "cpu_time"
+            case processes, data
+            case fileSize = "file_size"
+            case stack
         }
 
         public var name: Name
         /// In the kernel's unit.
         public var value: UInt64
+        /// The command may raise it again.
+        public var isSoft = false
 
         init(_ name: Name, _ value: UInt64) {
             self.name = name
@@ -121,6 +128,10 @@ public struct LimitPlan: Equatable, Sendable {
     private mutating func addCounted(_ limits: Policy.Limits, processors: Int, sharesUser: Bool = false) {
         if let memory = limits.memory {
             resources.append(Resource(.data, memory))
+            // A thread's stack counts as soon as it is reserved: 8 of the usual ones would fill 64 MiB.
+            var stack = Resource(.stack, min(max(memory / 32, 1 << 20), 8 << 20))
+            stack.isSoft = true
+            resources.append(stack)
             watch.memory = memory
             watch.data = memory
             add("memory", "\(memory) bytes", "watchdog over the tree, RLIMIT_DATA a process")

@@ -56,7 +56,7 @@ public struct SyscallSet: Equatable, Sendable {
     public var plan: SyscallPlan {
         var plan = SyscallPlan.standard
         if watchesMemory {
-            let asked = ["mmap", "mremap", "shmget", "msgget", "semget"]
+            let asked = ["mmap", "mremap", "mprotect", "pkey_mprotect", "shmget", "msgget", "semget"]
             plan.allowed.removeAll { asked.contains($0) || $0 == "fcntl" }
             plan.conditional += SyscallTable.smallMemory
         }
@@ -99,6 +99,6 @@ public enum SyscallRefusal {
         "sysfs", "syslog", "umount", "umount2", "unshare", "userfaultfd", "vhangup", "vm86", "vm86old",
         "migrate_pages", "move_pages", "pidfd_getfd", "kcmp", "process_madvise",
         "open", "openat", "creat", "mkdir", "mkdirat", "mknod", "mknodat", "chmod", "fchmod", "fchmodat",
-        "prlimit64", "renameat2", "setrlimit", "sched_setaffinity",
+        "prlimit64", "renameat2", "setrlimit",
     ]
 }

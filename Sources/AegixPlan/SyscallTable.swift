@@ -93,6 +93,8 @@ enum SyscallTable {
                 [.atMost(1, SyscallSet.smallMapping)], [.without(2, bits: 2)],  // PROT_WRITE
                 [.init(argument: 3, mask: 0xf, value: 1)], [.init(argument: 3, mask: 0xf, value: 3)],  // MAP_SHARED
             ]),
+        .init(call: "mprotect", alternatives: [[.atMost(1, SyscallSet.smallMapping)], [.without(2, bits: 2)]]),
+        .init(call: "pkey_mprotect", alternatives: [[.atMost(1, SyscallSet.smallMapping)], [.without(2, bits: 2)]]),
         .init(call: "mremap", alternatives: [[.atMost(2, SyscallSet.smallMapping)]]),
         // Without F_SETPIPE_SZ: a pipe holds what it holds by default.
         .init(

@@ -11,6 +11,7 @@ final class MemoryRequests {
     private let limit: UInt64
     private let mmap = SyscallFilter.number(of: "mmap")
     private let mremap = SyscallFilter.number(of: "mremap")
+    private let protect = [SyscallFilter.number(of: "mprotect"), SyscallFilter.number(of: "pkey_mprotect")]
     private let segment = SyscallFilter.number(of: "shmget")
     private let queue = SyscallFilter.number(of: "msgget")
     private let semaphores = SyscallFilter.number(of: "semget")
@@ -22,13 +23,14 @@ final class MemoryRequests {
 
     init(limit: UInt64) { self.limit = limit }
 
-    func isOne(_ call: Int32) -> Bool { [mmap, mremap, segment, queue, semaphores].contains(call) }
+    func isOne(_ call: Int32) -> Bool { ([mmap, mremap, segment, queue, semaphores] + protect).contains(call) }
 
     /// Answers the call. Whether it was refused.
     func answer(_ notice: aegix_notice, listener: Int32) -> Bool {
         let refused = exceeds(notice)
         // A caller that is gone by now needs no answer.
-        _ = refused
+        _ =
+            refused
             ? aegix_notice_refuse(listener, notice.id, ENOMEM) : aegix_notice_continue(listener, notice.id)
         return refused
     }
@@ -39,8 +41,12 @@ final class MemoryRequests {
         switch notice.call {
         case mmap: return isMore(data(pid), arguments.1)
         case mremap:
-            if arguments.2 <= arguments.1 { return false }
-            return isMore(data(pid), arguments.2 - arguments.1) && isPrivate(pid, arguments.0)
+            if arguments.2 <= arguments.1 || !isMore(data(pid), arguments.2 - arguments.1) { return false }
+            return access(pid, arguments.0)?.last == UInt8(ascii: "p")
+        case let call where protect.contains(call):
+            // What was reserved, such as a thread's stack, becomes memory.
+            guard isMore(data(pid), arguments.1), let access = access(pid, arguments.0) else { return false }
+            return access.last == UInt8(ascii: "p") && !access.contains(UInt8(ascii: "w"))
         case segment: return reserve(arguments.1)
         case queue: return reserve(MemoryRequests.queueBytes)
         case semaphores: return reserve(UInt64(UInt32(truncatingIfNeeded: arguments.1)) * 64)
@@ -64,19 +70,20 @@ final class MemoryRequests {
         return aegix_watch_task(proc.raw, pid, &task) < 0 ? 0 : task.data
     }
 
-    private func isPrivate(_ pid: pid_t, _ address: UInt64) -> Bool {
+    /// `rw-p` of the mapping there. nil: there is none, or the process is gone.
+    private func access(_ pid: pid_t, _ address: UInt64) -> Bytes? {
         do {
             let maps = try Descriptor.open(Bytes("/proc/\(pid)/maps"), O_RDONLY).readAll(limit: 16 << 20)
             for line in maps.split(separator: UInt8(ascii: "\n")) {
                 let words = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
                 let ends = words.first?.split(separator: UInt8(ascii: "-")) ?? []
                 guard words.count > 1, ends.count == 2, let from = hex(ends[0]), let to = hex(ends[1]) else { continue }
-                if from <= address, address < to { return words[1].last == UInt8(ascii: "p") }
+                if from <= address, address < to { return Bytes(words[1]) }
             }
         } catch {
-            return false  // gone
+            return nil
         }
-        return false
+        return nil
     }
 
     private func hex(_ digits: ArraySlice<UInt8>) -> UInt64? {

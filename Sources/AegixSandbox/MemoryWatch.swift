@@ -34,7 +34,7 @@ struct MemoryWatch {
         var wait: UInt64
     }
 
-    mutating func look(proc: Int32, tasks: [aegix_task_facts], scratch: UInt64, now: UInt64) -> Reading {
+    mutating func look(proc: Int32, tasks: [aegix_task_facts], scratch: UInt64, isStill: Bool, now: UInt64) -> Reading {
         let scratch = scratch - min(scratch, scratchBefore)
         var anonymous: UInt64 = 0
         var files: UInt64 = 0
@@ -46,10 +46,11 @@ struct MemoryWatch {
         let unseen = shared - min(shared, sharedBefore + scratch)
         var used = anonymous + scratch + unseen + files * MemoryWatch.pipe
         if used > limit || now >= exactAt {
-            exactAt = now + MemoryWatch.believed
+            exactAt = now + (isStill ? MemoryWatch.believed * 8 : MemoryWatch.believed)
             used = exact(proc: proc, tasks: tasks, scratch: scratch)
         }
-        let left = limit - min(limit, used)
+        // One process can't pass the limit at all; many may, by an eighth before they are looked at.
+        let left = limit - min(limit, used) + limit / 8
         return Reading(isOver: used > limit, wait: left * 1_000_000 / (MemoryWatch.rate * processors))
     }
 

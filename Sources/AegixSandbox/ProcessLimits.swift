@@ -6,7 +6,7 @@ import Glibc
 
 enum ProcessLimits {
     static func make(_ resources: [LimitPlan.Resource]) -> [aegix_limit] {
-        resources.map { aegix_limit(resource: number($0.name), soft: $0.value, hard: $0.value) }
+        resources.map { aegix_limit(resource: number($0.name), soft: $0.value, hard: $0.isSoft ? .max : $0.value) }
     }
 
     private static func number(_ name: LimitPlan.Resource.Name) -> Int32 {
@@ -17,6 +17,7 @@ enum ProcessLimits {
         case .processes: Int32(__RLIMIT_NPROC.rawValue)
         case .data: Int32(RLIMIT_DATA.rawValue)
         case .fileSize: Int32(RLIMIT_FSIZE.rawValue)
+        case .stack: Int32(RLIMIT_STACK.rawValue)
         }
     }
 }

@@ -35,7 +35,9 @@ struct RunEndDecision {
                 .failed, exitCode: 125, message: "the sandbox was killed from outside, by hand or for lack of memory")
         }
         var outcome = commandOutcome
-        if let limit = passed ?? met.first {
+        // Only the kernel's limit on the size of a file sends it.
+        let tooLong = limits.disk != nil && outcome.signal == SIGXFSZ ? Outcome.Limit.disk : nil
+        if let limit = passed ?? met.first ?? tooLong {
             outcome.limit = limit
             outcome.rule = "limits.\(limit.rawValue)"
             outcome.message = passed == nil ? "met its limit on \(named(limit))" : limited(limit).message

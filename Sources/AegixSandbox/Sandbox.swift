@@ -59,7 +59,8 @@ final class Sandbox {
             page: page, control: theirs.raw, peer: control.raw, uid_map: nil, gid_map: nil,
             uid: plan.identity.insideUID,
             gid: plan.identity.insideGID, trees: UInt32(plan.trees.count),
-            hostname: memory.string(Bytes(Plan.hostname)), root_options: memory.string(Bytes(rootOptions(plan))), steps: memory.array(plan.steps.map(memory.step)),
+            hostname: memory.string(Bytes(Plan.hostname)), root_options: memory.string(Bytes(rootOptions(plan))),
+            steps: memory.array(plan.steps.map(memory.step)),
             step_count: plan.steps.count, handled_fs: plan.landlock.handled, handled_scope: plan.landlock.scoped,
             rules: memory.array(
                 plan.landlock.rules.map { aegix_landlock_rule(path: memory.string($0.path), access: $0.access) }),

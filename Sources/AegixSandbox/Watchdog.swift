@@ -74,7 +74,9 @@ final class Watchdog {
             let scratch = Watchdog.scratch(root)
             note(tasks, scratchIsFull: scratch.isFull)
             wait = pace(tasks)
-            if let reading = memory?.look(proc: proc.raw, tasks: tasks, scratch: scratch.used, now: now) {
+            if let reading = memory?.look(
+                proc: proc.raw, tasks: tasks, scratch: scratch.used, isStill: still > 4, now: now)
+            {
                 if reading.isOver { return .over(.memory) }
                 wait = min(wait, reading.wait)
             }
@@ -121,7 +123,7 @@ final class Watchdog {
             room = [aegix_task_facts](repeating: aegix_task_facts(), count: found * 2)
             found = aegix_watch_tasks(proc.raw, &room, room.count)
         }
-        return Array(room.prefix(max(0, found)).filter { $0.pid != 1 })
+        return Array(room.prefix(max(0, found)))
     }
 
     private func note(_ tasks: [aegix_task_facts], scratchIsFull: Bool) {

@@ -113,7 +113,7 @@ static int add_task(void *context, const struct entry *entry) {
     struct task_list *all = context;
     pid_t pid = number(entry->name);
     struct aegix_task_facts task;
-    if (pid == 0 || aegix_watch_task(all->proc, pid, &task) < 0) return 0;
+    if (pid <= 1 || aegix_watch_task(all->proc, pid, &task) < 0) return 0;
     if (all->found < all->room) all->tasks[all->found] = task;
     all->found++;
     return 0;

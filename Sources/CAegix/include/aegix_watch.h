@@ -15,7 +15,7 @@ struct aegix_task_facts {
     uint64_t resident, shared, data; /* bytes */
 };
 
-/* Every process of the procfs at `proc`. The number found, which may be larger than `room`; -1 with errno. */
+/* Every process of the procfs at `proc` but its pid 1, which is ours. The number found, which may be larger than `room`; -1 with errno. */
 ssize_t aegix_watch_tasks(int proc, struct aegix_task_facts *tasks, size_t room);
 int aegix_watch_task(int proc, pid_t pid, struct aegix_task_facts *task);
 
