@@ -28,7 +28,7 @@ final class DiskWatch {
     init(limit: UInt64, layer path: Bytes?) throws(SystemError) {
         self.limit = limit
         layer = try path.map { path throws(SystemError) in try Descriptor.open(path, O_RDONLY | O_DIRECTORY) } ?? .none
-        _ = measure()
+        (blocks, files) = measure()
     }
 
     struct Reading: Equatable {
@@ -79,7 +79,8 @@ final class DiskWatch {
             // Deeper than can be walked: what the file system lost counts as the run's.
             known += grown()
         } else {
-            known = usage.bytes + held.unlinked
+            // What is in flight between processes is in nobody's hands: then the file system's own growth is taken for it.
+            known = max(usage.bytes + held.unlinked, held.inFlight > 0 ? known + grown() : 0)
             isMet = isMet || usage.largest >= limit
         }
         (blocks, files) = before

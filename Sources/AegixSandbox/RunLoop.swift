@@ -46,7 +46,10 @@ final class RunLoop {
 
     // MARK: - Ending
 
-    func kill() { _ = aegix_pidfd_signal(sandbox.pidfd.raw, SIGKILL) }
+    func kill() {
+        watchdog?.measureTime()
+        _ = aegix_pidfd_signal(sandbox.pidfd.raw, SIGKILL)
+    }
 
     /// SIGTERM to everything inside, then the grace, then the end. Only the first reason counts.
     private func end<Observer: RunObserver>(_ reason: Ending, grace: Bool, _ observer: inout Observer) {
@@ -291,6 +294,10 @@ final class RunLoop {
         usage.systemNanoseconds = used.system_ns
         usage.peakResidentBytes = used.peak_bytes
         usage.execs = watch?.execs ?? 0
+        if let seen = watchdog?.processorTime, seen.total > usage.userNanoseconds + usage.systemNanoseconds {
+            usage.userNanoseconds = seen.user
+            usage.systemNanoseconds = seen.system
+        }
         streams.input.finish()
         streams.restore()
         let page = sandbox.page.pointee
