@@ -36,6 +36,7 @@ public enum RunCommand: Command {
             try RecordCopy(path, cwd: try RunPreparation.currentDirectory())
         }
         let recovered = try state.closeInterrupted()
+        RecordState.tellCgroups(recovered, console)
         var recorder = try RunRecorder(preparation, in: state)
         // From here on a record is owed: whatever fails becomes a part of it.
         var attempt = RunAttempt()

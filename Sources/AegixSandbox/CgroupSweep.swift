@@ -12,6 +12,14 @@ public struct CgroupSweep: Sendable {
     /// Left for the next command.
     public var failed: [(name: String, error: SystemError)] = []
 
+    public init() {}
+
+    /// Wherever a run of this caller's would have its cgroup now.
+    public static func clear() -> CgroupSweep {
+        guard case .place(let place) = CgroupSearch.find() else { return CgroupSweep() }
+        return clear(place)
+    }
+
     /// A run's cgroup is locked while its aegix is alive, so what can be locked is nobody's: also that of a run from
     /// another state directory. What is still in one gets killed; normally nothing is, since a sandbox dies with its
     /// aegix. With nothing left this is one look into a directory.
