@@ -31,7 +31,7 @@ public enum RunCommand: Command {
         let options = try RunOptions(arguments)
         // First, because a state directory that lies in view has to be there to be hidden.
         let state = try StateDirectory.open(at: try StateLocation.current(option: options.stateDirectory))
-        let preparation = try RunPreparation(options, state: state.path)
+        let preparation = try RunPreparation(options, state: state.path, runs: true)
         let copy = try options.record.map { path throws(Failure) in
             try RecordCopy(path, cwd: try RunPreparation.currentDirectory())
         }

@@ -4,7 +4,8 @@ import AegixSystem
 
 /// Where a run's own cgroup can be made.
 public struct CgroupPlace: Equatable, Sendable {
-    /// The cgroup directory under which a run's own is made: `/sys/fs/cgroup/aegix`, or a delegated one.
+    /// The cgroup directory under which a run's own is made: `/sys/fs/cgroup/aegix`, or one like it in a delegated
+    /// subtree. It may have to be made itself.
     public var parent: Bytes
     public var how: How
 

@@ -31,6 +31,22 @@ enum CgroupSearch {
         }
     }
 
+    /// For a run that requires tier sealed: the caller's systemd is asked as well. `enters` says that it may be done;
+    /// else the answer is a place that is yet to be made, whose parent isn't known.
+    static func find(enters: Bool) -> Found {
+        let found = find()
+        guard case .lack(var lack) = found, geteuid() != 0, UserScope.isThere else { return found }
+        if !enters { return .place(CgroupPlace(parent: [], how: .scope)) }
+        do throws(SystemError) {
+            try UserScope.enter()
+        } catch {
+            lack.reason += "; and the user's systemd gives no scope: \(error.description)"
+            return .lack(lack)
+        }
+        guard case .place(let place) = find() else { return find() }
+        return .place(CgroupPlace(parent: place.parent, how: .scope))
+    }
+
     struct NoStart: Error { var lack: CgroupLack }
 
     static func start() -> Result<Start, NoStart> {
@@ -83,11 +99,11 @@ enum CgroupSearch {
         walk: while true {
             let path = below == [Path.slash] ? start.mount : start.mount + below
             let isUnit = CgroupSearch.isUnit(Path.name(below))
-            switch look(path, isUnit: isUnit) {
-            case .usable: return .place(CgroupPlace(parent: path, how: .delegated))
-            case .aside: if aside == nil { aside = CgroupPlace(parent: path, how: .delegated) }
-            case .occupied: note(occupied(path))
-            case .lacks(let controllers): note(lacking(controllers, path, isRoot: start.isRoot))
+            switch look(path, isUnit: isUnit, isRoot: start.isRoot) {
+            case .usable: return .place(delegated(path))
+            case .aside: if aside == nil { aside = delegated(path) }
+            case .occupied: note(isUnit ? notDelegated(path) : occupied(path))
+            case .lacks(let controllers): note(lacking(controllers, path, isTop: below == [Path.slash]))
             case .refused(let error):
                 note(refused(path, error))
                 break walk
@@ -107,18 +123,29 @@ enum CgroupSearch {
             case .lack(let found): note(found)
             }
         }
-        return .lack(lack ?? notDelegated(start.mount))
+        return .lack(lack ?? atTop(start.mount))
     }
 
-    private static func look(_ path: Bytes, isUnit: Bool) -> Step {
+    /// One for each user, who may meet in what is delegated to a group of them.
+    private static func delegated(_ base: Bytes) -> CgroupPlace {
+        var name = Bytes("aegix-")
+        name.append(decimal: UInt64(geteuid()))
+        return CgroupPlace(parent: Path.join(base, name), how: .delegated)
+    }
+
+    private static func look(_ path: Bytes, isUnit: Bool, isRoot: Bool) -> Step {
         do throws(SystemError) {
             let directory = try Descriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-            if CgroupFile.isHierarchyTop(directory.raw) { return .top }
+            if CgroupFile.isHierarchyTop(directory.raw) {
+                let missing = CgroupControllers.missing(try CgroupFile.words("cgroup.controllers", in: directory.raw))
+                return missing.isEmpty ? .top : .lacks(missing)
+            }
             for name in [".", "cgroup.procs", "cgroup.subtree_control"] where aegix_may_write(directory.raw, name) < 0 {
                 throw SystemError.last("access", path)
             }
-            // systemd may switch controllers off in what it manages, and with them the limits of a run in there.
-            if isUnit, aegix_is_delegated(directory.raw) == 0 { return .managed }
+            // A user's own systemd marks nothing, so a scope or service in which aegix is alone counts as given to it: its
+            // processes would be in there beside it otherwise. The system's marks what it delegates.
+            if isUnit, aegix_is_delegated(directory.raw) == 0, isRoot || isSlice(Path.name(path)) { return .managed }
             let on = try CgroupFile.words("cgroup.subtree_control", in: directory.raw)
             if CgroupControllers.missing(on).isEmpty { return .usable }
             let missing = CgroupControllers.missing(try CgroupFile.words("cgroup.controllers", in: directory.raw))
@@ -138,7 +165,7 @@ enum CgroupSearch {
                 throw SystemError.last("access", mount)
             }
             let missing = CgroupControllers.missing(try CgroupFile.words("cgroup.controllers", in: top.raw))
-            if !missing.isEmpty { return .lack(lacking(missing, mount, isRoot: true)) }
+            if !missing.isEmpty { return .lack(lacking(missing, mount, isTop: true)) }
             let on = try CgroupFile.words("cgroup.subtree_control", in: top.raw)
             if !CgroupControllers.missing(on).isEmpty, !CgroupFile.isHierarchyTop(top.raw),
                 try CgroupFile.hasProcesses(top.raw)
@@ -157,6 +184,9 @@ enum CgroupSearch {
             name.count > suffix.utf8.count && name.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
         }
     }
+
+    /// A slice holds units, never processes.
+    private static func isSlice(_ name: Bytes) -> Bool { name.suffix(6).elementsEqual(".slice".utf8) }
 
     // MARK: - What is missing, in words
 
@@ -177,27 +207,22 @@ enum CgroupSearch {
     private static func occupied(_ path: Bytes) -> CgroupLack {
         let own = Path.join(path, Bytes("shell")).shown
         return CgroupLack(
-            reason:
-                "\(path.shown) could hold runs, but other processes are in it, and controllers are handed down only "
-                + "by a cgroup without any",
-            remedy: "in the shell that calls aegix, and so for each process in there: "
-                + "mkdir -p \(own) && echo $$ > \(own)/cgroup.procs")
+            reason: "\(path.shown) could hold runs if no process were in it beside aegix: a shell can move itself",
+            remedy: "mkdir -p \(own) && echo $$ > \(own)/cgroup.procs")
     }
 
-    private static func lacking(_ controllers: [Bytes], _ path: Bytes, isRoot: Bool) -> CgroupLack {
+    private static func lacking(_ controllers: [Bytes], _ path: Bytes, isTop: Bool) -> CgroupLack {
         let names = controllers.map(\.shown).joined(separator: ", ")
-        if path == Bytes("/sys/fs/cgroup/unified") || controllers.count == CgroupControllers.needed.count, isRoot {
+        if isTop {
             return CgroupLack(
-                reason: "\(path.shown) has no \(names): cgroup v1 holds them",
+                reason: "\(path.shown) has no \(names): cgroup v1 holds them, or what is around this container",
                 remedy: "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all")
         }
         let list = CgroupControllers.needed.map(\.shown).joined(separator: " ")
         return CgroupLack(
             reason: "\(path.shown) has no \(names): a cgroup above doesn't hand it down",
-            remedy:
-                "sudo mkdir -p \(dropIn) && printf '[Service]\\nDelegate=\(list)\\n' | sudo tee \(dropIn)/aegix.conf, "
-                + "then log in anew; where systemd isn't in use, write +\(controllers[0].shown) to "
-                + "cgroup.subtree_control of the cgroups above, as root")
+            remedy: "\(scope); if that doesn't hand them down: sudo mkdir -p \(dropIn) && "
+                + "printf '[Service]\\nDelegate=\(list)\\n' | sudo tee \(dropIn)/aegix.conf, and log in anew")
     }
 
     private static func refused(_ path: Bytes, _ error: SystemError) -> CgroupLack {
@@ -205,6 +230,10 @@ enum CgroupSearch {
             return CgroupLack(reason: "\(path.shown) is read-only, as in a container", remedy: container)
         }
         return CgroupLack(reason: "\(path.shown) isn't ours to use: \(error.reason)", remedy: scope)
+    }
+
+    private static func atTop(_ path: Bytes) -> CgroupLack {
+        CgroupLack(reason: "no part of \(path.shown) above aegix is the caller's to use", remedy: scope)
     }
 
     private static func notDelegated(_ path: Bytes) -> CgroupLack {

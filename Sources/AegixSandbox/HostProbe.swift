@@ -31,7 +31,7 @@ public enum HostProbe {
         case defaultPolicy = "default"
         /// A run by root.
         case root
-        /// The tier `sealed`, which this version doesn't have.
+        /// The tier `sealed`.
         case sealed
     }
 
@@ -42,6 +42,8 @@ public enum HostProbe {
 
         /// Whether the tier `isolated` is within reach.
         public var isolated: Bool { lacking(.isolated).isEmpty && (uid != 0 || lacking(.root).isEmpty) }
+        /// The strongest within reach.
+        public var tier: String? { isolated ? (lacking(.sealed).isEmpty ? "sealed" : "isolated") : nil }
         /// Whether a run with the default policy would work.
         public var works: Bool { isolated && lacking(.defaultPolicy).isEmpty }
 
@@ -176,9 +178,9 @@ public enum HostProbe {
         var found = Capability(
             id: "cgroup_controllers", name: "cgroup v2 controllers", have: false, detail: "", need: .sealed,
             cost:
-                "The kernel doesn't hold memory, processes and CPU of a run as a whole: the tier sealed is out of reach.",
+                "The kernel can't hold memory, processes and CPU of a run as a whole: the tier sealed is out of reach.",
             remedy: "")
-        switch CgroupSearch.find() {
+        switch CgroupSearch.find(enters: true) {
         case .lack(let lack): (found.detail, found.remedy) = (lack.reason, lack.remedy)
         case .place(let place):
             do throws(Failure) {

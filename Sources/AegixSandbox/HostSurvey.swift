@@ -42,7 +42,8 @@ public enum HostSurvey {
         facts.kernel = kernel()
         facts.landlockABI = Int(aegix_landlock_abi())
         facts.processors = Int(aegix_processors())
-        switch CgroupSearch.find() {
+        let isRequired = request.policy.require == .sealed
+        switch isRequired ? CgroupSearch.find(enters: request.needsSealed) : CgroupSearch.find() {
         case .place(let place): facts.cgroup = place
         case .lack(let lack): facts.cgroupLack = lack
         }

@@ -26,7 +26,7 @@ final class RunCgroup {
     struct Changes {
         var madeParent = false
         var enabledInParent: [Bytes] = []
-        var enabledAtTop: [Bytes] = []
+        var enabledAbove: [Bytes] = []
     }
 
     static let prefix = "aegix-"
@@ -95,7 +95,6 @@ final class RunCgroup {
 
     private static func openParent(_ place: CgroupPlace, _ changes: inout Changes) throws(SystemError) -> Descriptor {
         let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
-        if place.how != .slice { return try Descriptor.open(place.parent, flags) }
         do {
             return try Descriptor.open(place.parent, flags)
         } catch {
@@ -108,18 +107,26 @@ final class RunCgroup {
         return try Descriptor.open(place.parent, flags)
     }
 
-    /// The controllers, for what is made in the parent. Where aegix itself is what stands in their way, it steps aside.
+    /// The controllers, for what is made in the parent. A level of our own is in between, because the kernel lets nobody
+    /// switch off what a cgroup below has switched on: what is above may be a manager's who knows nothing of us.
+    ///
+    /// Where aegix itself is what stands in their way, it steps aside.
     private static func prepare(
         _ parent: borrowing Descriptor, _ place: CgroupPlace, run: String, _ changes: inout Changes
     ) throws(SystemError) -> SteppedAside? {
         let on = try CgroupFile.words("cgroup.subtree_control", in: parent.raw)
         if CgroupControllers.missing(on).isEmpty { return nil }
-        if place.how == .slice {
-            let top = try Descriptor.open(Path.parent(place.parent), O_RDONLY | O_DIRECTORY)
-            changes.enabledAtTop = try CgroupControllers.enable(in: top.raw)
-        } else if try CgroupFile.holdsOnlyUs(parent.raw) {
-            return try SteppedAside.make(in: parent.raw, name: Bytes(prefix + run + SteppedAside.suffix))
+        let base = try Descriptor.open(Path.parent(place.parent), O_RDONLY | O_DIRECTORY)
+        let above = try CgroupFile.words("cgroup.subtree_control", in: base.raw)
+        if place.how != .slice, !CgroupControllers.missing(above).isEmpty, try CgroupFile.holdsOnlyUs(base.raw) {
+            // It takes back what it did itself.
+            let madeParent = changes.madeParent
+            changes.madeParent = false
+            return try SteppedAside.make(
+                Bytes(prefix + run + SteppedAside.suffix), in: parent.raw, below: base,
+                parentName: madeParent ? Path.name(place.parent) : nil)
         }
+        changes.enabledAbove = try CgroupControllers.enable(in: base.raw)
         changes.enabledInParent = try CgroupControllers.enable(in: parent.raw)
         return nil
     }
@@ -231,7 +238,7 @@ final class RunCgroup {
             if Path.name(place).withCString({ unlinkat(top.raw, $0, AT_REMOVEDIR) }) < 0 {
                 throw SystemError.last("rmdir", place)
             }
-            try CgroupControllers.disable(changes.enabledAtTop, in: top.raw)
+            try CgroupControllers.disable(changes.enabledAbove, in: top.raw)
         } catch {
             // A cgroup below has them in use since.
             if error.errno != EBUSY { throw error }
@@ -260,44 +267,65 @@ final class RunCgroup {
     }
 }
 
-/// aegix in a cgroup of its own below the one that it was started in, which had to be empty to hand its controllers down.
-/// Only aegix itself was ever moved.
+/// aegix in a leaf below the cgroup that it was started in, which had to be empty to hand its controllers down. Only aegix
+/// itself was ever moved.
 final class SteppedAside {
     static let suffix = "-self"
     private let leaf: Descriptor
     private let name: Bytes
-    private let enabled: [Bytes]
+    /// Where aegix was.
+    private let base: Descriptor
+    /// Name of the directory between the two, if it goes as well.
+    private let parentName: Bytes?
+    private let enabledAbove: [Bytes]
+    private let enabledInParent: [Bytes]
 
-    private init(_ name: Bytes, _ leaf: consuming Descriptor, enabled: [Bytes]) {
+    private init(
+        _ name: Bytes, _ leaf: consuming Descriptor, base: consuming Descriptor, parentName: Bytes?,
+        enabledAbove: [Bytes], enabledInParent: [Bytes]
+    ) {
         self.name = name
         self.leaf = leaf
-        self.enabled = enabled
+        self.base = base
+        self.parentName = parentName
+        self.enabledAbove = enabledAbove
+        self.enabledInParent = enabledInParent
     }
 
-    static func make(in parent: Int32, name: Bytes) throws(SystemError) -> SteppedAside {
+    static func make(
+        _ name: Bytes, in parent: Int32, below base: consuming Descriptor, parentName: Bytes?
+    ) throws(SystemError) -> SteppedAside {
         let leaf = try RunCgroup.makeLocked(name, in: parent)
         do throws(SystemError) {
             try CgroupFile.write(Bytes("0"), to: "cgroup.procs", in: leaf.raw)
-            return SteppedAside(name, leaf, enabled: try CgroupControllers.enable(in: parent))
+            let above = try CgroupControllers.enable(in: base.raw)
+            let inside = try CgroupControllers.enable(in: parent)
+            return SteppedAside(
+                name, leaf, base: base, parentName: parentName, enabledAbove: above, enabledInParent: inside)
         } catch {
-            do { try leave(name, parent) } catch {}  // as above
+            // The first error is the one to tell. What stays, the next command sweeps.
+            do { try leave(name, parent, to: base.raw) } catch {}
             throw error
         }
     }
 
-    /// Controllers off, since no process can be beside them; then back, and the leaf goes. Where another run has come
+    /// Controllers off, since no process can be beside them; then back, and what was made goes. Where another run has come
     /// in by now all of it stays: the one who goes last finds it empty, and sweeps it.
     func back(_ parent: Int32) throws(SystemError) {
         if aegix_flock(parent, LOCK_EX | LOCK_NB) < 0 {
             if errno == EWOULDBLOCK { return }
             throw SystemError.last("flock")
         }
-        try CgroupControllers.disable(enabled, in: parent)
-        try SteppedAside.leave(name, parent)
+        try CgroupControllers.disable(enabledInParent, in: parent)
+        try CgroupControllers.disable(enabledAbove, in: base.raw)
+        try SteppedAside.leave(name, parent, to: base.raw)
+        if let parentName, parentName.withCString({ unlinkat(base.raw, $0, AT_REMOVEDIR) }) < 0 {
+            throw SystemError.last("rmdir", parentName)
+        }
     }
 
-    private static func leave(_ name: Bytes, _ parent: Int32) throws(SystemError) {
-        try CgroupFile.write(Bytes("0"), to: "cgroup.procs", in: parent)
+    private static func leave(_ name: Bytes, _ parent: Int32, to base: Int32) throws(SystemError) {
+        try CgroupFile.write(Bytes("0"), to: "cgroup.procs", in: base)
         if name.withCString({ unlinkat(parent, $0, AT_REMOVEDIR) }) < 0 { throw SystemError.last("rmdir", name) }
     }
 }

@@ -14,5 +14,8 @@ int aegix_is_delegated(int cgroup);
 /* 0 when the caller, by its effective ids, may write the file; else -1 with errno. */
 int aegix_may_write(int directory, const char *name);
 
+/* A connected stream socket, or -1 with errno. sockaddr_un is a tuple of 108 in Swift. */
+int aegix_connect(const char *path);
+
 #pragma clang assume_nonnull end
 #endif
