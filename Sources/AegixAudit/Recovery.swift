@@ -17,9 +17,11 @@ public struct Recovery: Sendable {
 extension StateDirectory {
     /// A run is alive while its file in `live/` is locked, and the kernel lets go of the lock however a process ends. With
     /// no run alive this is one read of an empty directory.
-    public func closeInterrupted() throws(Failure) -> Recovery {
+    ///
+    /// - sweep: what was cleared of cgroups, by a caller that has looked for their place already.
+    public func closeInterrupted(sweep: CgroupSweep = .clear()) throws(Failure) -> Recovery {
         var recovery = Recovery()
-        recovery.cgroups = CgroupSweep.clear()
+        recovery.cgroups = sweep
         do {
             for name in try StateFile.names(in: live) {
                 guard let id = name.text.flatMap({ RunID($0) }) else { continue }

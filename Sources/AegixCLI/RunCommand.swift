@@ -35,7 +35,8 @@ public enum RunCommand: Command {
         let copy = try options.record.map { path throws(Failure) in
             try RecordCopy(path, cwd: try RunPreparation.currentDirectory())
         }
-        let recovered = try state.closeInterrupted()
+        let recovered = try state.closeInterrupted(
+            sweep: preparation.facts.cgroup.map(CgroupSweep.clear) ?? CgroupSweep())
         RecordState.tellCgroups(recovered, console)
         var recorder = try RunRecorder(preparation, in: state)
         // From here on a record is owed: whatever fails becomes a part of it.
