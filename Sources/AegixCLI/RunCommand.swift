@@ -44,10 +44,13 @@ public enum RunCommand: Command {
         do throws(Failure) {
             let io = RunIO(
                 captureOnly: console.json, headLimit: console.json ? 1 << 20 : 0,
-                cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))))
+                cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))), run: recorder.runID)
             attempt.result = try Supervisor.run(try recorder.makePlan(), io: io, observer: &recorder)
         } catch {
             attempt.failure = error
+        }
+        if let error = attempt.result?.cgroupError {
+            console.note("can't remove the run's cgroup: \(error.reason); a later command will try again")
         }
         let record = try recorder.finish(&attempt, includeText: console.json)
         return try RunReport(
