@@ -71,9 +71,8 @@ public enum DoctorCommand: Command {
 
     static func verdict(_ report: HostProbe.Report) -> String {
         let tier =
-            report.isolated
-            ? "Tier: isolated. (sealed and confined aren't available in this version.)"
-            : "Tier: none. (confined, which would do with less, isn't available in this version.)"
+            report.tier.map { "Tier: \($0). (confined isn't available in this version.)" }
+            ?? "Tier: none. (confined, which would do with less, isn't available in this version.)"
         if report.works { return tier + "\nA run with the default policy works here." }
         let missing = report.capabilities.filter { !$0.have && needed($0, report.uid) }.map { $0.name }
         return tier + "\nA run with the default policy doesn't work here: " + missing.joined(separator: ", ") + "."
@@ -98,7 +97,7 @@ public enum DoctorCommand: Command {
         }
         return [
             "schema": "aegix.doctor/v1", "kernel": .string(report.kernel), "uid": .int(Int(report.uid)),
-            "capabilities": .array(capabilities), "tier": report.isolated ? "isolated" : .null,
+            "capabilities": .array(capabilities), "tier": report.tier.map { .string($0) } ?? .null,
             "works": .bool(report.works), "exit_code": .int(Int(exitCode)),
         ]
     }

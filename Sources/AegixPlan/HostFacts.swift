@@ -11,6 +11,10 @@ public struct HostFacts: Equatable, Sendable {
     public var landlockABI = 0
     /// Processors that the caller may use.
     public var processors = 1
+    /// Where cgroup v2 can hold a run; nil where it can't.
+    public var cgroup: CgroupPlace?
+    /// Why it can't.
+    public var cgroupLack: CgroupLack?
     /// The caller's $HOME, where it is an absolute path.
     public var home: Bytes?
     /// The caller's environment, in order.

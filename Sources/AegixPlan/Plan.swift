@@ -13,6 +13,8 @@ public struct Plan: Equatable, Sendable {
     public var capabilities: [String]
     public var limits: Policy.Limits
     public var limitPlan: LimitPlan
+    /// Where the run gets a cgroup of its own; nil: it has none.
+    public var cgroup: CgroupPlace?
     /// How many processors the command can keep busy without any limit.
     public var processors: Int
     public var environment: [PlannedVariable]
@@ -82,7 +84,7 @@ public struct Plan: Equatable, Sendable {
             .directory(Staging.empty, mode: 0o755), .directory(Staging.deniedDirectory, mode: 0),
             .file(Staging.deniedFile, content: [], mode: 0),
         ]
-        let tier = Tier.isolated
+        let tier = Plan.tier(policy: policy, facts: facts)
         let limits = LimitPlan.make(policy.limits, tier: tier, processors: facts.processors)
         return Plan(
             tier: tier, identity: identity,
@@ -91,12 +93,20 @@ public struct Plan: Equatable, Sendable {
             trees: view.trees,
             landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
             syscalls: limits.syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
+            cgroup: tier == .sealed ? facts.cgroup : nil,
             processors: facts.processors,
             environment: environment,
             command: try CommandPlan.make(invocation, path: EnvironmentPlan.searched(environment), cwd: cwd),
             cwd: cwd, home: home, workspace: workspace.path, workspaceMode: policy.workspace.mode,
             layer: layer.map { Path.join($0.directory, Bytes("upper")) }, views: roots,
             hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) })
+    }
+
+    /// By what the policy asks of the kernel: without a limit that a cgroup holds better there is nothing to be in one for.
+    private static func tier(policy: Policy, facts: HostFacts) -> Tier {
+        let limits = policy.limits
+        let asks = limits.memory != nil || limits.pids != nil || limits.cpus != nil
+        return facts.cgroup != nil && (asks || policy.require == .sealed) ? .sealed : .isolated
     }
 
     private enum ViewKind: Int { case read, write, workspace }
