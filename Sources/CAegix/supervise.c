@@ -2,6 +2,7 @@
 #include "aegix_supervise.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -221,3 +223,18 @@ int aegix_is_pseudo(int descriptor) {
     return facts.f_type == PROC_SUPER_MAGIC || facts.f_type == SYSFS_MAGIC || facts.f_type == DEBUGFS_MAGIC ||
            facts.f_type == TRACEFS_MAGIC || facts.f_type == CGROUP_SUPER_MAGIC || facts.f_type == CGROUP2_SUPER_MAGIC;
 }
+
+int aegix_become_reaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+pid_t aegix_reap_any(int wait) {
+    pid_t rc;
+    do rc = waitpid(-1, NULL, __WALL | (wait ? 0 : WNOHANG));
+    while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
+int aegix_clone_file(int from, int to) { return ioctl(to, FICLONE, from); }
+
+ssize_t aegix_copy_range(int from, int to, size_t length) { return copy_file_range(from, NULL, to, NULL, length, 0); }
+
+int aegix_mknodat_whiteout(int directory, const char *name) { return mknodat(directory, name, S_IFCHR, makedev(0, 0)); }

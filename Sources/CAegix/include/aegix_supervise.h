@@ -48,6 +48,17 @@ struct aegix_usage {
 /* Reaps `pid`, which has ended. 0 or -1 with errno. */
 int aegix_reap(pid_t pid, struct aegix_usage *usage);
 
+/* Orphans of our descendants come to us from now on. */
+int aegix_become_reaper(void);
+/* Any child that has ended, or, with `wait`, the next that does: its pid; 0 when none has, -1 with ECHILD when there is
+   none. */
+pid_t aegix_reap_any(int wait);
+/* A copy-on-write copy of all of `from`, where the file system has that. */
+int aegix_clone_file(int from, int to);
+/* Up to `length` bytes from one file's offset to another's, in the kernel. */
+ssize_t aegix_copy_range(int from, int to, size_t length);
+int aegix_mknodat_whiteout(int directory, const char *name);
+
 /* A seccomp notification, flattened. */
 struct aegix_notice {
     uint64_t id;
