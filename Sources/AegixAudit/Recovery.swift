@@ -1,5 +1,6 @@
 // Side effects: closes the records of runs whose aegix is dead.
 
+import AegixSandbox
 import AegixSystem
 import CAegix
 import Glibc
@@ -126,6 +127,7 @@ extension Recovery {
             let content = try FileDigest.take(name, in: directory)
             remains.logs.append(.init(name: name, bytes: content.bytes, digest: content.digest))
         }
+        if let error = ConfinedGround.clear(run: path, uid: geteuid()) { throw error }
         remains.layer = try Layer.finish(in: directory, mode: nil)
         return remains
     }

@@ -14,7 +14,7 @@ struct RunReport {
     /// Returns what aegix exits with.
     func tell(_ attempt: RunAttempt, _ violations: [Violation], _ record: Bytes) throws(Failure) -> Int32 {
         var code = attempt.outcome.exitCode
-        var late = attempt.lateFailure
+        var late = attempt.lateFailure ?? attempt.result?.lateFailure
         if let error = attempt.result?.logError {
             late = Failure("record.log", "can't keep the command's output", error, exitCode: 123)
         }

@@ -22,6 +22,8 @@ public struct Plan: Equatable, Sendable {
     public var views: [Bytes]
     /// Paths in view that are hidden, and why.
     public var hidden: [Hidden]
+    /// Tier confined: what stands in for the mounts.
+    public var confined: ConfinedPlan?
 
     public static let hostname = "aegix"
 
@@ -30,11 +32,17 @@ public struct Plan: Equatable, Sendable {
         public var reason: String
     }
 
+    /// - run: the run's own directory, canonical.
+    ///
     /// The stages: who, what is in view, what is hidden, what may be called, what runs. Each stage's choice is in its
     /// own file. Not done here: looking at the host (HostFacts), and asking whether the host can do it (launch says).
     public static func make(
-        policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?
+        policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?, run: Bytes = Bytes("/run")
     ) throws(Failure) -> Plan {
+        if case .confined(let reason) = TierPlan.choose(policy: policy, facts: facts) {
+            return try confined(
+                policy: policy, facts: facts, invocation: invocation, layer: layer, run: run, reason: reason)
+        }
         let identity = IdentityPlan.make(policy.identity, facts: facts)
         try Plan.check(policy: policy, facts: facts)
         let shifted = facts.uid == 0

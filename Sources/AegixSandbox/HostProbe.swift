@@ -1,5 +1,6 @@
 // Side effects: forks a child for each probe, reads /proc and /sys, makes and removes a scratch directory and a cgroup.
 
+import AegixPlan
 import AegixSystem
 import CAegix
 import Glibc
@@ -79,6 +80,32 @@ public enum HostProbe {
         }
         return ("user namespaces work here, so the cause lies in this run", "aegix doctor")
     }
+
+    /// Whether the namespaces of tier isolated can be had, by making them. Root's sandbox needs the workspace through an id
+    /// map as well.
+    static func namespaces(workspace: Bytes) -> HostFacts.Namespaces {
+        if !attempt(Int(AEGIX_PROBE_ISOLATED)).held {
+            let found = userNamespaceDiagnosis()
+            return .refused(reason: found.reason, remedy: found.remedy)
+        }
+        if geteuid() != 0 { return .available }
+        do throws(SystemError) {
+            let raw = aegix_map_namespace("0 \(probeID) 1", "0 \(probeID) 1")
+            if raw < 0 { throw SystemError.last("clone") }
+            let map = Descriptor(owning: raw)
+            let top = try Descriptor.open(workspace, Descriptor.pathOnly)
+            let tree = aegix_detached_tree(top.raw, map.raw)
+            if tree < 0 { throw SystemError.last("mount_setattr", workspace) }
+            close(tree)
+            return .available
+        } catch {
+            return .refused(
+                reason: "the workspace can't be mounted through an id map, which a run by root needs: \(error.reason)",
+                remedy: "put the workspace on ext4, xfs or btrfs")
+        }
+    }
+
+    private static let probeID = 1_900_000_000
 
     // MARK: - One probe
 

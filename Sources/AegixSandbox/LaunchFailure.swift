@@ -10,7 +10,9 @@ enum LaunchFailure {
     static func clone(_ error: SystemError) -> Failure {
         let found = HostProbe.userNamespaceDiagnosis()
         return Failure(
-            "tier.namespaces", "can't make the sandbox's namespaces: \(found.reason). \(found.remedy)",
+            "tier.namespaces",
+            "can't make the sandbox's namespaces: \(found.reason). \(found.remedy). Or accept the next tier, which does "
+                + "without them, with `--require confined`",
             errno: error.errno)
     }
 

@@ -42,7 +42,7 @@ final class RunLoop {
 
     // MARK: - Ending
 
-    func kill() { _ = aegix_pidfd_signal(sandbox.pidfd.raw, SIGKILL) }
+    func kill() { sandbox.end() }
 
     /// SIGTERM to everything inside, then the grace, then the end. Only the first reason counts.
     private func end<Observer: RunObserver>(_ reason: Ending, grace: Bool, _ observer: inout Observer) {
@@ -206,8 +206,11 @@ final class RunLoop {
             return kill()
         }
         root = Descriptor(owning: again)
-        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan)
-        if let limit = plan.limits.cpuTime { cpu = CPUWatch(limit: limit, now: Clock.monotonic()) }
+        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid)
+        if let limit = plan.limits.cpuTime {
+            cpu = CPUWatch(
+                limit: limit, tree: sandbox.isConfined ? RunTree(of: sandbox.pid) : nil, now: Clock.monotonic())
+        }
         if terminal >= 0 {
             do throws(Failure) {
                 try streams.take(terminal: Descriptor(owning: terminal))
@@ -219,7 +222,7 @@ final class RunLoop {
     }
 
     private func notice<Observer: RunObserver>(_ observer: inout Observer) {
-        guard let seen = watch?.next() else { return }
+        guard let seen = nextNotice() else { return }
         switch seen {
         case .nothing: return
         case .exec(let event, let file):
@@ -229,6 +232,18 @@ final class RunLoop {
         case .execLimit(let event):
             observer.exec(event)
             end(.limit(.execs), grace: false, &observer)
+        }
+    }
+
+    /// As the command's own user, who may look into its processes where root in a container may not.
+    private func nextNotice() -> ExecWatch.Seen? {
+        guard let owner = plan.confined?.owner else { return watch?.next() }
+        do throws(Failure) {
+            return try Impersonation.acting(as: owner) { watch?.next() }
+        } catch {
+            failure = error
+            kill()
+            return nil
         }
     }
 
@@ -250,6 +265,7 @@ final class RunLoop {
         var usage = Usage()
         var used = aegix_usage()
         let reaped = aegix_reap(sandbox.pid, &used) == 0
+        if sandbox.isConfined { RunTree.endOrphans() }
         usage.userNanoseconds = used.user_ns
         usage.systemNanoseconds = used.system_ns
         usage.peakResidentBytes = used.peak_bytes

@@ -234,7 +234,3 @@ pid_t aegix_reap_any(int wait) {
 }
 
 int aegix_clone_file(int from, int to) { return ioctl(to, FICLONE, from); }
-
-ssize_t aegix_copy_range(int from, int to, size_t length) { return copy_file_range(from, NULL, to, NULL, length, 0); }
-
-int aegix_mknodat_whiteout(int directory, const char *name) { return mknodat(directory, name, S_IFCHR, makedev(0, 0)); }
