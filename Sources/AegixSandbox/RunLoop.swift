@@ -96,7 +96,10 @@ final class RunLoop {
             if isReady(.keyboard) || isReady(.typing) { streams.type() }
             if isReady(.handover) { handover() }
             if isReady(.signal) { signal(signals, &observer) }
-            if isReady(.ended) { ended = true }
+            if isReady(.ended) {
+                ended = true
+                if sandbox.isConfined { RunTree.endOrphans(but: sandbox.pid) }
+            }
             checkTime(ended: ended, &observer)
             if ready == 0 { digestStep() }
         }
@@ -265,7 +268,6 @@ final class RunLoop {
         var usage = Usage()
         var used = aegix_usage()
         let reaped = aegix_reap(sandbox.pid, &used) == 0
-        if sandbox.isConfined { RunTree.endOrphans() }
         usage.userNanoseconds = used.user_ns
         usage.systemNanoseconds = used.system_ns
         usage.peakResidentBytes = used.peak_bytes

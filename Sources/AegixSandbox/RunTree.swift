@@ -78,14 +78,20 @@ struct RunTree: ProcessListing {
     }
 
     /// For a run whose init was killed by somebody: what it leaves has come to us, the next subreaper, and each that ends
-    /// gives us its children in turn. A number can't be another's: nobody but us reaps.
-    static func endOrphans() {
+    /// gives us its children in turn. A number can't be another's: nobody but us reaps. init itself stays to be reaped.
+    static func endOrphans(but own: pid_t) {
         while true {
-            let reaped = aegix_reap_any(0)
-            if reaped < 0 { return }
-            if reaped > 0 { continue }
-            for child in children(of: getpid()) ?? RunTree(of: getpid()).scan() { kill(child, SIGKILL) }
-            if aegix_reap_any(1) < 0 { return }
+            let orphans = ours().filter { $0 != own }
+            if orphans.isEmpty { return }
+            for pid in orphans { kill(pid, SIGKILL) }
+            var used = aegix_usage()
+            for pid in orphans { _ = aegix_reap(pid, &used) }
         }
+    }
+
+    private static func ours() -> [pid_t] {
+        if let listed = children(of: getpid()) { return listed }
+        return DirectoryListing.names(Bytes("/proc")).compactMap { pid_t(String(decoding: $0, as: UTF8.self)) }
+            .filter { ProcessFacts.parent($0) == getpid() }
     }
 }

@@ -226,11 +226,4 @@ int aegix_is_pseudo(int descriptor) {
 
 int aegix_become_reaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
-pid_t aegix_reap_any(int wait) {
-    pid_t rc;
-    do rc = waitpid(-1, NULL, __WALL | (wait ? 0 : WNOHANG));
-    while (rc < 0 && errno == EINTR);
-    return rc;
-}
-
 int aegix_clone_file(int from, int to) { return ioctl(to, FICLONE, from); }

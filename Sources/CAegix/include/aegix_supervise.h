@@ -59,9 +59,6 @@ int aegix_remove_attribute(int descriptor, const char *name);
 
 /* Orphans of our descendants come to us from now on. */
 int aegix_become_reaper(void);
-/* Any child that has ended, or, with `wait`, the next that does: its pid; 0 when none has, -1 with ECHILD when there is
-   none. */
-pid_t aegix_reap_any(int wait);
 /* A copy-on-write copy of all of `from`, where the file system has that. */
 int aegix_clone_file(int from, int to);
 /* All of `from`, holes left out, at most `most` bytes of data: EFBIG beyond. */
