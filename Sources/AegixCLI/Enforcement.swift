@@ -29,16 +29,7 @@ enum Enforcement {
             add("environment", "built from nothing", "execve")
             if !plan.hidden.isEmpty { add("hidden", "\(plan.hidden.count) paths", "masked by read-only mounts") }
         }
-        let limits = plan.limits
-        if let wall = limits.wall { add("limits.wall", "\(wall) ns", "supervisor, and pid 1's own timer") }
-        if let time = limits.cpuTime {
-            add("limits.cpu_time", "\(time) ns", "watchdog over the tree, RLIMIT_CPU a process")
-        }
-        if let output = limits.output {
-            add("limits.output", "\(output) bytes, \(limits.onOutput.rawValue)", "supervisor")
-        }
-        if let files = limits.openFiles { add("limits.open_files", "\(files)", "RLIMIT_NOFILE") }
-        if let execs = limits.execs { add("limits.execs", "\(execs)", "seccomp notification") }
+        for limit in plan.limitPlan.controls { add(limit.name, limit.asked, limit.mechanism) }
         return RunEnd.Enforcement(tier: plan.tier.name, controls: controls)
     }
 

@@ -70,7 +70,7 @@ extension Plan {
                 upper: Path.join(layer.directory, Bytes("upper")),
                 leftOut: hidden.map(\.path).filter { Path.contains(workspace.path, $0) },
                 mostEntries: ConfinedPlan.mostEntries,
-                mostBytes: min(policy.limits.disk ?? .max, ConfinedPlan.mostBytes))
+                mostBytes: ConfinedPlan.mostBytes)
         }
         try Plan.checkHidden(hidden, copy: confined.copy, facts: facts)
         // The workspace's own paths, as the command has them.
@@ -93,14 +93,17 @@ extension Plan {
         let environment = Plan.confinedEnvironment(
             policy: policy, facts: facts, confined: confined, user: identity.userName,
             path: EnvironmentPlan.path(facts: facts, views: roots + [workspace.path]).map(mapped))
+        let limits = LimitPlan.make(policy.limits, tier: .confined, processors: facts.processors)
+        var syscalls = limits.syscalls
+        syscalls.isConfined = true
         return Plan(
             tier: .confined, identity: identity, steps: [], trees: [],
-            landlock: LandlockPlan.confined(
-                facts: facts, confined: confined, mode: policy.workspace.mode),
-            syscalls: .confined, capabilities: [], limits: policy.limits, environment: environment,
+            landlock: LandlockPlan.confined(facts: facts, confined: confined, mode: policy.workspace.mode),
+            syscalls: syscalls, capabilities: [], limits: policy.limits, limitPlan: limits,
+            processors: facts.processors, environment: environment,
             command: try CommandPlan.make(asked, path: EnvironmentPlan.searched(environment), cwd: cwd),
             cwd: cwd, home: confined.home, workspace: workspace.path, workspaceMode: policy.workspace.mode,
-            views: roots,
+            layer: place, views: roots,
             hidden: hidden.filter { confined.copy?.leftOut.contains($0.path) == true }
                 .map { Hidden(path: $0.path, reason: $0.reason) },
             confined: confined)
@@ -114,6 +117,14 @@ extension Plan {
         let name = Bytes("TMPDIR")
         for index in environment.indices where environment[index].name == name && environment[index].source == .base {
             environment[index].value = confined.tmp
+        }
+        // There, and closed: git takes that for a fault, where in the other tiers it isn't there.
+        let file = Bytes("/etc/gitconfig")
+        let system = Bytes("GIT_CONFIG_NOSYSTEM")
+        if !facts.reads.contains(where: { Path.contains($0.path, file) }),
+            !environment.contains(where: { $0.name == system })
+        {
+            environment.append(.init(name: system, value: Bytes("1"), source: .base))
         }
         return environment
     }

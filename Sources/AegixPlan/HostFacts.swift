@@ -9,6 +9,8 @@ public struct HostFacts: Equatable, Sendable {
     public var kernel = ""
     /// 0: the host has no Landlock.
     public var landlockABI = 0
+    /// Processors that the caller may use.
+    public var processors = 1
     /// Whether the namespaces of tier isolated can be had here.
     public var namespaces = Namespaces.untried
     /// Files and directories of the system that only tier confined shows as they are: the other tiers make their own.

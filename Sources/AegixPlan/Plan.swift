@@ -12,12 +12,17 @@ public struct Plan: Equatable, Sendable {
     public var syscalls: SyscallSet
     public var capabilities: [String]
     public var limits: Policy.Limits
+    public var limitPlan: LimitPlan
+    /// How many processors the command can keep busy without any limit.
+    public var processors: Int
     public var environment: [PlannedVariable]
     public var command: CommandPlan
     public var cwd: Bytes
     public var home: Bytes
     public var workspace: Bytes
     public var workspaceMode: Policy.Workspace.Mode
+    /// Where changes go, on the host; nil without a layer.
+    public var layer: Bytes?
     /// What is in view of the host, for messages: a program elsewhere gets a hint to `--read`.
     public var views: [Bytes]
     /// Paths in view that are hidden, and why.
@@ -85,16 +90,20 @@ public struct Plan: Equatable, Sendable {
             .directory(Staging.empty, mode: 0o755), .directory(Staging.deniedDirectory, mode: 0),
             .file(Staging.deniedFile, content: [], mode: 0),
         ]
+        let tier = Tier.isolated
+        let limits = LimitPlan.make(policy.limits, tier: tier, processors: facts.processors)
         return Plan(
-            tier: .isolated, identity: identity,
+            tier: tier, identity: identity,
             steps: staging + BaseView.steps(facts: facts, identity: identity, home: home, scratch: scratch)
                 + view.steps,
             trees: view.trees,
             landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
-            syscalls: .standard, capabilities: policy.capabilities, limits: policy.limits,
+            syscalls: limits.syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
+            processors: facts.processors,
             environment: environment,
             command: try CommandPlan.make(invocation, path: EnvironmentPlan.searched(environment), cwd: cwd),
-            cwd: cwd, home: home, workspace: workspace.path, workspaceMode: policy.workspace.mode, views: roots,
+            cwd: cwd, home: home, workspace: workspace.path, workspaceMode: policy.workspace.mode,
+            layer: layer.map { Path.join($0.directory, Bytes("upper")) }, views: roots,
             hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) })
     }
 

@@ -40,6 +40,10 @@ extension Plan {
                 "watched": .array(syscalls.plan.watched.map { .string($0) }),
             ],
             "limits": limitsJSON,
+            "limit_mechanisms": .array(
+                limitPlan.controls.map {
+                    ["name": .string($0.name), "asked": .string($0.asked), "mechanism": .string($0.mechanism)]
+                }),
         ]
     }
 }

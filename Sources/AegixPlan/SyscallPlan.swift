@@ -8,6 +8,8 @@ public struct SyscallPlan: Equatable, Sendable {
     /// Answered by the filter itself: programs try these first and fall back at once, often in a loop.
     public var absent: [String]
     public var absentNumbers: [Int32]
+    /// Answered EOPNOTSUPP by the filter itself, as on a file system without it.
+    public var unsupported: [String] = []
     /// exec and its like: the supervisor sees each and lets it go on.
     public var watched: [String]
 
@@ -17,12 +19,13 @@ public struct SyscallPlan: Equatable, Sendable {
         public var alternatives: [[Test]]
     }
 
-    /// `argument & mask == value`. The mask cuts an int argument to its 32 bits (SECURITY: the upper ones are ignored
-    /// by the kernel, but not by a 64-bit compare).
+    /// `argument & mask == value`, or `argument <= value`. The mask cuts an int argument to its 32 bits (SECURITY: the
+    /// upper ones are ignored by the kernel, but not by a 64-bit compare).
     public struct Test: Equatable, Sendable {
         public var argument: UInt32
         public var mask: UInt64
         public var value: UInt64
+        public var isAtMost = false
     }
 
     public static let standard = SyscallPlan(
@@ -31,22 +34,57 @@ public struct SyscallPlan: Equatable, Sendable {
         absentNumbers: SyscallTable.absentNumbers, watched: ["execve", "execveat"])
 }
 
-/// Which tables a plan uses. They are built only when a filter has to be compiled.
-public enum SyscallSet: String, Sendable {
-    case standard
-    case confined
+/// Which tables a plan uses, and what its limits change in them. They are built only when a filter has to be compiled.
+public struct SyscallSet: Equatable, Sendable {
+    /// The supervisor sees every request for memory that a limit could refuse, so that the record can name the limit.
+    public var watchesMemory = false
+    /// Space can't be reserved faster than a watchdog looks.
+    public var refusesReservation = false
+    /// The command keeps the processors that it was given.
+    public var keepsProcessors = false
+
+    /// No sockets, no System V IPC, and the supervisor's hand on what Landlock leaves out.
+    public var isConfined = false
+
+    public static let standard = SyscallSet()
+
+    public init() {}
+
+    /// For the names of compiled filters.
+    public var key: String {
+        (isConfined ? "confined" : "standard") + (watchesMemory ? "-memory" : "") + (refusesReservation ? "-space" : "")
+            + (keepsProcessors ? "-processors" : "")
+    }
 
     public var plan: SyscallPlan {
-        switch self {
-        case .standard: .standard
-        case .confined: .confined
+        var plan = isConfined ? SyscallPlan.confined : .standard
+        if watchesMemory {
+            let asked = ["mmap", "mremap", "mprotect", "pkey_mprotect", "shmget", "msgget", "semget"]
+            plan.allowed.removeAll { asked.contains($0) || $0 == "fcntl" }
+            plan.conditional += SyscallTable.smallMemory
         }
+        if refusesReservation {
+            plan.allowed.removeAll { $0 == "fallocate" }
+            plan.unsupported.append("fallocate")
+        }
+        if keepsProcessors {
+            plan.allowed.removeAll { $0 == "sched_setaffinity" }
+            plan.conditional.removeAll { $0.call == "sched_setaffinity" }
+        }
+        return plan
     }
+
+    /// What a program may map at once without being looked at.
+    public static let smallMapping: UInt64 = 1 << 20
 }
 
 extension SyscallPlan.Test {
     static func int(_ argument: UInt32, _ value: UInt32) -> SyscallPlan.Test {
         .init(argument: argument, mask: 0xffff_ffff, value: UInt64(value))
+    }
+
+    static func atMost(_ argument: UInt32, _ value: UInt64) -> SyscallPlan.Test {
+        .init(argument: argument, mask: .max, value: value, isAtMost: true)
     }
 
     static func without(_ argument: UInt32, bits: UInt64) -> SyscallPlan.Test {

@@ -85,6 +85,24 @@ enum SyscallTable {
         .init(call: "setrlimit", alternatives: limitsButCore.map { [.int(0, $0)] }),
     ]
 
+    /// Memory that no limit could refuse: small, not writable, or shared, which the watchdog counts when it is used.
+    static let smallMemory: [SyscallPlan.Conditional] = [
+        .init(
+            call: "mmap",
+            alternatives: [
+                [.atMost(1, SyscallSet.smallMapping)], [.without(2, bits: 2)],  // PROT_WRITE
+                [.init(argument: 3, mask: 0xf, value: 1)], [.init(argument: 3, mask: 0xf, value: 3)],  // MAP_SHARED
+            ]),
+        .init(call: "mprotect", alternatives: [[.atMost(1, SyscallSet.smallMapping)], [.without(2, bits: 2)]]),
+        .init(call: "pkey_mprotect", alternatives: [[.atMost(1, SyscallSet.smallMapping)], [.without(2, bits: 2)]]),
+        .init(call: "mremap", alternatives: [[.atMost(2, SyscallSet.smallMapping)]]),
+        // Without F_SETPIPE_SZ: a pipe holds what it holds by default.
+        .init(
+            call: "fcntl",
+            alternatives: [[.atMost(1, 1030)], [.init(argument: 1, mask: 0xffff_ffff, value: 1032)]]
+                + (1033...1042).map { [.int(1, $0)] }),
+    ]
+
     private static func mode(_ call: String, _ argument: UInt32) -> SyscallPlan.Conditional {
         .init(call: call, alternatives: [[.without(argument, bits: setID)]])
     }

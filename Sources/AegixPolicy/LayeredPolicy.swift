@@ -25,6 +25,7 @@ public struct LayeredPolicy: Sendable {
         self.preset = preset
         policy.limits.wall = nil
         policy.limits.grace = 2_000_000_000
+        policy.limits.pids = 4096
         policy.env.pass = ["LANG", "LC_*", "TERM", "COLORTERM", "NO_COLOR", "TZ"]
     }
 

@@ -44,6 +44,11 @@ enum Presets {
                 # Between SIGTERM and SIGKILL.
                 grace = "2s"
                 cpu_time = "none"
+                # A fork bomb ends here; no build comes near. For memory, processors and disk there is no number that is right everywhere.
+                pids = 4096
+                cpus = "none"
+                memory = "none"
+                disk = "none"
                 # What the record keeps of stdout and of stderr; the caller gets all of both.
                 output = "16MiB"
                 on_output = "truncate"
@@ -101,6 +106,11 @@ enum Presets {
                 # No time to argue: SIGKILL at the limit.
                 grace = "0s"
                 cpu_time = "30s"
+                cpus = 1
+                memory = "512MiB"
+                pids = 64
+                # Of /tmp, /dev/shm and home together; the workspace can't be written.
+                disk = "256MiB"
                 output = "1MiB"
                 # A flood of output ends the run.
                 on_output = "kill"
@@ -152,6 +162,9 @@ enum Presets {
                 # pytest prints its summary when it gets SIGTERM.
                 grace = "5s"
                 cpu_time = "none"
+                memory = "4GiB"
+                pids = 1024
+                disk = "4GiB"
                 output = "16MiB"
                 on_output = "truncate"
                 # multiprocessing and large test suites hold many.
@@ -211,6 +224,9 @@ enum Presets {
                 wall = "30m"
                 grace = "10s"
                 cpu_time = "none"
+                # The job's own container holds memory and processors; this names the command that ran away.
+                pids = 4096
+                disk = "32GiB"
                 output = "64MiB"
                 on_output = "truncate"
                 open_files = 4096
@@ -264,6 +280,10 @@ enum Presets {
                 wall = "2m"
                 grace = "1s"
                 cpu_time = "none"
+                # Enough for a build or a test suite, and a machine that stays usable beside it.
+                memory = "4GiB"
+                pids = 1024
+                disk = "8GiB"
                 output = "16MiB"
                 on_output = "truncate"
                 open_files = 1024

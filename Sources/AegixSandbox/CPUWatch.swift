@@ -1,64 +1,65 @@
-// Side effects: reads the sandbox's own /proc.
+// Pure. When the tree's CPU time has to be looked at next, and what follows from it.
 
-import AegixSystem
-import CAegix
-import Glibc
-
-/// CPU time of the whole tree, reaped and alive. Looks only when the limit could have been reached, so a command far from
-/// its limit costs nothing.
+/// The limit on CPU time, and the share of the processors. Looks only when either could have been passed, so a command
+/// far from its limits costs nothing.
 struct CPUWatch {
-    private let limit: UInt64
+    enum Verdict: Equatable {
+        case fine
+        case over
+        /// Ahead of its share: to be stopped for this long.
+        case ahead(UInt64)
+    }
+
+    private let limit: UInt64?
+    /// Thousandths.
+    private let share: UInt64?
     private let processors: UInt64
-    /// Whose processes they are, where the sandbox has no /proc of its own.
-    private let tree: RunTree?
+    private let began: UInt64
+    /// Time that was given although it wasn't used, and is forgotten: a long sleep earns no burst.
+    private var forgotten: UInt64 = 0
     private(set) var nextLook: UInt64
 
     /// A look costs some microseconds a process; closer looks than this gain nothing over the kernel's 10 ms ticks.
     private static let shortest: UInt64 = 10_000_000
+    /// What may be used at once after a pause.
+    private static let burst: UInt64 = 50_000_000
+    private static let longestStop: UInt64 = 500_000_000
 
-    init(limit: UInt64, tree: RunTree? = nil, now: UInt64) {
+    init?(limit: UInt64?, share: UInt64?, processors: Int, now: UInt64) {
+        if limit == nil && share == nil { return nil }
         self.limit = limit
-        self.tree = tree
-        processors = UInt64(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-        nextLook = now + max(limit / processors, CPUWatch.shortest)
+        self.share = share
+        self.processors = UInt64(max(1, processors))
+        began = now
+        nextLook = now
+        plan(used: 0, now: now)
     }
 
-    /// Whether the limit is reached; else when to look again.
-    mutating func look(root: Int32, now: UInt64) -> Bool {
-        let used = tree.map(CPUWatch.used) ?? CPUWatch.used(root: root)
-        if used >= limit { return true }
-        nextLook = now + max((limit - used) / processors, CPUWatch.shortest)
-        return false
-    }
-
-    private static func used(tree: RunTree) -> UInt64 {
-        let ticks = UInt64(max(1, sysconf(Int32(_SC_CLK_TCK))))
-        var total: UInt64 = 0
-        for pid in [tree.root] + tree.pids() {
-            guard let fields = ProcessFacts.fields(Bytes("/proc/\(pid)/stat")), fields.count > 14 else { continue }
-            for index in 11...14 { total += UInt64(fields[index]) ?? 0 }
-        }
-        return total * (1_000_000_000 / ticks)
-    }
-
-    private static func used(root: Int32) -> UInt64 {
-        let ticks = UInt64(max(1, sysconf(Int32(_SC_CLK_TCK))))
-        do {
-            let raw = Bytes("proc").withCString { aegix_open_in_root(root, $0, O_RDONLY | O_DIRECTORY) }
-            if raw < 0 { return 0 }
-            let proc = Descriptor(owning: raw)
-            let again = try Descriptor.open(Bytes("."), O_RDONLY | O_DIRECTORY, at: proc.raw)
-            var total: UInt64 = 0
-            for entry in try DirectoryListing.entries(again) {
-                guard let first = entry.name.first, (0x31...0x39).contains(first) else { continue }
-                guard let fields = ProcessFacts.fields(entry.name + Bytes("/stat"), at: proc.raw), fields.count > 14
-                else { continue }
-                // utime, stime, and those of children already waited for
-                for index in 11...14 { total += UInt64(fields[index]) ?? 0 }
+    mutating func judge(used: UInt64, now: UInt64) -> Verdict {
+        if let limit, used >= limit { return .over }
+        var verdict = Verdict.fine
+        if let share {
+            let given = (now - began) * share / 1000
+            let most = used + CPUWatch.burst
+            if given - min(given, forgotten) > most { forgotten = given - most }
+            let allowed = given - min(given, forgotten)
+            if used > allowed {
+                verdict = .ahead(min((used - allowed) * 1000 / share, CPUWatch.longestStop))
             }
-            return total * (1_000_000_000 / ticks)
-        } catch {
-            return 0  // the sandbox is gone: its end is noticed elsewhere
         }
+        plan(used: used, now: now)
+        return verdict
+    }
+
+    private mutating func plan(used: UInt64, now: UInt64) {
+        var wait = UInt64.max
+        if let limit { wait = (limit - min(limit, used)) / processors }
+        if let share {
+            let given = (now - began) * share / 1000
+            let allowed = given - min(given, forgotten)
+            let credit = allowed - min(allowed, used) + CPUWatch.shortest
+            wait = min(wait, credit * 1000 / max(1, processors * 1000 - min(share, processors * 1000 - 1)))
+        }
+        nextLook = now + max(wait, CPUWatch.shortest)
     }
 }

@@ -17,7 +17,9 @@ final class ConfinedCalls {
     /// - root: the host's `/`, open; it stays the caller's.
     init(_ plan: Plan, init pid: pid_t, root: Int32) {
         var names: [Int32: String] = [:]
-        for name in SyscallPlan.emulated.union(SyscallPlan.scheduling) { names[SyscallFilter.number(of: name)] = name }
+        var handled = SyscallPlan.emulated.union(SyscallPlan.scheduling)
+        if plan.syscalls.keepsProcessors { handled.remove("sched_setaffinity") }
+        for name in handled { names[SyscallFilter.number(of: name)] = name }
         self.names = names
         writable = plan.landlock.writable
         tree = RunTree(of: pid)

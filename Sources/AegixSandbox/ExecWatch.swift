@@ -14,6 +14,7 @@ final class ExecWatch {
     private let confined: ConfinedCalls?
     private let execve: Int32
     private let execveat: Int32
+    private let memory: MemoryRequests?
     private(set) var execs: UInt64 = 0
 
     /// Bounds of what one exec may put into the record.
@@ -25,6 +26,8 @@ final class ExecWatch {
         /// The first exec is the command's own and brings its file.
         case exec(ExecEvent, program: ProgramFile?)
         case refused(Violation)
+        /// By a limit of the policy's.
+        case limit(Violation, Outcome.Limit)
         case execLimit(ExecEvent)
     }
 
@@ -36,6 +39,7 @@ final class ExecWatch {
         self.plan = plan
         execve = SyscallFilter.number(of: "execve")
         execveat = SyscallFilter.number(of: "execveat")
+        memory = plan.limitPlan.watch.data.map(MemoryRequests.init)
     }
 
     var pollable: Int32 { listener.raw }
@@ -62,6 +66,10 @@ final class ExecWatch {
         var notice = aegix_notice()
         if aegix_notice_receive(listener.raw, &notice) != 1 { return .nothing }
         if notice.call == execve || notice.call == execveat { return exec(notice) }
+        if let memory, memory.isOne(notice.call) {
+            if !memory.answer(notice, listener: listener.raw) { return .nothing }
+            return .limit(violation("limits", "limits.memory", ENOMEM, notice), .memory)
+        }
         let refusal: SyscallAnswer
         switch confined?.answer(notice, listener: listener.raw) {
         case .result(let code):
@@ -75,10 +83,13 @@ final class ExecWatch {
         }
         if aegix_notice_refuse(listener.raw, notice.id, refusal.errno) < 0 { return .nothing }
         guard refusal.recorded else { return .nothing }
-        return .refused(
-            Violation(
-                control: "seccomp", rule: refusal.rule, errno: refusal.errno, count: 1, firstTime: Clock.realtime(),
-                firstPid: Int32(bitPattern: notice.pid)))
+        return .refused(violation("seccomp", refusal.rule, refusal.errno, notice))
+    }
+
+    private func violation(_ control: String, _ rule: String, _ errno: Int32, _ notice: aegix_notice) -> Violation {
+        Violation(
+            control: control, rule: rule, errno: errno, count: 1, firstTime: Clock.realtime(),
+            firstPid: Int32(bitPattern: notice.pid))
     }
 
     private func exec(_ notice: aegix_notice) -> Seen {

@@ -35,6 +35,7 @@ public enum HostSurvey {
         if facts.home.map(Path.isAbsolute) != true { facts.home = nil }
         facts.kernel = kernel()
         facts.landlockABI = Int(aegix_landlock_abi())
+        facts.processors = Int(aegix_processors())
         facts.userName = userName(facts.uid == 0 ? workspace.uid : facts.uid)
         facts.base = base()
         // A policy that accepts no less doesn't pay for a probe.

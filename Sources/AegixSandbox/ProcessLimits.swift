@@ -1,22 +1,23 @@
-// Pure. The plan's limits as the kernel's, a process each.
+// Pure. The plan's limits of a process, as the kernel's.
 
-import AegixPolicy
+import AegixPlan
 import CAegix
 import Glibc
 
 enum ProcessLimits {
-    static func make(_ limits: Policy.Limits) -> [aegix_limit] {
-        // 1, not 0: at 0 the kernel still starts a host's piped core handler.
-        var out = [limit(RLIMIT_CORE, 1)]
-        if let files = limits.openFiles { out.append(limit(RLIMIT_NOFILE, files)) }
-        if let time = limits.cpuTime {
-            // Behind the watchdog, which counts the whole tree: this bounds one process if the supervisor is stopped.
-            out.append(limit(RLIMIT_CPU, time / 1_000_000_000 + 2))
-        }
-        return out
+    static func make(_ resources: [LimitPlan.Resource]) -> [aegix_limit] {
+        resources.map { aegix_limit(resource: number($0.name), soft: $0.value, hard: $0.isSoft ? .max : $0.value) }
     }
 
-    private static func limit(_ resource: __rlimit_resource, _ value: UInt64) -> aegix_limit {
-        aegix_limit(resource: Int32(resource.rawValue), soft: value, hard: value)
+    private static func number(_ name: LimitPlan.Resource.Name) -> Int32 {
+        switch name {
+        case .core: Int32(RLIMIT_CORE.rawValue)
+        case .openFiles: Int32(RLIMIT_NOFILE.rawValue)
+        case .cpuTime: Int32(RLIMIT_CPU.rawValue)
+        case .processes: Int32(__RLIMIT_NPROC.rawValue)
+        case .data: Int32(RLIMIT_DATA.rawValue)
+        case .fileSize: Int32(RLIMIT_FSIZE.rawValue)
+        case .stack: Int32(RLIMIT_STACK.rawValue)
+        }
     }
 }

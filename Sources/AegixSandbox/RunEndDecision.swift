@@ -12,7 +12,10 @@ struct RunEndDecision {
     /// How pid 1 itself ended.
     var initStatus: Int32?
     var limits: Policy.Limits
-    var execs: UInt64
+    /// Passed between two looks of the watchdog, and found at the end.
+    var passed: Outcome.Limit?
+    /// Limits that refused something.
+    var met: [Outcome.Limit]
 
     var outcome: Outcome {
         if let failure {
@@ -31,7 +34,25 @@ struct RunEndDecision {
             return Outcome(
                 .failed, exitCode: 125, message: "the sandbox was killed from outside, by hand or for lack of memory")
         }
-        return commandOutcome
+        var outcome = commandOutcome
+        // Only the kernel's limit on the size of a file sends it.
+        let tooLong = limits.disk != nil && outcome.signal == SIGXFSZ ? Outcome.Limit.disk : nil
+        if let limit = passed ?? met.first ?? tooLong {
+            outcome.limit = limit
+            outcome.rule = "limits.\(limit.rawValue)"
+            outcome.message = passed == nil ? "met its limit on \(named(limit))" : limited(limit).message
+        }
+        return outcome
+    }
+
+    private func named(_ limit: Outcome.Limit) -> String {
+        switch limit {
+        case .memory: "memory (\(size(limits.memory)))"
+        case .pids: "processes and threads (\(limits.pids ?? 0))"
+        case .disk: "disk (\(size(limits.disk)))"
+        case .openFiles: "open files (\(limits.openFiles ?? 0))"
+        case .wall, .cpuTime, .output, .execs: limit.rawValue
+        }
     }
 
     private var commandOutcome: Outcome {

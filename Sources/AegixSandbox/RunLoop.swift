@@ -19,7 +19,11 @@ final class RunLoop {
 
     private var watch: ExecWatch?
     private var root = Descriptor.none
-    private var cpu: CPUWatch?
+    private var watchdog: Watchdog?
+    /// Can be asked what the sandbox's sockets hold.
+    private var sockets = Descriptor.none
+    /// Until then the tree is stopped, being ahead of its share of the processors.
+    private var stoppedUntil: UInt64?
     private var digest: ProgramDigest?
     private var program: Bytes?
     private var killAt: UInt64?
@@ -147,7 +151,8 @@ final class RunLoop {
 
     private func nextDeadline(ended: Bool) -> UInt64? {
         if ended { return deliveryEnd }
-        return [ending == nil ? wallEnd : nil, killAt, ending == nil ? cpu?.nextLook : nil].compactMap { $0 }.min()
+        if ending != nil { return killAt }
+        return [wallEnd, stoppedUntil ?? watchdog?.nextLook].compactMap { $0 }.min()
     }
 
     private func checkTime<Observer: RunObserver>(ended: Bool, _ observer: inout Observer) {
@@ -165,10 +170,27 @@ final class RunLoop {
             kill()
         }
         if ending != nil { return }
-        if let wallEnd, now >= wallEnd { end(.limit(.wall), grace: true, &observer) }
-        if root.isOpen, let due = cpu?.nextLook, now >= due, cpu?.look(root: root.raw, now: now) == true {
-            end(.limit(.cpuTime), grace: true, &observer)
+        if let wallEnd, now >= wallEnd { return end(.limit(.wall), grace: true, &observer) }
+        if let until = stoppedUntil {
+            if now < until { return }
+            resume()
         }
+        if let due = watchdog?.nextLook, now >= due { watch(now, &observer) }
+    }
+
+    private func watch<Observer: RunObserver>(_ now: UInt64, _ observer: inout Observer) {
+        switch watchdog?.look(now: now) {
+        case .over(let limit): end(.limit(limit), grace: limit == .cpuTime, &observer)
+        case .ahead(let time):
+            _ = aegix_pidfd_signal(sandbox.pidfd.raw, Int32(AEGIX_STOP_ALL))
+            stoppedUntil = now + time
+        case .fine, nil: break
+        }
+    }
+
+    private func resume() {
+        stoppedUntil = nil
+        _ = aegix_pidfd_signal(sandbox.pidfd.raw, Int32(AEGIX_CONTINUE_ALL))
     }
 
     private func overOutput<Observer: RunObserver>(_ observer: inout Observer) {
@@ -196,12 +218,17 @@ final class RunLoop {
     }
 
     private func handover() {
-        handedOver = true
         var listener: Int32 = -1
         var view: Int32 = -1
         var terminal: Int32 = -1
         // 0: the child ended first, and its page says why.
-        if aegix_receive_handover(sandbox.control.raw, 0, &listener, &view, &terminal) != 1 { return }
+        let came = aegix_receive_handover(sandbox.control.raw, 0, &listener, &view, &terminal)
+        if came == 2 {
+            sockets = Descriptor(owning: listener)
+            return
+        }
+        handedOver = true
+        if came != 1 { return }
         let viewed = Descriptor(owning: view)
         let again = aegix_duplicate(viewed.raw)
         if again < 0 {
@@ -210,9 +237,13 @@ final class RunLoop {
         }
         root = Descriptor(owning: again)
         watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid)
-        if let limit = plan.limits.cpuTime {
-            cpu = CPUWatch(
-                limit: limit, tree: sandbox.isConfined ? RunTree(of: sandbox.pid) : nil, now: Clock.monotonic())
+        do throws(SystemError) {
+            watchdog = try Watchdog(
+                plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, processors: plan.processors,
+                tree: sandbox.isConfined ? RunTree(of: sandbox.pid) : nil, now: Clock.monotonic())
+        } catch {
+            failure = Failure("launch.watch", "can't watch the limits of the sandbox", error)
+            return kill()
         }
         if terminal >= 0 {
             do throws(Failure) {
@@ -232,6 +263,9 @@ final class RunLoop {
             observer.exec(event)
             if let file { began(file) }
         case .refused(let violation): observer.refused(violation)
+        case .limit(let violation, let limit):
+            watchdog?.meet(limit)
+            observer.refused(violation)
         case .execLimit(let event):
             observer.exec(event)
             end(.limit(.execs), grace: false, &observer)
@@ -279,9 +313,10 @@ final class RunLoop {
         if failure == nil, page.stage != AEGIX_STAGE_NONE.rawValue, ending == nil {
             failure = LaunchFailure.child(stage: page.stage, index: Int(page.index), errno: page.error, plan: plan)
         }
+        let passed = ending == nil && failure == nil ? watchdog?.finish() : nil
         let outcome = RunEndDecision(
             failure: failure, ending: ending, page: page, initStatus: reaped ? used.status : nil,
-            limits: plan.limits, execs: usage.execs
+            limits: plan.limits, passed: passed, met: watchdog?.met ?? []
         ).outcome
         return RunResult(
             outcome: outcome, usage: usage, stdout: streams.output.finish(), stderr: streams.errors.finish(),

@@ -60,13 +60,16 @@ final class Sandbox {
         var launch = aegix_launch(
             page: page, control: theirs.raw, peer: control.raw, uid_map: nil, gid_map: nil,
             uid: plan.identity.insideUID,
-            gid: plan.identity.insideGID, trees: UInt32(plan.trees.count),
-            hostname: memory.string(Bytes(Plan.hostname)), steps: memory.array(plan.steps.map(memory.step)),
+            gid: plan.identity.insideGID, watch_sockets: plan.limitPlan.watch.memory == nil ? 0 : 1,
+            trees: UInt32(plan.trees.count),
+            hostname: memory.string(Bytes(Plan.hostname)), root_options: memory.string(Bytes(rootOptions(plan))),
+            steps: memory.array(plan.steps.map(memory.step)),
             step_count: plan.steps.count, handled_fs: plan.landlock.handled, handled_scope: plan.landlock.scoped,
             rules: memory.array(
                 plan.landlock.rules.map { aegix_landlock_rule(path: memory.string($0.path), access: $0.access) }),
-            rule_count: plan.landlock.rules.count, limits: memory.array(ProcessLimits.make(plan.limits)),
-            limit_count: ProcessLimits.make(plan.limits).count, keep: CapabilityBits.bits(plan.capabilities),
+            rule_count: plan.landlock.rules.count, limits: memory.array(ProcessLimits.make(plan.limitPlan.resources)),
+            limit_count: plan.limitPlan.resources.count, processors: UInt32(plan.limitPlan.processors ?? 0),
+            first_processor: UInt32(getpid()), keep: CapabilityBits.bits(plan.capabilities),
             filter: UnsafeRawPointer(memory.array(filter)).assumingMemoryBound(to: sock_filter.self),
             filter_length: UInt16(filter.count / MemoryLayout<sock_filter>.size),
             stdio: (streams.0.code, streams.1.code, streams.2.code), rows: size.rows, columns: size.columns,
@@ -96,6 +99,11 @@ final class Sandbox {
     func end() {
         let hasInit = isConfined && page.pointee.sealed != 0
         _ = aegix_pidfd_signal(pidfd.raw, hasInit ? Int32(AEGIX_END_ALL) : SIGKILL)
+    }
+
+    private static func rootOptions(_ plan: Plan) -> String {
+        guard let scratch = plan.limitPlan.scratch else { return "mode=0755" }
+        return "mode=0755,size=\(scratch.bytes),nr_inodes=\(scratch.files)"
     }
 
     /// A privileged caller's part: the id maps, and the trees that carry the owner's files through them. The child

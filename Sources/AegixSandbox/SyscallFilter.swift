@@ -11,7 +11,7 @@ import Glibc
 /// shapes them.
 public enum SyscallFilter {
     public static func program(_ set: SyscallSet, cache: CacheDirectory) throws(Failure) -> Bytes {
-        let key = "filter-" + (BuildID.current.map { "\(set.rawValue)-\($0)" } ?? fingerprint(set.plan))
+        let key = "filter-" + (BuildID.current.map { "\(set.key)-\($0)" } ?? fingerprint(set.plan))
         if let stored = cache.read(key, limit: 1 << 16), let program = unseal(stored) { return program }
         let program = try compile(set.plan)
         cache.write(key, Bytes(SHA256.hex(program)) + program)
@@ -42,6 +42,7 @@ public enum SyscallFilter {
         add(plan.allowed)
         add(plan.absent)
         add(plan.watched)
+        add(plan.unsupported)
         for number in plan.allowedNumbers + [-1] + plan.absentNumbers { add(UInt64(UInt32(bitPattern: number))) }
         for rule in plan.conditional {
             text += rule.call.utf8
@@ -50,6 +51,7 @@ public enum SyscallFilter {
                     add(UInt64(test.argument))
                     add(test.mask)
                     add(test.value)
+                    add(test.isAtMost ? 1 : 0)
                 }
                 text.append(2)
             }
@@ -77,10 +79,14 @@ public enum SyscallFilter {
         let absent = aegix_action_errno(ENOSYS)
         for name in plan.absent { try add(context, absent, name) }
         for number in plan.absentNumbers { try check(seccomp_rule_add_array(context, absent, number, 0, nil)) }
+        let unsupported = aegix_action_errno(EOPNOTSUPP)
+        for name in plan.unsupported { try add(context, unsupported, name) }
         for rule in plan.conditional {
             for tests in rule.alternatives {
                 let compared = tests.map {
-                    scmp_arg_cmp(arg: $0.argument, op: SCMP_CMP_MASKED_EQ, datum_a: $0.mask, datum_b: $0.value)
+                    $0.isAtMost
+                        ? scmp_arg_cmp(arg: $0.argument, op: SCMP_CMP_LE, datum_a: $0.value, datum_b: 0)
+                        : scmp_arg_cmp(arg: $0.argument, op: SCMP_CMP_MASKED_EQ, datum_a: $0.mask, datum_b: $0.value)
                 }
                 try add(context, allow, rule.call, compared)
             }

@@ -40,6 +40,8 @@ extension SyscallFilter {
         case "clone": return SyscallAnswer(errno: EPERM, rule: "clone(namespaces)")
         case "prlimit64", "setrlimit":
             return SyscallAnswer(errno: EPERM, rule: "\(name)(RLIMIT_CORE or another process)")
+        case "sched_setaffinity": return SyscallAnswer(errno: EPERM, rule: name)
+        case "fcntl": return SyscallAnswer(errno: EPERM, rule: "fcntl(F_SETPIPE_SZ)")
         case "mknod", "mknodat": return SyscallAnswer(errno: EPERM, rule: "\(name)(device or setuid)")
         case "open", "openat", "creat", "mkdir", "mkdirat", "chmod", "fchmod", "fchmodat":
             return SyscallAnswer(errno: EPERM, rule: "\(name)(setuid)")

@@ -10,8 +10,12 @@
 #define AEGIX_STAGING "/.old"
 #define AEGIX_OLD_ROOT AEGIX_STAGING "/host"
 
+/* What pid 1's messages to the supervisor bring. */
+#define AEGIX_WORD_READY 'r'
+#define AEGIX_WORD_SOCKETS 's'
+
 /* Each returns 0, or -1 with errno and *index set to the step, rule or limit at fault. */
-int aegix_child_root(void);
+int aegix_child_root(const char *options);
 int aegix_child_mounts(const struct aegix_launch *launch, const int *trees, int32_t *index);
 int aegix_child_seal_root(void);
 int aegix_child_loopback(void);

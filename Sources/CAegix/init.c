@@ -99,8 +99,10 @@ IN_LOOP static void init_loop(struct init_state *given) {
         /* Only the supervisor's word counts: from outside the namespace the sender has no number. In tier confined,
            Landlock lets no process of the run send us any. */
         if (number > 0 && number != SIGCHLD && info.code == 0 && (confined || info.pid == 0)) {
+            if (number == AEGIX_STOP_ALL) number = SIGSTOP;
+            if (number == AEGIX_CONTINUE_ALL) number = SIGCONT;
             aegix_raw(SYS_kill, -1, number, 0, 0, 0, 0);
-            aegix_raw(SYS_kill, -1, SIGCONT, 0, 0, 0, 0); /* a stopped process gets it too */
+            if (number != SIGSTOP) aegix_raw(SYS_kill, -1, SIGCONT, 0, 0, 0, 0); /* a stopped process gets it too */
         }
     }
 }

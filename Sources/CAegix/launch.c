@@ -16,6 +16,7 @@
 #include <linux/close_range.h>
 #include <linux/futex.h>
 #include <linux/keyctl.h>
+#include <linux/netlink.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -109,7 +110,24 @@ int aegix_child_loopback(void) {
     return rc;
 }
 
+/* Different runs begin at different processors, so that they don't all share the first. */
+static int take_processors(uint32_t count, uint32_t first) {
+    cpu_set_t allowed, taken;
+    if (count == 0) return 0;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) < 0) return -1;
+    uint32_t there = (uint32_t)CPU_COUNT(&allowed), seen = 0;
+    CPU_ZERO(&taken);
+    for (int number = 0; number < CPU_SETSIZE; number++) {
+        if (!CPU_ISSET(number, &allowed)) continue;
+        if ((seen + there - first % there) % there < count) CPU_SET(number, &taken);
+        seen++;
+    }
+    return sched_setaffinity(0, sizeof taken, &taken);
+}
+
 static int set_limits(const struct aegix_launch *launch, int32_t *index) {
+    *index = -1;
+    if (take_processors(launch->processors, launch->first_processor) < 0) return -1;
     for (size_t i = 0; i < launch->limit_count; i++) {
         *index = (int32_t)i;
         /* The caller may have less to give: a limit is never raised above its own. */
@@ -122,8 +140,7 @@ static int set_limits(const struct aegix_launch *launch, int32_t *index) {
     return 0;
 }
 
-static int hand_over(int control, const int *descriptors, size_t count) {
-    char word = 'r';
+static int hand_over(int control, char word, const int *descriptors, size_t count) {
     struct iovec data = {&word, 1};
     union {
         struct cmsghdr align;
@@ -140,6 +157,17 @@ static int hand_over(int control, const int *descriptors, size_t count) {
     header->cmsg_len = CMSG_LEN(sizeof(int) * count);
     memcpy(CMSG_DATA(header), descriptors, sizeof(int) * count);
     return sendmsg(control, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* What sockets hold counts as memory, and only a socket of this network namespace can be asked. */
+static int send_socket_monitor(int control) {
+    int monitor = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (monitor < 0) return errno == EPROTONOSUPPORT ? 0 : -1; /* a kernel without it: they aren't counted */
+    int rc = hand_over(control, AEGIX_WORD_SOCKETS, &monitor, 1);
+    int error = errno;
+    close(monitor);
+    errno = error;
+    return rc;
 }
 
 static void reset_signals(void) {
@@ -220,8 +248,9 @@ static void enter_root(const struct aegix_launch *launch) {
     if (take_identity(launch, trees) < 0) fail(page, AEGIX_STAGE_IDENTITY, 0);
     if (sethostname(launch->hostname, strlen(launch->hostname)) < 0) fail(page, AEGIX_STAGE_HOST, 0);
     if (aegix_child_loopback() < 0) fail(page, AEGIX_STAGE_HOST, 1);
+    if (launch->watch_sockets && send_socket_monitor(launch->control) < 0) fail(page, AEGIX_STAGE_HOST, 2);
     umask(0); /* the steps' modes are exact */
-    if (aegix_child_root() < 0) fail(page, AEGIX_STAGE_ROOT, 0);
+    if (aegix_child_root(launch->root_options) < 0) fail(page, AEGIX_STAGE_ROOT, 0);
     if (aegix_child_mounts(launch, trees, &index) < 0) fail(page, AEGIX_STAGE_MOUNT, index);
     if (aegix_child_seal_root() < 0) fail(page, AEGIX_STAGE_SEAL_ROOT, 0);
 }
@@ -263,7 +292,7 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
         fail(page, AEGIX_STAGE_PARENT, 1);
     descriptors[0] = aegix_child_seccomp(launch);
     if (descriptors[0] < 0) fail(page, AEGIX_STAGE_SECCOMP, 0);
-    if (hand_over(launch->control, descriptors, descriptors[2] < 0 ? 2 : 3) < 0)
+    if (hand_over(launch->control, AEGIX_WORD_READY, descriptors, descriptors[2] < 0 ? 2 : 3) < 0)
         fail(page, AEGIX_STAGE_HANDOVER, 0);
     pid_t command = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
     if (command < 0) fail(page, AEGIX_STAGE_FORK, 0);
@@ -357,7 +386,7 @@ int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root
     *listener = got[0];
     *root = got[1];
     *terminal = got[2];
-    return 1;
+    return word == AEGIX_WORD_SOCKETS ? 2 : 1;
 }
 
 struct aegix_page *aegix_page_map(void) {

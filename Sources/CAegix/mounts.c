@@ -146,9 +146,9 @@ static int run_step(const struct aegix_step *step, const int *trees, int root, i
 }
 
 /* A tmpfs becomes the root and the old root a directory of it, so that sources under any host path stay in view. */
-int aegix_child_root(void) {
+int aegix_child_root(const char *options) {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -1;
-    if (mount("aegix", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0) return -1;
+    if (mount("aegix", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options) < 0) return -1;
     if (mkdir("/tmp" AEGIX_STAGING, 0700) < 0) return -1;
     if (mount("aegix", "/tmp" AEGIX_STAGING, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700") < 0) return -1;
     if (mkdir("/tmp" AEGIX_OLD_ROOT, 0700) < 0) return -1;

@@ -40,7 +40,7 @@ import Testing
         #expect(
             Set(RunOptions.table.map(\.name)) == [
                 "cmd", "script", "python", "policy", "workspace", "timeout", "env", "pass-env", "read", "write",
-                "require",
+                "require", "memory", "cpus", "pids",
                 "record", "label", "parent", "state-dir", "json", "quiet",
             ])
         #expect(RunOptions.table.filter(\.repeatable).map(\.name) == ["read", "write", "env", "pass-env", "label"])

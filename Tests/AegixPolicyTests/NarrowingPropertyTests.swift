@@ -108,6 +108,10 @@ private func gains(_ child: Policy, _ parent: Policy) -> [String] {
     if more(child.limits.wall, parent.limits.wall) { all.append("wall") }
     if child.limits.grace > parent.limits.grace { all.append("grace") }
     if more(child.limits.cpuTime, parent.limits.cpuTime) { all.append("cpu_time") }
+    if more(child.limits.cpus, parent.limits.cpus) { all.append("cpus") }
+    if more(child.limits.memory, parent.limits.memory) { all.append("memory") }
+    if more(child.limits.pids, parent.limits.pids) { all.append("pids") }
+    if more(child.limits.disk, parent.limits.disk) { all.append("disk") }
     if more(child.limits.output, parent.limits.output) { all.append("output") }
     if parent.limits.onOutput == .kill, child.limits.onOutput != .kill { all.append("on_output") }
     if more(child.limits.openFiles, parent.limits.openFiles) { all.append("open_files") }
@@ -156,9 +160,10 @@ private func text(_ random: inout Random, keys: Int) -> String {
     }
     if random.chance(keys) { out += "deny = \(list(random.some(denied, most: 2)))\n" }
     out += "[limits]\n"
-    for key in ["wall", "cpu_time", "output", "open_files", "execs"] where random.chance(keys * 3) {
-        let unit = key == "output" ? "MiB" : "s"
-        let count = ["open_files", "execs"].contains(key)
+    let limits = ["wall", "cpu_time", "cpus", "memory", "pids", "disk", "output", "open_files", "execs"]
+    for key in limits where random.chance(keys * 3) {
+        let unit = ["output", "memory", "disk"].contains(key) ? "MiB" : "s"
+        let count = ["cpus", "pids", "open_files", "execs"].contains(key)
         let amount = random.pick([0, 5, 9, 40])
         out += "\(key) = \(count || amount == 0 ? "\(amount)" : "\"\(amount)\(unit)\"")\n"
     }

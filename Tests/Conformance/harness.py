@@ -83,6 +83,11 @@ def mounts():
         return sorted(line.split(" - ")[0].split()[4] for line in f)
 
 
+def cgroups():
+    """The control groups that carry the tool's name. Those of other runs on this machine come and go."""
+    return {at for at, _, _ in os.walk("/sys/fs/cgroup") if "aegix" in os.path.basename(at)}
+
+
 def wait_until(condition, seconds=5.0, step=0.01):
     """The condition's value as soon as it is true, or what it was when time ran out."""
     deadline = time.monotonic() + seconds
@@ -131,6 +136,10 @@ class Result:
     def status(self):
         return (self.record or {}).get("outcome", {}).get("status")
 
+    @property
+    def outcome(self):
+        return (self.record or {}).get("outcome", {})
+
     def violation(self, word, control="seccomp"):
         """How often the record says that this was refused."""
         total = 0
@@ -169,7 +178,7 @@ class Box:
             **self.identity.options())
 
     def run(self, argv, case, input=None, deadline=60, stdin=None, leaks=True, **how):
-        before = mounts()
+        before, groups = mounts(), cgroups()
         known = set(descendants())
         started = time.monotonic()
         if self.name == "bwrap":
@@ -187,7 +196,7 @@ class Box:
         seconds = time.monotonic() - started
         result = Result(child.returncode, out or b"", err or b"", seconds)
         if leaks:
-            case.no_leaks(known, before)
+            case.no_leaks(known, before, groups)
         return result
 
 
@@ -374,7 +383,7 @@ class Case:
             got = result.attempts.get(name)
             self.check(got == "ok", f"the probe is blunt: without a sandbox {name} gives {got}")
 
-    def no_leaks(self, known, before):
+    def no_leaks(self, known, before, groups=None):
         left = {pid: told for pid, told in descendants().items() if pid not in known}
         if self.box.name != "aegix":
             # Peers may leave work to init; a moment's grace keeps the comparison fair.
@@ -385,6 +394,9 @@ class Case:
             wait_until(lambda: (reap(known), not set(descendants()) - known)[1], 2)
         after = mounts()
         self.check(after == before, f"mounts left behind: {sorted(set(after) - set(before))}")
+        if groups is not None:
+            wait_until(lambda: cgroups() <= groups, 2)
+            self.check(cgroups() <= groups, f"cgroups left behind: {sorted(cgroups() - groups)}")
         scratch = os.listdir(self.world.scratch_of(self.identity))
         self.check(not scratch, f"temporary files left behind: {scratch}")
 

@@ -1,5 +1,6 @@
 """R: the end of things. Nothing survives, nothing stays behind, the record is closed."""
 
+import hashlib
 import json
 import os
 import random
@@ -7,11 +8,12 @@ import signal
 import subprocess
 import time
 
-from harness import descendants, end_tree, mounts, reap, wait_until
+from harness import cgroups, descendants, end_tree, mounts, reap, wait_until
 
 # What may lie in a state directory and in a run's: anything else is a temporary file that somebody forgot.
 RUN_FILES = {"audit.json", "events.jsonl", "stdout.log", "stderr.log", "policy.toml", "layer", "artifacts", "manifest.json"}
 STATE_FILES = {"runs", "sandboxes", "ledger.jsonl", "keys", "cache", "live", "trust"}
+LIMITS = '[limits]\nmemory = "256MiB"\npids = 64\ndisk = "64MiB"\ncpus = 1.5\ncpu_time = "30s"\n'
 
 
 def r2(t):
@@ -67,14 +69,16 @@ def below(pid):
 
 def r3(t):
     """aegix killed with SIGKILL at every stage: nothing left, the record closed afterwards"""
-    script = "echo some > file; mkdir -p a/b; (setsid sleep 60 &) ; sleep 0.02; echo out; exec sleep 0.01"
-    whole = t.sh(script)
+    script = "echo some > file; mkdir -p a/b; (setsid sleep 60 &) ; echo tmp > /tmp/file; sleep 0.07; echo out; exec sleep 0.02"
+    # All limits are on, so that whatever holds them is there to be left behind.
+    held = {"policy": LIMITS} if t.box.name == "aegix" else {}
+    whole = t.sh(script, **held)
     t.ran(whole)
-    known, mounted = set(descendants()), mounts()
+    known, mounted, groups = set(descendants()), mounts(), cgroups()
     survivors, caught, rng = [], 0, random.Random(int(os.environ.get("AEGIX_SEED", "7")))
-    moments = sorted(rng.uniform(0, whole.seconds * 1.05) for _ in range(40))
+    moments = sorted(rng.uniform(0, whole.seconds * 1.05) for _ in range(50))
     for moment in moments:
-        child = t.box.spawn(["/bin/sh", "-c", script], t, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = t.box.spawn(["/bin/sh", "-c", script], t, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **held)
         time.sleep(moment)
         child.kill()
         child.wait()
@@ -95,6 +99,8 @@ def r3(t):
     open_ones = [r for r in t.run_ids() if t.record_of(r) is None]
     listed = t.aegix("history", "--state-dir", t.state, "--json", "--limit", "200")
     t.check(listed.code == 0, f"history after the kills: {listed}")
+    wait_until(lambda: cgroups() <= groups, 1)
+    t.check(cgroups() <= groups, f"cgroups left behind after the next command: {sorted(cgroups() - groups)}")
     states = {r: (t.record_of(r) or {}).get("outcome", {}).get("status") for r in t.run_ids()}
     # One that was killed before its first event has run nothing and is cleared away; the ledger's check below covers it.
     interrupted = list(states.values()).count("interrupted")
@@ -236,51 +242,71 @@ def r6(t):
     t.check((code, out) == (0, b"hi\n") or code == 125 and err.count(b"\n") == 1, f"in a deleted directory, with --workspace: {code}, {out!r}, {err!r}")
 
     # A state directory that can't be written, or doesn't fit.
-    if os.geteuid() == 0:
-        crowded(t, direct)
+    crowded(t)
     code, out, err = direct(line=[t.world.aegix, "run", "--state-dir", "/proc/nowhere", "--", "/bin/echo", "hi"])
     t.check(code == 125 and not out and err.count(b"\n") == 1, f"a state directory in /proc: {code}, {out!r}, {err!r}")
     code, out, err = direct(line=[t.world.aegix, "run", "--state-dir", t.file("plain"), "--", "/bin/echo", "hi"])
     t.check(code == 125 and not out and err.count(b"\n") == 1, f"a file as state directory: {code}, {out!r}, {err!r}")
 
 
-def crowded(t, direct):
+def crowded(t):
     """A read-only state directory; a disk that is full at the start, and one that fills during the run."""
     small = t.mkdir("small")
-    mounting = f"mount -t tmpfs -o size=%s,mode=700,uid={t.identity.uid},gid={t.identity.gid} none '{small}' && %s"
+    # In a mount namespace of its own, as root, or as root of a user namespace; the last word becomes the caller again.
+    owner = t.identity
+    if os.geteuid() == 0:
+        outer = ["unshare", "--mount", "--propagation", "private", "--"]
+        caller = "" if owner.root else f"setpriv --reuid {owner.uid} --regid {owner.gid} --clear-groups -- "
+        mounting = f"mount -t tmpfs -o size=%s,mode=700,uid={owner.uid},gid={owner.gid} none '{small}' && %s"
+    else:
+        outer = ["unshare", "--user", "--map-root-user", "--mount", "--propagation", "private", "--"]
+        caller = f"unshare --user --map-user={owner.uid} --map-group={owner.gid} -- "
+        mounting = f"mount -t tmpfs -o size=%s,mode=700 none '{small}' && %s"
 
     def private(script):
-        """In a mount namespace of its own, as root; the last word becomes the caller."""
         known = set(descendants())
-        child = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "--", "/bin/sh", "-c", script], cwd=t.workspace,
-                                 env=t.box.environment(None), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child = subprocess.Popen([*outer, "/bin/sh", "-c", script], cwd=t.workspace, env=t.box.environment(None),
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             out, err = child.communicate(timeout=30)
         except subprocess.TimeoutExpired:
             end_tree(child, known)
             out = err = b"(hung)"
+        left = {p: d for p, d in descendants().items() if p not in known}
+        t.check(not left, f"left behind: {left}")
         return child.returncode, out, err
 
-    caller = "" if t.identity.root else f"setpriv --reuid {t.identity.uid} --regid {t.identity.gid} --clear-groups -- "
-    run = lambda *words: caller + " ".join(f"'{w}'" for w in (t.world.aegix, "run", "--state-dir", f"{small}/state", "--workspace", t.workspace, "--", *words))
+    def run(*command, workspace=t.workspace):
+        line = (t.world.aegix, "run", "--state-dir", f"{small}/state", "--workspace", workspace, "--", *command)
+        return caller + " ".join(f"'{w}'" for w in line)
     code, out, err = private(mounting % ("1m", run("/bin/echo", "fits")))
     t.check((code, out) == (0, b"fits\n"), f"the control: a small disk that suffices: {code}, {out!r}, {err!r}")
-    code, out, err = private(mounting % ("1m", f"mount -o remount,ro '{small}' && " + run("/bin/echo", "hi")))
+    if code != 0:
+        return
+    code, out, err = private(mounting % ("1m", f"mount -o remount,bind,ro '{small}' && " + run("/bin/echo", "hi")))
     t.check(code == 125 and not out and b"read-only" in err.lower() and err.count(b"\n") == 1, f"a read-only state directory: {code}, {out!r}, {err!r}")
     code, out, err = private(mounting % ("64k", f"cat /dev/zero > '{small}/filler' 2>/dev/null; chmod 777 '{small}'; " + run("/bin/echo", "hi")))
     t.check(code == 125 and not out and b"space" in err and err.count(b"\n") == 1, f"a full disk at the start: {code}, {out!r}, {err!r}")
     # During the run: the caller gets every byte; what couldn't be recorded is said, with 123.
     code, out, err = private(mounting % ("256k", run("/usr/bin/head", "-c", "1000000", "/dev/zero")))
     t.check(code == 123 and len(out) == 1000000 and b"space" in err, f"a disk that fills during the run: {code}, {len(out)} bytes, {err!r}")
+    # The command fills it by way of its layer: that is the command's error, ENOSPC; aegix keeps its word, or says with 123 that it can't.
+    filling = "head -c 4000000 /dev/zero > big; echo told $?; rm -f big; echo after > small; cat small"
+    code, out, err = private(mounting % ("1m", run("/bin/sh", "-c", filling) + f"; code=$?; cat '{small}'/state/runs/*/audit.json; exit $code"))
+    t.check(code in (0, 123) and out.startswith(b"told 1\nafter\n") and b"No space left" in err, f"a layer that fills the disk: {code}, {out[:200]!r}, {err!r}")
+    t.check(b'"status":"exited"' in out or code == 123 and b"space" in err, f"a layer that fills the disk: {code}, no record: {out[:200]!r}, {err!r}")
+
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def r7(t):
-    """SIGINT, SIGTERM, SIGHUP: the sandbox ends first, the record is complete, signal told"""
+    """SIGINT, SIGTERM, SIGHUP, SIGQUIT: the sandbox ends first, the record is complete, signal told"""
     t.only_aegix()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        for script in ("echo up; sleep 60", "trap '' INT TERM HUP; echo up; (setsid sleep 60 &); while :; do sleep 0.1; done"):
+    for number in ENDING:
+        for script in ("echo up; sleep 60", "trap '' INT TERM HUP QUIT; echo up; (setsid sleep 60 &); while :; do sleep 0.1; done"):
             before, known, mounted = t.run_ids(), set(descendants()), mounts()
-            child = t.box.spawn(["/bin/sh", "-c", script], t)
+            child = t.box.spawn(["/bin/sh", "-c", script], t, policy=LIMITS)
             child.stdout.readline()
             started = time.monotonic()
             child.send_signal(number)
@@ -304,3 +330,166 @@ def r7(t):
             if fresh:
                 t.check(os.path.exists(os.path.join(t.state, "runs", fresh[-1], "manifest.json")), f"{number.name}: no manifest")
                 t.check(t.read(os.path.join(t.state, "runs", fresh[-1], "stdout.log")) == "up\n", f"{number.name}: the log lacks what was shown")
+    interrupted_twice(t)
+    interrupted_early(t)
+
+
+def interrupted_twice(t):
+    """With grace the first signal is passed on; the second means now. Whichever comes second, the first is the one that is told."""
+    for first, second in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGQUIT)):
+        before, known = t.run_ids(), set(descendants())
+        child = t.box.spawn(["/bin/sh", "-c", "trap 'echo heard' INT TERM HUP QUIT; echo up; while :; do sleep 0.05; done"], t,
+                            policy=LIMITS + 'grace = "1500ms"\n')
+        child.stdout.readline()
+        started = time.monotonic()
+        child.send_signal(first)
+        child.stdout.readline()
+        child.send_signal(second)
+        try:
+            child.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            t.check(False, f"{first.name}, {second.name}: still running after 10 s")
+            end_tree(child, known)
+            continue
+        took = time.monotonic() - started
+        left = {p: d for p, d in descendants().items() if p not in known}
+        t.check(not left, f"{first.name}, {second.name}: left behind: {left}")
+        t.check(took < 3, f"{first.name}, {second.name}: the end took {took:.1f} s")
+        t.check(child.returncode == 128 + first, f"{first.name}, {second.name}: exit {child.returncode}")
+        fresh = sorted(t.run_ids() - before)
+        outcome = (t.record_of(fresh[-1]) or {}).get("outcome", {}) if fresh else {}
+        t.check(outcome.get("status") == "interrupted" and outcome.get("signal") == int(first), f"{first.name}, {second.name}: {outcome}")
+    reap()
+
+
+def interrupted_early(t):
+    """While the sandbox is being made: the same, or nothing has happened at all."""
+    known, mounted, groups = set(descendants()), mounts(), cgroups()
+    control = t.sh("echo ran; sleep 0.02", policy=LIMITS)
+    t.ran(control)
+    rng, told = random.Random(int(os.environ.get("AEGIX_SEED", "7"))), []
+    for turn in range(40):
+        before, number = t.run_ids(), ENDING[turn % len(ENDING)]
+        child = t.box.spawn(["/bin/sh", "-c", "echo ran; sleep 0.02"], t, policy=LIMITS)
+        moment = rng.uniform(0, control.seconds * 0.8)
+        time.sleep(moment)
+        child.send_signal(number)
+        if turn % 3 == 0:
+            child.send_signal(number)
+        try:
+            child.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            t.check(False, f"{number.name} after {moment * 1000:.1f} ms: still running after 10 s")
+            end_tree(child, known)
+            continue
+        left = {p: d for p, d in descendants().items() if p not in known}
+        t.check(not left, f"{number.name} after {moment * 1000:.1f} ms: left behind: {left}")
+        reap(known)
+        states = [(t.record_of(r) or {}).get("outcome") for r in sorted(t.run_ids() - before)]
+        state = states[-1] if states else None
+        told.append(state and state["status"])
+        if child.returncode == -number:  # before aegix took its signals in hand: nothing ran, the next command closes the record
+            t.check(state is None, f"{number.name} after {moment * 1000:.1f} ms: died of it, and the record says {state}")
+            continue
+        ended = child.returncode == 0 and state and state["status"] == "exited"
+        t.check(ended or child.returncode == 128 + number and state and (state["status"], state["signal"]) == ("interrupted", int(number)),
+                f"{number.name} after {moment * 1000:.1f} ms: exit {child.returncode}, the record says {state}")
+    t.check(told.count("interrupted") >= 10, f"too few were caught at work: {told}")
+    t.check(mounts() == mounted, "mounts left behind")
+    closing = t.aegix("history", "--state-dir", t.state, "--json", "--limit", "1")
+    t.check(closing.code == 0, f"history afterwards: {closing}")
+    t.check(all((t.record_of(r) or {}).get("outcome", {}).get("status") in ("interrupted", "exited") for r in t.run_ids()), "a record isn't closed")
+    wait_until(lambda: cgroups() <= groups, 1)
+    t.check(cgroups() <= groups, f"cgroups left behind: {sorted(cgroups() - groups)}")
+    t.check(not os.path.isdir(f"{t.state}/live") or not os.listdir(f"{t.state}/live"), "closed runs still count as alive")
+
+
+def whole_ledger(t):
+    """The ledger's lines, each of which must carry the digest of the one before."""
+    with open(os.path.join(t.state, "ledger.jsonl"), "rb") as f:
+        lines = f.read().split(b"\n")
+    t.check(lines.pop() == b"", "the ledger doesn't end with its last line")
+    previous, entries = "0" * 64, [json.loads(line) for line in lines]
+    for number, (line, entry) in enumerate(zip(lines, entries), 1):
+        if not t.check(entry["seq"] == number and entry["prev"] == previous, f"line {number} of the ledger doesn't follow the one before"):
+            break
+        previous = hashlib.sha256(line).hexdigest()
+    for entry in entries:
+        if entry["kind"] == "finish":
+            record = t.read(os.path.join(t.state, "runs", entry["run"], "audit.json"), "rb")
+            t.check(hashlib.sha256(record).hexdigest() == entry["audit"], f"{entry['run']}: the ledger has another digest of the record")
+    return entries
+
+
+def settled(t, expected, known, mounted, groups):
+    """After many runs: all recorded once, with their own output, and nothing of any kind left."""
+    left = {p: d for p, d in descendants().items() if p not in known}
+    t.check(not left, f"left behind: {left}")
+    reap(known)
+    t.check(mounts() == mounted, f"mounts left behind: {sorted(set(mounts()) - set(mounted))}")
+    wait_until(lambda: cgroups() <= groups, 2)
+    t.check(cgroups() <= groups, f"cgroups left behind: {sorted(cgroups() - groups)}")
+    t.check(not os.listdir(t.world.scratch_of(t.identity)), "temporary files left behind")
+    t.check(not os.listdir(t.workspace), f"in the workspace: {os.listdir(t.workspace)[:5]}")
+    t.check(not set(os.listdir(t.state)) - STATE_FILES, f"in the state directory: {set(os.listdir(t.state)) - STATE_FILES}")
+    t.check(not os.path.isdir(f"{t.state}/live") or not os.listdir(f"{t.state}/live"), "runs that are over still count as alive")
+    ids = t.run_ids()
+    t.check(len(ids) == expected, f"{len(ids)} of {expected} runs are recorded")
+    entries = whole_ledger(t)
+    for kind in ("start", "finish"):
+        runs = [e["run"] for e in entries if e["kind"] == kind]
+        t.check(sorted(runs) == sorted(ids), f"{len(runs)} {kind} entries for {len(ids)} runs")
+    odd = set()
+    for run_id in ids:
+        record = t.record_of(run_id) or {}
+        log = t.read(os.path.join(t.state, "runs", run_id, "stdout.log"))
+        argv = (record.get("command") or {}).get("argv", [])
+        if record.get("outcome", {}).get("status") != "exited" or not argv or log != f"{argv[-1]}\n":
+            odd.add(run_id)
+        odd |= {run_id for name in os.listdir(os.path.join(t.state, "runs", run_id)) if name not in RUN_FILES}
+    t.check(not odd, f"{len(odd)} runs with a wrong record, log or file: {sorted(odd)[:3]}")
+
+
+def r8(t):
+    """200 runs at once: all recorded, nothing left, the ledger's chain is whole"""
+    t.only_aegix()
+    known, mounted, groups = set(descendants()), mounts(), cgroups()
+    policy = t.policy_file(LIMITS)
+    line = lambda n: t.box.command(["/bin/sh", "-c", "echo $1 > file; cat file; echo $1 >&2", "sh", f"run {n}"], t, options=["--policy", policy, "--quiet"])
+    started = time.monotonic()
+    children = [subprocess.Popen(line(n), cwd=t.workspace, env=t.box.environment(None), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, start_new_session=True, **t.identity.options()) for n in range(200)]
+    wrong = []
+    for n, child in enumerate(children):
+        try:
+            out, err = child.communicate(timeout=max(1, 90 - (time.monotonic() - started)))
+        except subprocess.TimeoutExpired:
+            end_tree(child, known)
+            out = err = b"(hung)"
+        if (child.returncode, out, err) != (0, f"run {n}\n".encode(), f"run {n}\n".encode()):
+            wrong.append((n, child.returncode, out, err))
+    t.check(not wrong, f"{len(wrong)} of 200 went wrong: {wrong[:3]}")
+    t.note(f"{time.monotonic() - started:.1f} s")
+    settled(t, 200, known, mounted, groups)
+
+
+def r9(t):
+    """1,000 runs in a row: all recorded, nothing left, not slower at the end than at the start"""
+    t.only_aegix()
+    known, mounted, groups = set(descendants()), mounts(), cgroups()
+    policy = t.policy_file(LIMITS)
+    took, wrong = [], []
+    for n in range(1000):
+        started = time.monotonic()
+        line = t.box.command(["/bin/echo", f"run {n}"], t, options=["--policy", policy])
+        done = subprocess.run(line, cwd=t.workspace, env=t.box.environment(None), stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=30, **t.identity.options())
+        took.append(time.monotonic() - started)
+        if (done.returncode, done.stdout, done.stderr) != (0, f"run {n}\n".encode(), b""):
+            wrong.append((n, done.returncode, done.stdout, done.stderr))
+    t.check(not wrong, f"{len(wrong)} of 1,000 went wrong: {wrong[:3]}")
+    # The fastest tenth of each end: what else the machine does is in the rest.
+    first, last = sorted(took[:200])[20], sorted(took[-200:])[20]
+    t.note(f"{sum(took):.1f} s; a run took {first * 1000:.1f} ms at the start, {last * 1000:.1f} ms at the end")
+    t.check(last < first * 1.5, f"the last runs took {last * 1000:.1f} ms, the first {first * 1000:.1f} ms")
+    settled(t, 1000, known, mounted, groups)

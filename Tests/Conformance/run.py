@@ -25,6 +25,7 @@ import descriptors  # noqa: E402
 import files  # noqa: E402
 import kernel  # noqa: E402
 import lifecycle  # noqa: E402
+import limits  # noqa: E402
 import network  # noqa: E402
 import record  # noqa: E402
 
@@ -38,7 +39,7 @@ def options():
                         help="who calls (default: both when run by root, else user)")
     parser.add_argument("--user", metavar="NAME", help="the ordinary user (default: aegix-test if there, else made and removed)")
     parser.add_argument("--peer", choices=["bwrap"], help="run the same cases against another sandbox, for comparison")
-    parser.add_argument("--only", metavar="CASES", help="these cases, separated by commas")
+    parser.add_argument("--only", metavar="CASES", help="these cases, separated by commas; R1 is all of R1a, R1b, …")
     parser.add_argument("--explain", action="store_true", help="say of the peer, too, why it fails; and what each case took")
     parser.add_argument("--list", action="store_true", help="print the cases and end")
     return parser.parse_args()
@@ -47,13 +48,18 @@ def options():
 def cases():
     """(number, title, function), in the order of their numbers: the first line of each function's text is `K1  title`."""
     found = []
-    for module in (files, kernel, descriptors, network, lifecycle, record):
+    for module in (files, kernel, descriptors, network, limits, lifecycle, record):
         for name in vars(module):
-            if re.fullmatch(r"[a-z]\d+", name):
+            if re.fullmatch(r"[a-z]\d+[a-z]?", name):
                 function = getattr(module, name)
-                found.append((name.upper(), function.__doc__.splitlines()[0], function))
+                found.append((name[0].upper() + name[1:], function.__doc__.splitlines()[0], function))
     order = "HKDNRE"
-    return sorted(found, key=lambda c: (order.index(c[0][0]), int(c[0][1:])))
+    return sorted(found, key=lambda c: (order.index(c[0][0]), int(family(c[0])[1:]), c[0]))
+
+
+def family(number):
+    """R1 of R1a: the line of the list of attacks that a case belongs to."""
+    return number.rstrip("abcdefghijklmnopqrstuvwxyz")
 
 
 def binary(given):
@@ -131,11 +137,11 @@ def main():
         return 0
     chosen = cases()
     if asked.only:
-        names = asked.only.upper().split(",")
-        unknown = set(names) - {c[0] for c in chosen}
+        names = {name[:1].upper() + name[1:].lower() for name in asked.only.split(",")}
+        unknown = names - {c[0] for c in chosen} - {family(c[0]) for c in chosen}
         if unknown:
             sys.exit(f"conformance: no such case: {', '.join(sorted(unknown))}")
-        chosen = [c for c in chosen if c[0] in names]
+        chosen = [c for c in chosen if c[0] in names or family(c[0]) in names]
     if asked.peer and not shutil.which("bwrap"):
         sys.exit("conformance: --peer bwrap needs bubblewrap: apt-get install bubblewrap")
 

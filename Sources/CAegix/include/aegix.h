@@ -11,6 +11,7 @@
 #include "aegix_state.h"
 
 #include "aegix_probe.h"
+#include "aegix_watch.h"
 
 #pragma clang assume_nonnull begin
 

@@ -99,9 +99,11 @@ struct aegix_launch {
     const char *_Nullable uid_map, *_Nullable gid_map;
     uid_t uid;
     gid_t gid;
+    uint32_t watch_sockets; /* a netlink socket that can say what sockets hold goes to the supervisor */
     uint32_t trees; /* detached trees that arrive with the supervisor's word */
 
     const char *hostname;
+    const char *root_options; /* of the tmpfs that is the root */
     const struct aegix_step *steps;
     size_t step_count;
 
@@ -111,6 +113,7 @@ struct aegix_launch {
 
     const struct aegix_limit *limits;
     size_t limit_count;
+    uint32_t processors, first_processor; /* how many of the caller's, from which one on; 0: all of them */
     uint64_t keep; /* capabilities kept, as bits */
 
     const struct sock_filter *filter;
@@ -139,11 +142,14 @@ struct aegix_launch {
    would end init alone. */
 enum { AEGIX_END_ALL = 62 };
 
+/* To pid 1, from the supervisor alone: every other process stops, or goes on. */
+enum { AEGIX_STOP_ALL = 63, AEGIX_CONTINUE_ALL = 64 };
+
 /* Makes the namespaces and starts pid 1 in them. Returns its pid and stores a pidfd, or -1 with errno. */
 pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd);
 
 /* What pid 1 hands over once everything is in place: the seccomp listener, the sandbox's root and, with a terminal,
-   its master side (-1 without). Returns 1, 0 when the child is gone, -1 with errno. Never blocks longer than
+   its master side (-1 without). Returns 1, or 2 for a monitor of the sandbox's sockets, in `listener`, with more to come; 0 when the child is gone, -1 with errno. Never blocks longer than
    `timeout_ms`. */
 int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root, int *terminal);
 

@@ -102,6 +102,8 @@ int aegix_map_namespace(const char *uid_map, const char *gid_map);
 int aegix_write_map(pid_t pid, const char *file, const char *text);
 
 int aegix_landlock_abi(void);
+/* Processors that the caller may use. */
+int aegix_processors(void);
 
 /* The caller's terminal. */
 struct aegix_terminal;

@@ -1,0 +1,128 @@
+// Side effects: reads the sandbox's own /proc. What all its processes use together, where no cgroup counts it.
+
+import AegixSystem
+import CAegix
+import Glibc
+
+/// The limit on memory as a sum: anonymous pages, tmpfs, memfd, shared mappings, and what waits in pipes and sockets.
+///
+/// An estimate that is never too low for long costs a few microseconds a process; only when it is near the limit the
+/// kernel is asked for the proportional sizes, which count a page once however many map it.
+struct MemoryWatch {
+    private let limit: UInt64
+    private let processors: UInt64
+    /// The machine's shared memory before the command began.
+    private let sharedBefore: UInt64
+    private let scratchBefore: UInt64
+    private var exactAt: UInt64 = 0
+
+    /// What one processor dirties in a millisecond, measured: 2 MiB.
+    private static let rate: UInt64 = 2 << 20
+    /// Others on the machine may free shared memory while this run takes it, so an estimate isn't believed for longer.
+    private static let believed: UInt64 = 250_000_000
+
+    /// NETLINK_SOCK_DIAG in the sandbox's network namespace; -1 where the kernel has none.
+    private let sockets: Int32
+
+    init(limit: UInt64, processors: Int, sockets: Int32, scratch: UInt64) {
+        self.sockets = sockets
+        self.limit = limit
+        self.processors = UInt64(max(1, processors))
+        sharedBefore = aegix_watch_shared_memory()
+        scratchBefore = scratch
+    }
+
+    struct Reading: Equatable {
+        var isOver: Bool
+        /// How long it takes to reach the limit at the fastest.
+        var wait: UInt64
+    }
+
+    mutating func look(proc: Int32, tasks: [aegix_task_facts], scratch: UInt64, isStill: Bool, now: UInt64) -> Reading {
+        let scratch = scratch - min(scratch, scratchBefore)
+        var anonymous: UInt64 = 0
+        var files: UInt64 = 0
+        for task in tasks {
+            anonymous += task.resident - min(task.resident, task.shared)
+            files += UInt64(task.files)
+        }
+        let shared = aegix_watch_shared_memory()
+        let unseen = shared - min(shared, sharedBefore + scratch)
+        var used = anonymous + scratch + unseen + files * MemoryWatch.pipe
+        if used > limit || now >= exactAt {
+            exactAt = now + (isStill ? MemoryWatch.believed * 8 : MemoryWatch.believed)
+            used = exact(proc: proc, tasks: tasks, scratch: scratch)
+        }
+        // One process can't pass the limit at all; many may, by an eighth before they are looked at.
+        let left = limit - min(limit, used) + limit / 8
+        return Reading(isOver: used > limit, wait: left * 1_000_000 / (MemoryWatch.rate * processors))
+    }
+
+    /// A pipe holds this much unless it is told to hold more, which the filter refuses.
+    private static let pipe: UInt64 = 1 << 16
+
+    private func exact(proc: Int32, tasks: [aegix_task_facts], scratch: UInt64) -> UInt64 {
+        let held = OpenFiles.held(proc: proc, tasks: tasks)
+        var (anonymous, shared) = (UInt64(0), UInt64(0))
+        func add(unnamed: Bool) -> UInt64 {
+            var sum: UInt64 = 0
+            (anonymous, shared) = (0, 0)
+            for task in tasks {
+                var share = aegix_share()
+                if aegix_watch_share(proc, task.pid, unnamed ? 1 : 0, &share) < 0 { continue }
+                anonymous += share.anonymous
+                shared += share.shared
+                sum += share.unnamed
+            }
+            return sum
+        }
+        _ = add(unnamed: false)
+        let named = scratch + held.memory
+        let buffered = held.pipes + (sockets >= 0 ? self.buffered : 0)
+        // Mapped shared memory is that of files, or has no name: both at once are told apart by the mappings.
+        let small = limit / 16
+        if shared > small, named > small { return anonymous + named + add(unnamed: true) + buffered }
+        return anonymous + max(shared, named) + buffered
+    }
+
+    private var buffered: UInt64 {
+        var bytes: UInt64 = 0
+        return aegix_watch_sockets(sockets, &bytes) < 0 ? 0 : bytes
+    }
+}
+
+/// What processes hold open without a name in any directory, each thing once.
+struct OpenFiles {
+    var memory: UInt64 = 0
+    var unlinked: UInt64 = 0
+    var pipes: UInt64 = 0
+
+    private struct Identity: Hashable {
+        var device: UInt64
+        var inode: UInt64
+    }
+
+    static func held(proc: Int32, tasks: [aegix_task_facts]) -> OpenFiles {
+        var sum = OpenFiles()
+        var counted: Set<Identity> = []
+        var room = [aegix_open_facts](repeating: aegix_open_facts(), count: 64)
+        for task in tasks where task.files > 3 {
+            var found = aegix_watch_open(proc, task.pid, &room, room.count)
+            if found > room.count {
+                room = [aegix_open_facts](repeating: aegix_open_facts(), count: found + 64)
+                found = aegix_watch_open(proc, task.pid, &room, room.count)
+            }
+            if found < 0 { continue }  // it ended
+            for item in room.prefix(found) {
+                if !counted.insert(Identity(device: item.device, inode: item.inode)).inserted { continue }
+                switch aegix_open_kind(item.kind) {
+                case AEGIX_OPEN_MEMORY: sum.memory += item.bytes
+                case AEGIX_OPEN_UNLINKED: sum.unlinked += item.bytes
+                case AEGIX_OPEN_PIPE: sum.pipes += item.bytes
+                default: break
+                }
+            }
+        }
+        return sum
+    }
+}
