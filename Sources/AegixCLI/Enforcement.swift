@@ -13,7 +13,9 @@ enum Enforcement {
             controls.append(Control(name, asked: asked, mechanism: mechanism, held: held))
         }
         if let confined = plan.confined {
-            ConfinedControls.list(plan, confined, add)
+            ConfinedControls.list(plan, confined, add) { name, asked, why in
+                controls.append(Control(name, asked: asked, mechanism: "not held: " + why, held: false))
+            }
         } else {
             add("namespaces", "user, mount, pid, net, ipc, uts, cgroup", "clone3")
             add("root", "system read-only, nothing else of the host", "tmpfs and pivot_root, recursive read-only binds")

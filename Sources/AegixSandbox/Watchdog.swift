@@ -78,6 +78,10 @@ final class Watchdog {
         var wait = UInt64.max
         if counted {
             let scratch = ownScratch
+            // Where the kernel refuses none, the count itself is the limit.
+            if tree != nil, let limit = plan.watch.pids, tasks.reduce(UInt64(0), { $0 + UInt64($1.threads) }) > limit {
+                return .over(.pids)
+            }
             note(tasks, scratchIsFull: scratch.isFull)
             wait = pace(tasks)
             if let reading = memory?.look(
@@ -140,7 +144,7 @@ final class Watchdog {
 
     private func note(_ tasks: [aegix_task_facts], scratchIsFull: Bool) {
         if scratchIsFull { meetScratch() }
-        if let limit = plan.watch.pids, tasks.reduce(UInt64(0), { $0 + UInt64($1.threads) }) >= limit { meet(.pids) }
+        if tree == nil, let limit = plan.watch.pids, tasks.reduce(UInt64(0), { $0 + UInt64($1.threads) }) >= limit { meet(.pids) }
         if let limit = plan.watch.openFiles, tasks.contains(where: { UInt64($0.files) >= limit }) { meet(.openFiles) }
         if let limit = plan.watch.data, tasks.contains(where: { $0.data + Watchdog.granule >= limit }) { meet(.memory) }
     }
