@@ -7,8 +7,12 @@ import AegixSystem
 
 enum ConfinedControls {
     /// - add: name, what was asked, the mechanism.
-    static func list(_ plan: Plan, _ confined: ConfinedPlan, _ add: (String, String, String) -> Void) {
-        add("namespaces", "none to be had", confined.reason)
+    /// - lack: name, what a better tier holds, why it isn't held here.
+    static func list(
+        _ plan: Plan, _ confined: ConfinedPlan, _ add: (String, String, String) -> Void,
+        _ lack: (String, String, String) -> Void
+    ) {
+        lack("namespaces", "user, mount, pid, net, ipc, uts, cgroup", confined.reason)
         add("files", "read the system, write what is writable", files(plan))
         add("workspace", plan.workspaceMode.rawValue, workspace(plan, confined))
         add("identity", "keep", identity(plan, confined))
@@ -24,13 +28,11 @@ enum ConfinedControls {
         add(
             "processes", "all end with the run", "subreaper, which signals its Landlock domain until no child is left")
         add("network", "none", "seccomp: no socket can be made. The host's network namespace is shared")
-        add(
-            "/proc", "the machine's figures, no process's",
-            "Landlock. Not held: which process numbers are taken, and by which users, can be told")
-        add(
+        add("/proc", "the machine's figures, no process's files", "Landlock")
+        lack("process numbers", "the run's own", "which numbers are taken, and by which users, can be told")
+        lack(
             "names", "nothing outside the view",
-            "not held: whether a path is there, its size, owner and times can be asked of any path that the user may reach"
-        )
+            "whether a path is there, its size, owner and times can be asked of any that the user may reach")
         add("/dev/shm, /sys, terminals of others", "none", "Landlock")
         add("exec", "every exec recorded", "seccomp notification")
         add("environment", "built from nothing", "execve; TMPDIR and HOME are private, /tmp isn't there")

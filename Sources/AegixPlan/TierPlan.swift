@@ -3,7 +3,7 @@
 import AegixPolicy
 import AegixSystem
 
-enum TierPlan {
+public enum TierPlan {
     enum Choice: Equatable {
         case isolated
         /// With why it isn't more.
@@ -18,7 +18,7 @@ enum TierPlan {
     }
 
     /// Signals and abstract sockets are scoped from here on.
-    static let leastABI = 6
+    public static let leastABI = 6
 
     /// What tier confined can't do, asked for by this policy on this host.
     static func checkConfined(policy: Policy, facts: HostFacts) throws(Failure) {

@@ -27,6 +27,8 @@ public enum HostProbe {
     public enum Need: String, Sendable {
         /// The tier `isolated`, without which no run is started.
         case isolated
+        /// The tier `confined`, where there are no namespaces.
+        case confined
         /// The preset `default`: a layer, kept in the state directory.
         case defaultPolicy = "default"
         /// A run by root.
@@ -42,6 +44,13 @@ public enum HostProbe {
 
         /// Whether the tier `isolated` is within reach.
         public var isolated: Bool { lacking(.isolated).isEmpty && (uid != 0 || lacking(.root).isEmpty) }
+        /// Whether the tier `confined` is: what isolated needs, but for namespaces.
+        public var confined: Bool {
+            lacking(.confined).isEmpty
+                && ["seccomp", "seccomp_notification", "pidfd", "openat2", "close_range"].allSatisfy { id in
+                    capabilities.contains { $0.id == id && $0.have }
+                }
+        }
         /// Whether a run with the default policy would work.
         public var works: Bool { isolated && lacking(.defaultPolicy).isEmpty }
 
@@ -60,6 +69,7 @@ public enum HostProbe {
             let result = probe.needsUser && !user.held ? nil : attempt(probe.kind)
             capabilities.append(capability(probe, result))
         }
+        capabilities.append(scopes())
         // Before anything is made: an interrupted doctor leaves nothing.
         let signals = BlockedSignals()
         defer { withExtendedLifetime(signals) {} }
@@ -188,6 +198,15 @@ public enum HostProbe {
             }
         }
         return [state] + found
+    }
+
+    /// Without a pid namespace only Landlock keeps a command's signals inside.
+    private static func scopes() -> Capability {
+        let abi = Int(aegix_landlock_abi())
+        return Capability(
+            id: "landlock_scopes", name: "Landlock's scopes", have: abi >= TierPlan.leastABI, detail: "ABI \(abi)",
+            need: .confined, cost: "The tier confined is out of reach, which does without namespaces.",
+            remedy: abi >= TierPlan.leastABI ? "" : "use Linux 6.12 or later with landlock in the `lsm=` list")
     }
 
     private static func onlyForRoot(_ probe: Probe) -> Capability {
