@@ -3,7 +3,7 @@
 extension SyscallPlan {
     /// No socket is made, so none has to be held: a path or an abstract name reaches the host's services, and Landlock
     /// stops neither UDP nor Unix sockets. System V IPC and message queues are the host's own.
-    static let refusedConfined: Set<String> = [
+    public static let refusedConfined: Set<String> = [
         "connect", "bind", "listen", "accept", "accept4", "shmget", "shmat", "shmctl", "shmdt", "semget", "semop",
         "semctl",
         "semtimedop", "msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive",

@@ -95,7 +95,7 @@ extension SyscallPlan.Test {
 /// Refusals that the supervisor answers, by name. Anything else that isn't allowed doesn't exist: ENOSYS.
 public enum SyscallRefusal {
     /// EPERM: calls that change the machine, leave the sandbox or reach other processes' secrets.
-    public static let dangerous = Set<String>([
+    public static let dangerous: Set<String> = [
         "acct", "add_key", "adjtimex", "bpf", "chroot", "clock_adjtime", "clock_settime", "clone",
         "delete_module", "fanotify_init", "fanotify_mark", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick",
         "init_module", "ioperm", "iopl", "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "memfd_secret",
@@ -106,5 +106,5 @@ public enum SyscallRefusal {
         "migrate_pages", "move_pages", "pidfd_getfd", "kcmp", "process_madvise",
         "open", "openat", "creat", "mkdir", "mkdirat", "mknod", "mknodat", "chmod", "fchmod", "fchmodat",
         "prlimit64", "renameat2", "setrlimit",
-    ]).union(SyscallPlan.refusedConfined)
+    ]
 }

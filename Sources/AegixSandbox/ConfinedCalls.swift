@@ -17,7 +17,7 @@ final class ConfinedCalls {
     /// - root: the host's `/`, open; it stays the caller's.
     init(_ plan: Plan, init pid: pid_t, root: Int32) {
         var names: [Int32: String] = [:]
-        var handled = SyscallPlan.emulated.union(SyscallPlan.scheduling)
+        var handled = SyscallPlan.emulated.union(SyscallPlan.scheduling).union(SyscallPlan.refusedConfined)
         if plan.syscalls.keepsProcessors { handled.remove("sched_setaffinity") }
         for name in handled { names[SyscallFilter.number(of: name)] = name }
         self.names = names
@@ -37,6 +37,7 @@ final class ConfinedCalls {
     /// nil: not a call of these.
     func answer(_ notice: aegix_notice, listener: Int32) -> Answer? {
         guard let name = names[notice.call] else { return nil }
+        if SyscallPlan.refusedConfined.contains(name) { return .refused(rule: name) }
         if SyscallPlan.scheduling.contains(name) { return scheduling(name, notice) }
         do throws(SystemError) {
             return try change(name, Arguments(notice), listener: listener)

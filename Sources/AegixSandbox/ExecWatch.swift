@@ -66,10 +66,7 @@ final class ExecWatch {
         var notice = aegix_notice()
         if aegix_notice_receive(listener.raw, &notice) != 1 { return .nothing }
         if notice.call == execve || notice.call == execveat { return exec(notice) }
-        if let memory, memory.isOne(notice.call) {
-            if !memory.answer(notice, listener: listener.raw) { return .nothing }
-            return .limit(violation("limits", "limits.memory", ENOMEM, notice), .memory)
-        }
+        // First, since what it refuses must not be let through for being small.
         let refusal: SyscallAnswer
         switch confined?.answer(notice, listener: listener.raw) {
         case .result(let code):
@@ -79,7 +76,12 @@ final class ExecWatch {
             _ = aegix_notice_continue(listener.raw, notice.id)
             return .nothing
         case .refused(let rule): refusal = SyscallAnswer(errno: EPERM, rule: rule)
-        case nil: refusal = SyscallFilter.refusal(notice)
+        case nil:
+            if let memory, memory.isOne(notice.call) {
+                if !memory.answer(notice, listener: listener.raw) { return .nothing }
+                return .limit(violation("limits", "limits.memory", ENOMEM, notice), .memory)
+            }
+            refusal = SyscallFilter.refusal(notice)
         }
         if aegix_notice_refuse(listener.raw, notice.id, refusal.errno) < 0 { return .nothing }
         guard refusal.recorded else { return .nothing }

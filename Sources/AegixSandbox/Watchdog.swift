@@ -144,7 +144,9 @@ final class Watchdog {
 
     private func note(_ tasks: [aegix_task_facts], scratchIsFull: Bool) {
         if scratchIsFull { meetScratch() }
-        if tree == nil, let limit = plan.watch.pids, tasks.reduce(UInt64(0), { $0 + UInt64($1.threads) }) >= limit { meet(.pids) }
+        if tree == nil, let limit = plan.watch.pids, tasks.reduce(UInt64(0), { $0 + UInt64($1.threads) }) >= limit {
+            meet(.pids)
+        }
         if let limit = plan.watch.openFiles, tasks.contains(where: { UInt64($0.files) >= limit }) { meet(.openFiles) }
         if let limit = plan.watch.data, tasks.contains(where: { $0.data + Watchdog.granule >= limit }) { meet(.memory) }
     }
