@@ -132,6 +132,7 @@ extension Recovery {
             let content = try FileDigest.take(name, in: directory)
             remains.logs.append(.init(name: name, bytes: content.bytes, digest: content.digest))
         }
+        if let error = ConfinedGround.clear(run: path, uid: geteuid()) { throw error }
         remains.layer = try Layer.finish(in: directory, mode: nil)
         return remains
     }

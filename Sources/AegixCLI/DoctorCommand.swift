@@ -71,8 +71,12 @@ public enum DoctorCommand: Command {
 
     static func verdict(_ report: HostProbe.Report) -> String {
         let tier =
-            report.tier.map { "Tier: \($0). (confined isn't available in this version.)" }
-            ?? "Tier: none. (confined, which would do with less, isn't available in this version.)"
+            report.isolated
+            ? "Tier: \(report.tier ?? "isolated")."
+            : report.confined
+                ? "Tier: confined, which the policy or `--require confined` has to accept"
+                    + (report.uid == 0 ? "; by root, for another user's workspace only." : ".")
+                : "Tier: none."
         if report.works { return tier + "\nA run with the default policy works here." }
         let missing = report.capabilities.filter { !$0.have && needed($0, report.uid) }.map { $0.name }
         return tier + "\nA run with the default policy doesn't work here: " + missing.joined(separator: ", ") + "."
@@ -82,7 +86,7 @@ public enum DoctorCommand: Command {
         switch capability.need {
         case .isolated, .defaultPolicy: true
         case .root: uid == 0
-        case .sealed: false
+        case .sealed, .confined: false
         }
     }
 

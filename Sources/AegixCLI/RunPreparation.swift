@@ -33,8 +33,9 @@ struct RunPreparation {
         invocation = Invocation(try RunPreparation.form(options.command, cwd: cwd))
     }
 
-    func plan(layer: LayerPlace?) throws(Failure) -> Plan {
-        try Plan.make(policy: loaded.policy, facts: facts, invocation: invocation, layer: layer)
+    /// - run: the run's own directory.
+    func plan(layer: LayerPlace?, run: Bytes) throws(Failure) -> Plan {
+        try Plan.make(policy: loaded.policy, facts: facts, invocation: invocation, layer: layer, run: run)
     }
 
     /// What no command may see or change: aegix's own.

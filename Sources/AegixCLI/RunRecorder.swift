@@ -44,7 +44,7 @@ final class RunRecorder: RunObserver {
 
     /// The plan, with the layer in its place.
     func makePlan() throws(Failure) -> Plan {
-        let made = try preparation.plan(layer: try makeLayer())
+        let made = try preparation.plan(layer: try makeLayer(), run: path)
         plan = made
         return made
     }

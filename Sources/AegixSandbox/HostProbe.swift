@@ -27,6 +27,8 @@ public enum HostProbe {
     public enum Need: String, Sendable {
         /// The tier `isolated`, without which no run is started.
         case isolated
+        /// The tier `confined`, where there are no namespaces.
+        case confined
         /// The preset `default`: a layer, kept in the state directory.
         case defaultPolicy = "default"
         /// A run by root.
@@ -43,7 +45,17 @@ public enum HostProbe {
         /// Whether the tier `isolated` is within reach.
         public var isolated: Bool { lacking(.isolated).isEmpty && (uid != 0 || lacking(.root).isEmpty) }
         /// The strongest within reach.
-        public var tier: String? { isolated ? (lacking(.sealed).isEmpty ? "sealed" : "isolated") : nil }
+        public var tier: String? {
+            if isolated { return lacking(.sealed).isEmpty ? "sealed" : "isolated" }
+            return confined ? "confined" : nil
+        }
+        /// Whether the tier `confined` is: what isolated needs, but for namespaces.
+        public var confined: Bool {
+            lacking(.confined).isEmpty
+                && ["seccomp", "seccomp_notification", "pidfd", "openat2", "close_range"].allSatisfy { id in
+                    capabilities.contains { $0.id == id && $0.have }
+                }
+        }
         /// Whether a run with the default policy would work.
         public var works: Bool { isolated && lacking(.defaultPolicy).isEmpty }
 
@@ -62,6 +74,7 @@ public enum HostProbe {
             let result = probe.needsUser && !user.held ? nil : attempt(probe.kind)
             capabilities.append(capability(probe, result))
         }
+        capabilities.append(scopes())
         // Before anything is made: an interrupted doctor leaves nothing.
         let signals = BlockedSignals()
         defer { withExtendedLifetime(signals) {} }
@@ -82,6 +95,32 @@ public enum HostProbe {
         }
         return ("user namespaces work here, so the cause lies in this run", "aegix doctor")
     }
+
+    /// Whether the namespaces of tier isolated can be had, by making them. Root's sandbox needs the workspace through an id
+    /// map as well.
+    static func namespaces(workspace: Bytes) -> HostFacts.Namespaces {
+        if !attempt(Int(AEGIX_PROBE_ISOLATED)).held {
+            let found = userNamespaceDiagnosis()
+            return .refused(reason: found.reason, remedy: found.remedy)
+        }
+        if geteuid() != 0 { return .available }
+        do throws(SystemError) {
+            let raw = aegix_map_namespace("0 \(probeID) 1", "0 \(probeID) 1")
+            if raw < 0 { throw SystemError.last("clone") }
+            let map = Descriptor(owning: raw)
+            let top = try Descriptor.open(workspace, Descriptor.pathOnly)
+            let tree = aegix_detached_tree(top.raw, map.raw)
+            if tree < 0 { throw SystemError.last("mount_setattr", workspace) }
+            close(tree)
+            return .available
+        } catch {
+            return .refused(
+                reason: "the workspace can't be mounted through an id map, which a run by root needs: \(error.reason)",
+                remedy: "put the workspace on ext4, xfs or btrfs")
+        }
+    }
+
+    private static let probeID = 1_900_000_000
 
     // MARK: - One probe
 
@@ -166,6 +205,15 @@ public enum HostProbe {
         return [state] + found
     }
 
+    /// Without a pid namespace only Landlock keeps a command's signals inside.
+    private static func scopes() -> Capability {
+        let abi = Int(aegix_landlock_abi())
+        return Capability(
+            id: "landlock_scopes", name: "Landlock's scopes", have: abi >= TierPlan.leastABI, detail: "ABI \(abi)",
+            need: .confined, cost: "The tier confined is out of reach, which does without namespaces.",
+            remedy: abi >= TierPlan.leastABI ? "" : "use Linux 6.12 or later with landlock in the `lsm=` list")
+    }
+
     private static func onlyForRoot(_ probe: Probe) -> Capability {
         var untried = capability(probe, nil)
         untried.detail = "not tried: it needs root, and only a run by root needs it"
@@ -209,7 +257,7 @@ public enum HostProbe {
 
     private static func tryCgroup(_ place: CgroupPlace) throws(Failure) -> Result {
         let limits = CgroupLimits(memory: 64 << 20, pids: 16, cpus: 1000)
-        let made = try RunCgroup.make(place, run: try probeID(), limits: limits)
+        let made = try RunCgroup.make(place, run: try probeRun(), limits: limits)
         let result = attempt(Int(AEGIX_PROBE_CGROUP), directory: made.directory.raw)
         do throws(SystemError) {
             try made.remove()
@@ -220,7 +268,7 @@ public enum HostProbe {
         return result
     }
 
-    private static func probeID() throws(Failure) -> String {
+    private static func probeRun() throws(Failure) -> String {
         do throws(SystemError) {
             return try RunID.make().description
         } catch {

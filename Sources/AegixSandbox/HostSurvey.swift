@@ -49,6 +49,11 @@ public enum HostSurvey {
         }
         facts.userName = userName(facts.uid == 0 ? workspace.uid : facts.uid)
         facts.base = base()
+        // A policy that accepts no less doesn't pay for a probe.
+        if request.policy.require == .confined { facts.namespaces = HostProbe.namespaces(workspace: workspace.path) }
+        var isConfined = false
+        if case .refused = facts.namespaces { isConfined = true }
+        if isConfined { facts.shared = SharedView.all.filter { $0.withCString { access($0, R_OK) == 0 } } }
         // Twice, so that each entry is checked against every place that a command may write to.
         facts.writes = try views(request.policy.files.write, facts: facts)
         facts.writes = try views(request.policy.files.write, facts: facts)
@@ -59,6 +64,11 @@ public enum HostSurvey {
         var writable = facts.writes
         if request.policy.workspace.mode == .direct { writable.append(workspace) }
         for fact in writable { try walk.refuseSockets(in: fact) }
+        if isConfined {
+            var read = facts.reads
+            if request.policy.workspace.mode == .readOnly { read.append(workspace) }
+            for fact in read { try walk.refuseFIFOs(in: fact) }
+        }
         return facts
     }
 

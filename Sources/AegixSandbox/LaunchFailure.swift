@@ -16,7 +16,9 @@ enum LaunchFailure {
         }
         let found = HostProbe.userNamespaceDiagnosis()
         return Failure(
-            "tier.namespaces", "can't make the sandbox's namespaces: \(found.reason). \(found.remedy)",
+            "tier.namespaces",
+            "can't make the sandbox's namespaces: \(found.reason). \(found.remedy). Or accept the next tier, which does "
+                + "without them, with `--require confined`",
             errno: error.errno)
     }
 

@@ -57,4 +57,6 @@ public struct RunResult {
     public var cgroupError: SystemError?
     /// Nothing of the command ran.
     public var failure: Failure?
+    /// It ran, and what it changed couldn't be kept.
+    public var lateFailure: Failure?
 }

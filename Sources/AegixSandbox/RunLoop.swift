@@ -50,7 +50,7 @@ final class RunLoop {
 
     func kill() {
         watchdog?.measureTime()
-        _ = aegix_pidfd_signal(sandbox.pidfd.raw, SIGKILL)
+        sandbox.end()
     }
 
     /// SIGTERM to everything inside, then the grace, then the end. Only the first reason counts.
@@ -105,7 +105,10 @@ final class RunLoop {
             if isReady(.keyboard) || isReady(.typing) { streams.type() }
             if isReady(.handover) { handover() }
             if isReady(.signal) { signal(signals, &observer) }
-            if isReady(.ended) { ended = true }
+            if isReady(.ended) {
+                ended = true
+                if sandbox.isConfined { RunTree.endOrphans(but: sandbox.pid) }
+            }
             checkTime(ended: ended, &observer)
             if ready == 0 { digestStep() }
         }
@@ -238,11 +241,11 @@ final class RunLoop {
             return kill()
         }
         root = Descriptor(owning: again)
-        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan)
+        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid)
         do throws(SystemError) {
             watchdog = try Watchdog(
                 plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, processors: plan.processors,
-                now: Clock.monotonic())
+                tree: sandbox.isConfined ? RunTree(of: sandbox.pid) : nil, now: Clock.monotonic())
         } catch {
             failure = Failure("launch.watch", "can't watch the limits of the sandbox", error)
             return kill()
@@ -258,7 +261,7 @@ final class RunLoop {
     }
 
     private func notice<Observer: RunObserver>(_ observer: inout Observer) {
-        guard let seen = watch?.next() else { return }
+        guard let seen = nextNotice() else { return }
         switch seen {
         case .nothing: return
         case .exec(let event, let file):
@@ -271,6 +274,18 @@ final class RunLoop {
         case .execLimit(let event):
             observer.exec(event)
             end(.limit(.execs), grace: false, &observer)
+        }
+    }
+
+    /// As the command's own user, who may look into its processes where root in a container may not.
+    private func nextNotice() -> ExecWatch.Seen? {
+        guard let owner = plan.confined?.owner else { return watch?.next() }
+        do throws(Failure) {
+            return try Impersonation.acting(as: owner) { watch?.next() }
+        } catch {
+            failure = error
+            kill()
+            return nil
         }
     }
 

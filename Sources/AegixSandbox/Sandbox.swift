@@ -27,16 +27,18 @@ final class Sandbox {
     let control: Descriptor
     let page: UnsafeMutablePointer<aegix_page>
     let deadline: UInt64
+    let isConfined: Bool
 
     private init(
         pid: pid_t, pidfd: consuming Descriptor, control: consuming Descriptor,
-        page: UnsafeMutablePointer<aegix_page>, deadline: UInt64
+        page: UnsafeMutablePointer<aegix_page>, deadline: UInt64, isConfined: Bool
     ) {
         self.pid = pid
         self.pidfd = pidfd
         self.control = control
         self.page = page
         self.deadline = deadline
+        self.isConfined = isConfined
     }
 
     /// - cgroup: what the sandbox is born in; nil leaves it in aegix's own.
@@ -74,7 +76,8 @@ final class Sandbox {
             filter: UnsafeRawPointer(memory.array(filter)).assumingMemoryBound(to: sock_filter.self),
             filter_length: UInt16(filter.count / MemoryLayout<sock_filter>.size),
             stdio: (streams.0.code, streams.1.code, streams.2.code), rows: size.rows, columns: size.columns,
-            raw_output: rawOutput ? 1 : 0, deadline: deadline, cwd: memory.string(plan.cwd),
+            raw_output: rawOutput ? 1 : 0, deadline: deadline, confined: plan.tier == .confined ? 1 : 0,
+            handled_net: plan.landlock.handledNetwork, cwd: memory.string(plan.cwd),
             candidates: memory.strings(plan.command.candidates), argv: memory.strings(plan.command.argv),
             environment: memory.strings(plan.environment.map { $0.name + [UInt8(ascii: "=")] + $0.value }))
         if plan.identity.selfMapped {
@@ -86,10 +89,19 @@ final class Sandbox {
         if pid < 0 {
             let error = SystemError.last("clone3")
             aegix_page_unmap(page)
+            if plan.tier == .confined { throw Failure("launch.fork", "can't make a process", error) }
             throw LaunchFailure.clone(error, intoCgroup: cgroup != nil)
         }
         return Sandbox(
-            pid: pid, pidfd: Descriptor(owning: pidfd), control: control, page: page, deadline: deadline)
+            pid: pid, pidfd: Descriptor(owning: pidfd), control: control, page: page, deadline: deadline,
+            isConfined: plan.tier == .confined)
+    }
+
+    /// Ends pid 1, and with it the rest. Without a namespace the rest has to be ended by its init first: killed outright it
+    /// would leave that to us.
+    func end() {
+        let hasInit = isConfined && page.pointee.sealed != 0
+        _ = aegix_pidfd_signal(pidfd.raw, hasInit ? Int32(AEGIX_END_ALL) : SIGKILL)
     }
 
     private static func rootOptions(_ plan: Plan) -> String {

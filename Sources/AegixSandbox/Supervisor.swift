@@ -15,10 +15,14 @@ public struct Supervisor {
         _ plan: Plan, io: RunIO, observer: inout Observer
     ) throws(Failure) -> RunResult {
         aegix_ignore_sigpipe()
+        if plan.confined != nil, aegix_become_reaper() < 0 {
+            throw Failure("launch.confined", "can't take the run's orphans", SystemError.last("prctl"))
+        }
         let filter = try SyscallFilter.program(plan.syscalls, cache: io.cache)
         let signal = aegix_signalfd(signals, signals.count)
         if signal < 0 { throw Failure("launch.signals", "can't watch signals", SystemError.last("signalfd")) }
         let watched = Descriptor(owning: signal)
+        let ground = try plan.confined.map { confined throws(Failure) in try ConfinedGround(confined) }
         let streams = try RunStreams(io: io, limits: plan.limits)
         let began = Clock.monotonic()
         let deadline = plan.limits.wall.map { began &+ $0 &+ plan.limits.grace } ?? 0
@@ -45,7 +49,13 @@ public struct Supervisor {
             loop.failure = error
         }
         loop.run(signals: watched.raw, observer: &observer)
-        return loop.finish()
+        var result = loop.finish()
+        do throws(Failure) {
+            try ground?.finish(ran: result.program != nil)
+        } catch {
+            result.lateFailure = error
+        }
+        return result
     }
 
     /// The kernel's part of the limits, before there is anything to limit.

@@ -128,11 +128,21 @@ struct aegix_launch {
 
     uint64_t deadline; /* CLOCK_MONOTONIC nanoseconds at which pid 1 ends everything; 0: never */
 
+    /* Tier confined: no namespaces. The child becomes a subreaper outside of the command's Landlock domain, which is how
+       it alone reaches every process of the run. Steps, maps and host name mean nothing then; by root, uid and gid are
+       taken before anything else. */
+    uint32_t confined;
+    uint64_t handled_net; /* 0: Landlock leaves TCP alone */
+
     const char *cwd;
     const char *_Nullable const *_Nonnull candidates; /* absolute paths to try, NULL at the end */
     const char *_Nullable const *_Nonnull argv;
     const char *_Nullable const *_Nonnull environment;
 };
+
+/* To the init of tier confined: every process of the run ends, and then init. It is its death signal, too. SIGKILL
+   would end init alone. */
+enum { AEGIX_END_ALL = 62 };
 
 /* To pid 1, from the supervisor alone: every other process stops, or goes on. */
 enum { AEGIX_STOP_ALL = 63, AEGIX_CONTINUE_ALL = 64 };

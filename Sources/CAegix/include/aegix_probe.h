@@ -28,6 +28,7 @@ enum {
     AEGIX_PROBE_CLONE3,
     AEGIX_PROBE_CLOSE_RANGE,
     AEGIX_PROBE_CGROUP,        /* directory: an empty cgroup made for this */
+    AEGIX_PROBE_ISOLATED,      /* every namespace at once, with what is mounted in them */
     AEGIX_PROBE_HANG,          /* never ends: for the test of the time limit */
 };
 
