@@ -17,9 +17,9 @@ public enum TierPlan {
         if policy.require == .confined, case .refused(let reason, _) = facts.namespaces {
             return .confined(reason: reason)
         }
-        // Without a limit that a cgroup holds better there is nothing to be in one for.
-        let limits = policy.limits
-        let asks = limits.memory != nil || limits.pids != nil || limits.cpus != nil || policy.require == .sealed
+        // Without a limit that a cgroup holds better there is nothing to be in one for: processes are counted exactly
+        // without, and a hierarchy that the caller never asked about stays as it is.
+        let asks = policy.limits.memory != nil || policy.limits.cpus != nil || policy.require == .sealed
         if asks, let place = facts.cgroup { return .sealed(place) }
         return .isolated
     }
