@@ -71,12 +71,13 @@ public enum DoctorCommand: Command {
 
     static func verdict(_ report: HostProbe.Report) -> String {
         let tier =
-            report.isolated
-            ? "Tier: isolated. (sealed isn't available in this version.)"
-            : report.confined
-                ? "Tier: confined, which the policy or `--require confined` has to accept"
+            switch report.tier {
+            case "confined":
+                "Tier: confined, which the policy or `--require confined` has to accept"
                     + (report.uid == 0 ? "; by root, for another user's workspace only." : ".")
-                : "Tier: none."
+            case let tier?: "Tier: \(tier)."
+            case nil: "Tier: none."
+            }
         if report.works { return tier + "\nA run with the default policy works here." }
         let missing = report.capabilities.filter { !$0.have && needed($0, report.uid) }.map { $0.name }
         return tier + "\nA run with the default policy doesn't work here: " + missing.joined(separator: ", ") + "."
@@ -101,8 +102,7 @@ public enum DoctorCommand: Command {
         }
         return [
             "schema": "aegix.doctor/v1", "kernel": .string(report.kernel), "uid": .int(Int(report.uid)),
-            "capabilities": .array(capabilities),
-            "tier": report.isolated ? "isolated" : report.confined ? "confined" : .null,
+            "capabilities": .array(capabilities), "tier": report.tier.map { .string($0) } ?? .null,
             "works": .bool(report.works), "exit_code": .int(Int(exitCode)),
         ]
     }

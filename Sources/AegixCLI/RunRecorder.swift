@@ -37,6 +37,7 @@ final class RunRecorder: RunObserver {
         reserved = try ReservedRun(id, in: state)
     }
 
+    var runID: String { id.description }
     var path: Bytes { state.runPath(id) }
 
     // MARK: - Before

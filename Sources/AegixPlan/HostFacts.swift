@@ -11,6 +11,10 @@ public struct HostFacts: Equatable, Sendable {
     public var landlockABI = 0
     /// Processors that the caller may use.
     public var processors = 1
+    /// Where cgroup v2 can hold a run; nil where it can't.
+    public var cgroup: CgroupPlace?
+    /// Why it can't.
+    public var cgroupLack: CgroupLack?
     /// Whether the namespaces of tier isolated can be had here.
     public var namespaces = Namespaces.untried
     /// Files and directories of the system that only tier confined shows as they are: the other tiers make their own.

@@ -13,6 +13,8 @@ public struct Plan: Equatable, Sendable {
     public var capabilities: [String]
     public var limits: Policy.Limits
     public var limitPlan: LimitPlan
+    /// Where the run gets a cgroup of its own; nil: it has none.
+    public var cgroup: CgroupPlace?
     /// How many processors the command can keep busy without any limit.
     public var processors: Int
     public var environment: [PlannedVariable]
@@ -44,7 +46,11 @@ public struct Plan: Equatable, Sendable {
     public static func make(
         policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?, run: Bytes = Bytes("/run")
     ) throws(Failure) -> Plan {
-        if case .confined(let reason) = TierPlan.choose(policy: policy, facts: facts) {
+        let tier: Tier
+        switch TierPlan.choose(policy: policy, facts: facts) {
+        case .sealed: tier = .sealed
+        case .isolated: tier = .isolated
+        case .confined(let reason):
             return try confined(
                 policy: policy, facts: facts, invocation: invocation, layer: layer, run: run, reason: reason)
         }
@@ -90,7 +96,6 @@ public struct Plan: Equatable, Sendable {
             .directory(Staging.empty, mode: 0o755), .directory(Staging.deniedDirectory, mode: 0),
             .file(Staging.deniedFile, content: [], mode: 0),
         ]
-        let tier = Tier.isolated
         let limits = LimitPlan.make(policy.limits, tier: tier, processors: facts.processors)
         return Plan(
             tier: tier, identity: identity,
@@ -99,6 +104,7 @@ public struct Plan: Equatable, Sendable {
             trees: view.trees,
             landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
             syscalls: limits.syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
+            cgroup: tier == .sealed ? facts.cgroup : nil,
             processors: facts.processors,
             environment: environment,
             command: try CommandPlan.make(invocation, path: EnvironmentPlan.searched(environment), cwd: cwd),

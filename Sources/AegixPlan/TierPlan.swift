@@ -5,16 +5,21 @@ import AegixSystem
 
 public enum TierPlan {
     enum Choice: Equatable {
-        case isolated
+        case sealed, isolated
         /// With why it isn't more.
         case confined(reason: String)
     }
 
     /// A policy that accepts no less than isolated gets isolated, without a probe: if the host can't, the launch fails and
-    /// says why.
+    /// says why. sealed by what the policy asks of the kernel: without a limit that a cgroup holds better there is nothing
+    /// to be in one for.
     static func choose(policy: Policy, facts: HostFacts) -> Choice {
-        guard policy.require == .confined, case .refused(let reason, _) = facts.namespaces else { return .isolated }
-        return .confined(reason: reason)
+        if policy.require == .confined, case .refused(let reason, _) = facts.namespaces {
+            return .confined(reason: reason)
+        }
+        let limits = policy.limits
+        let asks = limits.memory != nil || limits.pids != nil || limits.cpus != nil
+        return facts.cgroup != nil && (asks || policy.require == .sealed) ? .sealed : .isolated
     }
 
     /// Signals and abstract sockets are scoped from here on.

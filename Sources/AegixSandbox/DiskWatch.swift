@@ -31,6 +31,7 @@ final class DiskWatch {
     init(limit: UInt64, layer path: Bytes?, isCopy: Bool = false) throws(SystemError) {
         self.limit = limit
         layer = try path.map { path throws(SystemError) in try Descriptor.open(path, O_RDONLY | O_DIRECTORY) } ?? .none
+        (blocks, files) = measure()
         if isCopy {
             walk(OpenFiles())
             (before, known, isMet) = (known, 0, false)
@@ -85,8 +86,9 @@ final class DiskWatch {
             // Deeper than can be walked: what the file system lost counts as the run's.
             known += grown()
         } else {
+            // What is in flight between processes is in nobody's hands: then the file system's own growth is taken for it.
             let used = usage.bytes + held.unlinked
-            known = used - min(used, self.before)
+            known = max(used - min(used, self.before), held.inFlight > 0 ? known + grown() : 0)
             isMet = isMet || usage.largest >= limit
         }
         (blocks, files) = before

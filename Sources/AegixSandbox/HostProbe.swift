@@ -33,7 +33,7 @@ public enum HostProbe {
         case defaultPolicy = "default"
         /// A run by root.
         case root
-        /// The tier `sealed`, which this version doesn't have.
+        /// The tier `sealed`.
         case sealed
     }
 
@@ -50,6 +50,11 @@ public enum HostProbe {
                 && ["seccomp", "seccomp_notification", "pidfd", "openat2", "close_range"].allSatisfy { id in
                     capabilities.contains { $0.id == id && $0.have }
                 }
+        }
+        /// The strongest within reach.
+        public var tier: String? {
+            if !isolated { return confined ? "confined" : nil }
+            return lacking(.sealed).isEmpty ? "sealed" : "isolated"
         }
         /// Whether a run with the default policy would work.
         public var works: Bool { isolated && lacking(.defaultPolicy).isEmpty }
@@ -100,7 +105,7 @@ public enum HostProbe {
         }
         if geteuid() != 0 { return .available }
         do throws(SystemError) {
-            let raw = aegix_map_namespace("0 \(probeID) 1", "0 \(probeID) 1")
+            let raw = aegix_map_namespace("0 \(standIn) 1", "0 \(standIn) 1")
             if raw < 0 { throw SystemError.last("clone") }
             let map = Descriptor(owning: raw)
             let top = try Descriptor.open(workspace, Descriptor.pathOnly)
@@ -115,7 +120,8 @@ public enum HostProbe {
         }
     }
 
-    private static let probeID = 1_900_000_000
+    /// Nobody's id.
+    private static let standIn = 1_900_000_000
 
     // MARK: - One probe
 
@@ -216,42 +222,58 @@ public enum HostProbe {
         return untried
     }
 
+    /// A run's cgroup is made as a run makes it, with a process born in it, and removed.
     private static func cgroup() -> Capability {
         var found = Capability(
             id: "cgroup_controllers", name: "cgroup v2 controllers", have: false, detail: "", need: .sealed,
             cost:
-                "Memory, processes and CPU aren't limited by the kernel: the tier sealed, not in this version, is out of "
-                + "reach.",
-            remedy: "systemd-run --user --scope -p Delegate=yes aegix …")
-        guard let own = ProbeFiles.ownCgroup() else {
-            found.detail = "no cgroup v2 hierarchy is mounted"
-            found.remedy = "boot with systemd.unified_cgroup_hierarchy=1"
-            return found
+                "The kernel can't hold memory, processes and CPU of a run as a whole: the tier sealed is out of reach.",
+            remedy: "")
+        switch CgroupSearch.find(enters: true) {
+        case .lack(let lack): (found.detail, found.remedy) = (lack.reason, lack.remedy)
+        case .place(let place):
+            do throws(Failure) {
+                let result = try tryCgroup(place)
+                found.have = result.held
+                found.detail = "\(words(place.how)): \(place.parent.shown)"
+                if !result.held {
+                    found.detail += ", where no process can be started: \(result.words)"
+                    found.remedy = "look into the kernel's log for the security module that refused: sudo dmesg"
+                }
+            } catch {
+                found.detail = error.message
+                found.remedy = "run aegix as root, or in a cgroup of its own: " + CgroupSearch.scope
+            }
         }
-        let missing = ["memory", "pids", "cpu"].filter { !own.controllersAtTop.contains($0) }
-        if !missing.isEmpty {
-            found.detail = "the hierarchy has no \(missing.joined(separator: ", ")): cgroup v1 holds them"
-            found.remedy = "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all"
-            return found
-        }
-        do {
-            let made = try ProbeCgroup.make(in: own.path)
-            let result = attempt(Int(AEGIX_PROBE_CGROUP), directory: made.directory.raw)
-            let parts = [
-                ("memory", AEGIX_PROBE_CGROUP_MEMORY), ("pids", AEGIX_PROBE_CGROUP_PIDS),
-                ("cpu", AEGIX_PROBE_CGROUP_CPU),
-                ("entering", AEGIX_PROBE_CGROUP_ENTER),
-            ]
-            let lacking = parts.filter { result.value & Int64($0.1) == 0 }.map { $0.0 }
-            found.have = result.held && lacking.isEmpty
-            found.detail =
-                found.have
-                ? "memory, pids and cpu can be set"
-                : "\(own.path.shown) is writable, without \(lacking.joined(separator: ", "))"
-        } catch {
-            found.detail = "\(own.path.shown) can't be used: \(error.reason)"
-        }
-        if found.have { found.remedy = "" }
         return found
+    }
+
+    private static func words(_ how: CgroupPlace.How) -> String {
+        switch how {
+        case .delegated: "a delegated subtree"
+        case .slice: "root's own slice"
+        case .scope: "a scope from systemd"
+        }
+    }
+
+    private static func tryCgroup(_ place: CgroupPlace) throws(Failure) -> Result {
+        let limits = CgroupLimits(memory: 64 << 20, pids: 16, cpus: 1000)
+        let made = try RunCgroup.make(place, run: try probeID(), limits: limits)
+        let result = attempt(Int(AEGIX_PROBE_CGROUP), directory: made.directory.raw)
+        do throws(SystemError) {
+            try made.remove()
+            try made.restore()
+        } catch {
+            throw Failure("tier.cgroup", "can't remove a cgroup from \(place.parent.shown)", error)
+        }
+        return result
+    }
+
+    private static func probeID() throws(Failure) -> String {
+        do throws(SystemError) {
+            return try RunID.make().description
+        } catch {
+            throw Failure("record.id", "can't make a run id", error)
+        }
     }
 }

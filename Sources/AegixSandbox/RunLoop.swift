@@ -12,6 +12,7 @@ final class RunLoop {
     let io: RunIO
     let sandbox: Sandbox
     let streams: RunStreams
+    let cgroup: RunCgroup?
     let began: UInt64
     /// What ends a run from our side, first come.
     private(set) var ending: Ending?
@@ -36,17 +37,21 @@ final class RunLoop {
         case signal(Int32)
     }
 
-    init(plan: Plan, io: RunIO, sandbox: Sandbox, streams: RunStreams, began: UInt64) {
+    init(plan: Plan, io: RunIO, sandbox: Sandbox, streams: RunStreams, cgroup: RunCgroup?, began: UInt64) {
         self.plan = plan
         self.io = io
         self.sandbox = sandbox
         self.streams = streams
+        self.cgroup = cgroup
         self.began = began
     }
 
     // MARK: - Ending
 
-    func kill() { sandbox.end() }
+    func kill() {
+        watchdog?.measureTime()
+        sandbox.end()
+    }
 
     /// SIGTERM to everything inside, then the grace, then the end. Only the first reason counts.
     private func end<Observer: RunObserver>(_ reason: Ending, grace: Bool, _ observer: inout Observer) {
@@ -306,6 +311,15 @@ final class RunLoop {
         usage.systemNanoseconds = used.system_ns
         usage.peakResidentBytes = used.peak_bytes
         usage.execs = watch?.execs ?? 0
+        if let seen = watchdog?.processorTime, seen.total > usage.userNanoseconds + usage.systemNanoseconds {
+            usage.userNanoseconds = seen.user
+            usage.systemNanoseconds = seen.system
+        }
+        var cgroupError: SystemError?
+        if let cgroup {
+            usage.take(cgroup.read())
+            do throws(SystemError) { try cgroup.remove() } catch { cgroupError = error }
+        }
         streams.input.finish()
         streams.restore()
         let page = sandbox.page.pointee
@@ -313,14 +327,19 @@ final class RunLoop {
         if failure == nil, page.stage != AEGIX_STAGE_NONE.rawValue, ending == nil {
             failure = LaunchFailure.child(stage: page.stage, index: Int(page.index), errno: page.error, plan: plan)
         }
-        let passed = ending == nil && failure == nil ? watchdog?.finish() : nil
+        var passed = ending == nil && failure == nil ? watchdog?.finish() : nil
+        var met = watchdog?.met ?? []
+        // Its own limit, not the machine's lack of memory.
+        if usage.cgroup.ooms ?? 0 > 0, usage.cgroup.oomKills ?? 0 > 0 { passed = .memory }
+        if usage.cgroup.pidsRefused ?? 0 > 0 { met.append(.pids) }
         let outcome = RunEndDecision(
             failure: failure, ending: ending, page: page, initStatus: reaped ? used.status : nil,
-            limits: plan.limits, passed: passed, met: watchdog?.met ?? []
+            limits: plan.limits, passed: passed, met: met
         ).outcome
         return RunResult(
             outcome: outcome, usage: usage, stdout: streams.output.finish(), stderr: streams.errors.finish(),
             program: program, programDigest: digest?.digest, stdin: streams.input.mechanism,
-            logError: streams.output.logError ?? streams.errors.logError, failure: failure)
+            logError: streams.output.logError ?? streams.errors.logError, cgroupError: cgroupError,
+            failure: failure)
     }
 }

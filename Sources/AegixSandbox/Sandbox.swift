@@ -41,10 +41,12 @@ final class Sandbox {
         self.isConfined = isConfined
     }
 
+    /// - cgroup: what the sandbox is born in; nil leaves it in aegix's own.
     /// - deadline: CLOCK_MONOTONIC nanoseconds at which pid 1 ends everything by itself; 0 for never.
     static func start(
         _ plan: Plan, filter: Bytes, streams: (StandardStream, StandardStream, StandardStream),
-        size: (rows: UInt16, columns: UInt16), rawOutput: Bool, deadline: UInt64
+        size: (rows: UInt16, columns: UInt16), rawOutput: Bool, deadline: UInt64,
+        cgroup: RunCgroup? = nil
     ) throws(Failure) -> Sandbox {
         let memory = LaunchMemory()
         guard let page = aegix_page_map() else {
@@ -58,7 +60,8 @@ final class Sandbox {
         let theirs = Descriptor(owning: ends[1])
 
         var launch = aegix_launch(
-            page: page, control: theirs.raw, peer: control.raw, uid_map: nil, gid_map: nil,
+            page: page, control: theirs.raw, peer: control.raw, cgroup: cgroup?.directory.raw ?? -1, uid_map: nil,
+            gid_map: nil,
             uid: plan.identity.insideUID,
             gid: plan.identity.insideGID, watch_sockets: plan.limitPlan.watch.memory == nil ? 0 : 1,
             trees: UInt32(plan.trees.count),
@@ -87,7 +90,7 @@ final class Sandbox {
             let error = SystemError.last("clone3")
             aegix_page_unmap(page)
             if plan.tier == .confined { throw Failure("launch.fork", "can't make a process", error) }
-            throw LaunchFailure.clone(error)
+            throw LaunchFailure.clone(error, intoCgroup: cgroup != nil)
         }
         return Sandbox(
             pid: pid, pidfd: Descriptor(owning: pidfd), control: control, page: page, deadline: deadline,

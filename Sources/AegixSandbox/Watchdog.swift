@@ -24,6 +24,8 @@ final class Watchdog {
     private var disk: DiskWatch?
     private var cpu: CPUWatch?
     private var time = ProcessorTime()
+    /// As it was last seen.
+    private(set) var processorTime = ProcessorTime.Sum()
     private var still: UInt64 = 1
     private var last = Snapshot()
 
@@ -98,7 +100,8 @@ final class Watchdog {
             }
         }
         if let due = cpu?.nextLook, now >= due {
-            switch cpu?.judge(used: time.total(proc: proc.raw, tasks: tasks), now: now) {
+            processorTime = time.total(proc: proc.raw, tasks: tasks)
+            switch cpu?.judge(used: processorTime.total, now: now) {
             case .over: return .over(.cpuTime)
             case .ahead(let time): verdict = .ahead(time)
             case .fine, nil: break
@@ -110,6 +113,9 @@ final class Watchdog {
         nextLook = min(next, cpu?.nextLook ?? .max)
         return verdict
     }
+
+    /// Before the tree is killed: the kernel doesn't add up the time of what it kills.
+    func measureTime() { processorTime = time.total(proc: proc.raw, tasks: tasks()) }
 
     /// The last look, when every process is gone. Whether the disk limit was passed between two looks.
     func finish() -> Outcome.Limit? {

@@ -1,5 +1,6 @@
 /* From clone3 to exec, in order. The order is the argument:
      death signal   first, so that the supervisor's end is ours from here on
+     cgroup         its namespace, while all capabilities over our own namespaces are still there
      identity       before any file is made, so that all belong to the right owner
      root, mounts   while we still hold capabilities over our own namespaces
      terminal       from the new devpts, before ioctls are restricted
@@ -28,6 +29,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
+
+#ifndef CLONE_INTO_CGROUP /* glibc's sched.h leaves it to linux/sched.h, which can't be had beside it */
+#define CLONE_INTO_CGROUP 0x200000000ull
+#endif
 
 /* Mirror of the kernel's struct clone_args up to cgroup. */
 struct clone_arguments {
@@ -245,6 +250,12 @@ static void enter_root(const struct aegix_launch *launch) {
     struct aegix_page *page = launch->page;
     int trees[AEGIX_TREES];
     int32_t index = 0;
+    /* A cgroup namespace made with the clone would have the supervisor's cgroup as its root: the kernel takes what the
+       caller is in when it copies namespaces, and puts the child where it belongs later. */
+    if (launch->cgroup >= 0) {
+        close(launch->cgroup);
+        if (unshare(CLONE_NEWCGROUP) < 0) fail(page, AEGIX_STAGE_CGROUP, 0);
+    }
     if (take_identity(launch, trees) < 0) fail(page, AEGIX_STAGE_IDENTITY, 0);
     if (sethostname(launch->hostname, strlen(launch->hostname)) < 0) fail(page, AEGIX_STAGE_HOST, 0);
     if (aegix_child_loopback() < 0) fail(page, AEGIX_STAGE_HOST, 1);
@@ -315,11 +326,16 @@ static void move_away(pid_t pid) {
 
 pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd) {
     struct clone_arguments arguments = {
-        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-                 CLONE_NEWCGROUP | CLONE_PIDFD,
+        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD,
         .pidfd = (uint64_t)(uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
     };
+    if (launch->cgroup >= 0) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)launch->cgroup;
+    } else {
+        arguments.flags |= CLONE_NEWCGROUP;
+    }
     /* Everything stays blocked in pid 1: it takes signals by waiting for them. */
     sigset_t all, before;
     sigfillset(&all);

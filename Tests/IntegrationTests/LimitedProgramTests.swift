@@ -12,7 +12,7 @@ extension Integration {
         init() throws { ground = try Ground() }
 
         private func with(memory: String, pids: Int = 64) -> [String] {
-            ["--quiet", "--memory", memory, "--pids", "\(pids)"]
+            ["--quiet", "--timeout", "50s", "--memory", memory, "--pids", "\(pids)"]
         }
 
         private func finishes(
@@ -89,7 +89,7 @@ extension Integration {
             let command = ["--", "node", "work.js"]
             try finishes(command, with(memory: "768MiB"), prints: "134999550000\n")
             try isStopped(command, with(memory: "64MiB"), by: "memory")
-            try isStopped(command, with(memory: "768MiB", pids: 4), by: "pids")
+            try isStopped(command, with(memory: "768MiB", pids: 7), by: "pids")
         }
 
         @Test func parallelMake() throws {
@@ -167,8 +167,8 @@ extension Integration {
                 "PATH=\(toolchain)/usr/bin:$PATH; swiftc -O -module-cache-path /tmp/cache main.swift -o main && ./main",
             ]
             try finishes(command, with(memory: "768MiB"), prints: "4999950000 value 99999\n")
-            try isStopped(command, with(memory: "32MiB"), by: "memory")
-            try isStopped(command, with(memory: "768MiB", pids: 2), by: "pids")
+            // With a little more, or with few threads, the driver waits for ever for what it couldn't start.
+            try isStopped(command, with(memory: "16MiB"), by: "memory")
         }
     }
 }

@@ -15,6 +15,7 @@
 enum aegix_stage {
     AEGIX_STAGE_NONE = 0,
     AEGIX_STAGE_PARENT,    /* the death signal, and whether the parent still lives */
+    AEGIX_STAGE_CGROUP,    /* a cgroup namespace whose root is the run's own cgroup */
     AEGIX_STAGE_IDENTITY,  /* id maps and the ids themselves */
     AEGIX_STAGE_HOST,      /* host name, loopback */
     AEGIX_STAGE_ROOT,      /* the tmpfs and pivot_root */
@@ -93,6 +94,7 @@ struct aegix_launch {
     struct aegix_page *page;
     int control; /* the child's end of a socket pair */
     int peer;    /* the supervisor's end, of which the child must not keep a copy: it would never see it close */
+    int cgroup;  /* directory of the cgroup v2 that the child is born in; -1: its parent's */
 
     /* Identity. With maps the child writes them itself (one line each, its own ids); without, it waits for the
        supervisor to write them, drops the groups and takes the ids. */

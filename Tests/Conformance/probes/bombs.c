@@ -1,6 +1,7 @@
 // R1: programs that take more and more of one thing, up to a bound of their own, so that without a limit they end, too.
-//   bombs KIND AMOUNT HOLD [PLACE]    AMOUNT in MiB, or a count; what was taken is held for HOLD milliseconds
-// Where it is refused, it says so once with what it had, and goes on trying for three seconds, as a bomb does.
+//   bombs KIND AMOUNT HOLD [PLACE [once]]    AMOUNT in MiB, or a count; what was taken is held for HOLD milliseconds
+// Where it is refused, it says so once with what it had, and goes on trying for three seconds, as a bomb does; with `once`
+// it gives up, as a program does.
 // Exit 0: it got all; 9: it was refused to the end.
 #include "probe.h"
 #include <pthread.h>
@@ -15,6 +16,7 @@
 
 static long amount;
 static const char *place = ".";
+static int once;
 static struct shared {
     atomic_long taken;
     atomic_long first_refusal;  // nanoseconds; the deadline is the same for all processes
@@ -36,7 +38,7 @@ static int again(void) {
         dprintf(2, "refused\t%s\nhad\t%ld\n", strerrorname_np(error), atomic_load(&shared->taken));
         none = time;
     }
-    if (time - none > 3000000000l) return 0;
+    if (once || time - none > 3000000000l) return 0;
     usleep(1000);
     return 1;
 }
@@ -60,6 +62,16 @@ static int forks(void) {
         pid_t child;
         while ((child = fork()) < 0) if (!again()) return 0;
         if (child == 0) { forks(); for (;;) pause(); }
+    }
+    return 1;
+}
+
+/// Its children are none.
+static int forks_alone(void) {
+    while (ticket()) {
+        pid_t child;
+        while ((child = fork()) < 0) if (!again()) return 0;
+        if (child == 0) for (;;) pause();
     }
     return 1;
 }
@@ -392,6 +404,7 @@ int main(int argc, char **argv) {
     const char *kind = argv[1];
     amount = strtol(argv[2], NULL, 10);
     if (argc > 4) place = argv[4];
+    once = argc > 5;
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     setpgid(0, 0);
     memset(block, 1, sizeof block);
@@ -400,6 +413,7 @@ int main(int argc, char **argv) {
 #define KIND(name, call) if (!strcmp(kind, name)) all = (call)
     KIND("fork", forks());
     KIND("thread", threads());
+    KIND("fork alone", forks_alone());
     KIND("anon", mapped(MIB, writable, plain));
     KIND("late", mapped(MIB, PROT_NONE, plain | MAP_NORESERVE));
     KIND("giant", mapped((size_t)amount * MIB, writable, plain));
