@@ -108,10 +108,24 @@ extension JSONWriter {
         object { json in
             json.key("execs")
             json.size(usage.execs)
+            json.key("io_read_bytes")
+            json.optional(usage.cgroup.ioRead) { $0.size($1) }
+            json.key("io_written_bytes")
+            json.optional(usage.cgroup.ioWritten) { $0.size($1) }
+            json.key("memory_max_hits")
+            json.optional(usage.cgroup.memoryMaxHits) { $0.size($1) }
+            json.key("memory_peak_bytes")
+            json.optional(usage.cgroup.memoryPeak) { $0.size($1) }
+            json.key("oom_kills")
+            json.optional(usage.cgroup.oomKills) { $0.size($1) }
             json.key("peak_resident_bytes")
             json.size(usage.peakResidentBytes)
+            json.key("pids_refused")
+            json.optional(usage.cgroup.pidsRefused) { $0.size($1) }
             json.key("system_ns")
             json.big(usage.systemNanoseconds)
+            json.key("throttled_ns")
+            json.optional(usage.cgroup.throttled) { $0.big($1) }
             json.key("user_ns")
             json.big(usage.userNanoseconds)
         }

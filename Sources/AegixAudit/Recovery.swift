@@ -1,5 +1,6 @@
-// Side effects: closes the records of runs whose aegix is dead.
+// Side effects: closes the records of runs whose aegix is dead, and removes their cgroups.
 
+import AegixSandbox
 import AegixSystem
 import CAegix
 import Glibc
@@ -9,13 +10,18 @@ public struct Recovery: Sendable {
     public var closed: [RunID] = []
     /// Left for the next command: the disk is full, or a file is damaged.
     public var failed: [(run: RunID, error: SystemError)] = []
+    /// Cgroups that killed runs had left.
+    public var cgroups = CgroupSweep()
 }
 
 extension StateDirectory {
     /// A run is alive while its file in `live/` is locked, and the kernel lets go of the lock however a process ends. With
     /// no run alive this is one read of an empty directory.
-    public func closeInterrupted() throws(Failure) -> Recovery {
+    ///
+    /// - sweep: what was cleared of cgroups, by a caller that has looked for their place already.
+    public func closeInterrupted(sweep: CgroupSweep = .clear()) throws(Failure) -> Recovery {
         var recovery = Recovery()
+        recovery.cgroups = sweep
         do {
             for name in try StateFile.names(in: live) {
                 guard let id = name.text.flatMap({ RunID($0) }) else { continue }
@@ -126,6 +132,7 @@ extension Recovery {
             let content = try FileDigest.take(name, in: directory)
             remains.logs.append(.init(name: name, bytes: content.bytes, digest: content.digest))
         }
+        if let error = ConfinedGround.clear(run: path, uid: geteuid()) { throw error }
         remains.layer = try Layer.finish(in: directory, mode: nil)
         return remains
     }

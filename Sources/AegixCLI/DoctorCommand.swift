@@ -72,8 +72,11 @@ public enum DoctorCommand: Command {
     static func verdict(_ report: HostProbe.Report) -> String {
         let tier =
             report.isolated
-            ? "Tier: isolated. (sealed and confined aren't available in this version.)"
-            : "Tier: none. (confined, which would do with less, isn't available in this version.)"
+            ? "Tier: \(report.tier ?? "isolated")."
+            : report.confined
+                ? "Tier: confined, which the policy or `--require confined` has to accept"
+                    + (report.uid == 0 ? "; by root, for another user's workspace only." : ".")
+                : "Tier: none."
         if report.works { return tier + "\nA run with the default policy works here." }
         let missing = report.capabilities.filter { !$0.have && needed($0, report.uid) }.map { $0.name }
         return tier + "\nA run with the default policy doesn't work here: " + missing.joined(separator: ", ") + "."
@@ -83,7 +86,7 @@ public enum DoctorCommand: Command {
         switch capability.need {
         case .isolated, .defaultPolicy: true
         case .root: uid == 0
-        case .sealed: false
+        case .sealed, .confined: false
         }
     }
 
@@ -98,7 +101,7 @@ public enum DoctorCommand: Command {
         }
         return [
             "schema": "aegix.doctor/v1", "kernel": .string(report.kernel), "uid": .int(Int(report.uid)),
-            "capabilities": .array(capabilities), "tier": report.isolated ? "isolated" : .null,
+            "capabilities": .array(capabilities), "tier": report.tier.map { .string($0) } ?? .null,
             "works": .bool(report.works), "exit_code": .int(Int(exitCode)),
         ]
     }

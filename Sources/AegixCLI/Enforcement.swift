@@ -12,19 +12,25 @@ enum Enforcement {
         func add(_ name: String, _ asked: String, _ mechanism: String) {
             controls.append(Control(name, asked: asked, mechanism: mechanism, held: held))
         }
-        add("namespaces", "user, mount, pid, net, ipc, uts, cgroup", "clone3")
-        add("root", "system read-only, nothing else of the host", "tmpfs and pivot_root, recursive read-only binds")
-        add("workspace", plan.workspaceMode.rawValue, workspace(plan, shifted: facts.uid == 0))
-        add("identity", plan.identity.insideUID == 65534 ? "nobody" : "keep", identity(plan))
-        add(
-            "capabilities", plan.capabilities.isEmpty ? "none" : plan.capabilities.joined(separator: ", "),
-            "capset, bounding set, no_new_privs")
-        add("system calls", "allowlist", "seccomp, refusals answered by the supervisor")
-        add("landlock", "read the system, write what is writable", "landlock ABI \(plan.landlock.abi)")
-        add("network", "none", "empty network namespace")
-        add("exec", "every exec recorded", "seccomp notification")
-        add("environment", "built from nothing", "execve")
-        if !plan.hidden.isEmpty { add("hidden", "\(plan.hidden.count) paths", "masked by read-only mounts") }
+        if let confined = plan.confined {
+            ConfinedControls.list(plan, confined, add) { name, asked, why in
+                controls.append(Control(name, asked: asked, mechanism: "not held: " + why, held: false))
+            }
+        } else {
+            add("namespaces", "user, mount, pid, net, ipc, uts, cgroup", "clone3")
+            add("root", "system read-only, nothing else of the host", "tmpfs and pivot_root, recursive read-only binds")
+            add("workspace", plan.workspaceMode.rawValue, workspace(plan, shifted: facts.uid == 0))
+            add("identity", plan.identity.insideUID == 65534 ? "nobody" : "keep", identity(plan))
+            add(
+                "capabilities", plan.capabilities.isEmpty ? "none" : plan.capabilities.joined(separator: ", "),
+                "capset, bounding set, no_new_privs")
+            add("system calls", "allowlist", "seccomp, refusals answered by the supervisor")
+            add("landlock", "read the system, write what is writable", "landlock ABI \(plan.landlock.abi)")
+            add("network", "none", "empty network namespace")
+            add("exec", "every exec recorded", "seccomp notification")
+            add("environment", "built from nothing", "execve")
+            if !plan.hidden.isEmpty { add("hidden", "\(plan.hidden.count) paths", "masked by read-only mounts") }
+        }
         for limit in plan.limitPlan.controls { add(limit.name, limit.asked, limit.mechanism) }
         return RunEnd.Enforcement(tier: plan.tier.name, controls: controls)
     }

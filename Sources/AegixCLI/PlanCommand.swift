@@ -19,9 +19,9 @@ public enum PlanCommand: Command {
     public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
         let options = try RunOptions(arguments)
         let state = try StateLocation.current(option: options.stateDirectory)
-        let preparation = try RunPreparation(options, state: state)
-        let layer = LayerPlace(directory: Path.join(preparation.state, Bytes("runs/RUN/layer")))
-        let plan = try preparation.plan(layer: layer)
+        let preparation = try RunPreparation(options, state: state, runs: false)
+        let run = Path.join(preparation.state, Bytes("runs/RUN"))
+        let plan = try preparation.plan(layer: LayerPlace(directory: Path.join(run, Bytes("layer"))), run: run)
         let controls = Enforcement.controls(plan, facts: preparation.facts, held: true)
         if console.json {
             var document = plan.json

@@ -31,21 +31,26 @@ public enum RunCommand: Command {
         let options = try RunOptions(arguments)
         // First, because a state directory that lies in view has to be there to be hidden.
         let state = try StateDirectory.open(at: try StateLocation.current(option: options.stateDirectory))
-        let preparation = try RunPreparation(options, state: state.path)
+        let preparation = try RunPreparation(options, state: state.path, runs: true)
         let copy = try options.record.map { path throws(Failure) in
             try RecordCopy(path, cwd: try RunPreparation.currentDirectory())
         }
-        let recovered = try state.closeInterrupted()
+        let recovered = try state.closeInterrupted(
+            sweep: preparation.facts.cgroup.map(CgroupSweep.clear) ?? CgroupSweep())
+        RecordState.tellCgroups(recovered, console)
         var recorder = try RunRecorder(preparation, in: state)
         // From here on a record is owed: whatever fails becomes a part of it.
         var attempt = RunAttempt()
         do throws(Failure) {
             let io = RunIO(
                 captureOnly: console.json, headLimit: console.json ? 1 << 20 : 0,
-                cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))))
+                cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))), run: recorder.runID)
             attempt.result = try Supervisor.run(try recorder.makePlan(), io: io, observer: &recorder)
         } catch {
             attempt.failure = error
+        }
+        if let error = attempt.result?.cgroupError {
+            console.note("can't remove the run's cgroup: \(error.reason); a later command will try again")
         }
         let record = try recorder.finish(&attempt, includeText: console.json)
         return try RunReport(

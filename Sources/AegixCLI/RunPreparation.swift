@@ -16,7 +16,8 @@ struct RunPreparation {
     let facts: HostFacts
     let invocation: Invocation
 
-    init(_ options: RunOptions, state: Bytes) throws(Failure) {
+    /// - runs: whether a run follows, which may ask the user's systemd for a cgroup.
+    init(_ options: RunOptions, state: Bytes, runs: Bool) throws(Failure) {
         self.options = options
         let cwd = try RunPreparation.currentDirectory()
         self.state = state
@@ -27,12 +28,14 @@ struct RunPreparation {
         facts = try HostSurvey.facts(
             .init(
                 workspace: workspace, cwd: cwd, policy: loaded.policy,
-                guarded: RunPreparation.guarded(state: state, home: home)))
+                guarded: RunPreparation.guarded(state: state, home: home),
+                needsSealed: runs && loaded.policy.require == .sealed))
         invocation = Invocation(try RunPreparation.form(options.command, cwd: cwd))
     }
 
-    func plan(layer: LayerPlace?) throws(Failure) -> Plan {
-        try Plan.make(policy: loaded.policy, facts: facts, invocation: invocation, layer: layer)
+    /// - run: the run's own directory.
+    func plan(layer: LayerPlace?, run: Bytes) throws(Failure) -> Plan {
+        try Plan.make(policy: loaded.policy, facts: facts, invocation: invocation, layer: layer, run: run)
     }
 
     /// What no command may see or change: aegix's own.

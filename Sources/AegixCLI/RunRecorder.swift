@@ -37,13 +37,14 @@ final class RunRecorder: RunObserver {
         reserved = try ReservedRun(id, in: state)
     }
 
+    var runID: String { id.description }
     var path: Bytes { state.runPath(id) }
 
     // MARK: - Before
 
     /// The plan, with the layer in its place.
     func makePlan() throws(Failure) -> Plan {
-        let made = try preparation.plan(layer: try makeLayer())
+        let made = try preparation.plan(layer: try makeLayer(), run: path)
         plan = made
         return made
     }

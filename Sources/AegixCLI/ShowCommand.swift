@@ -55,10 +55,19 @@ enum RecordState {
     /// nil where no run was ever recorded. Killed runs get their record first.
     static func open(at path: Bytes, _ console: Console) throws(Failure) -> StateDirectory? {
         guard let state = try StateDirectory.openExisting(at: path) else { return nil }
-        for failed in try state.closeInterrupted().failed {
+        let recovery = try state.closeInterrupted()
+        for failed in recovery.failed {
             console.note("can't close the record of the killed run \(failed.run): \(failed.error.reason)")
         }
+        tellCgroups(recovery, console)
         return state
+    }
+
+    /// Left for the next command.
+    static func tellCgroups(_ recovery: Recovery, _ console: Console) {
+        for failed in recovery.cgroups.failed {
+            console.note("can't remove the cgroup \(Bytes(failed.name).shown) of a killed run: \(failed.error.reason)")
+        }
     }
 
     /// Canonical, as getcwd gives it; a deleted one is in no workspace.

@@ -11,6 +11,14 @@ public struct HostFacts: Equatable, Sendable {
     public var landlockABI = 0
     /// Processors that the caller may use.
     public var processors = 1
+    /// Where cgroup v2 can hold a run; nil where it can't.
+    public var cgroup: CgroupPlace?
+    /// Why it can't.
+    public var cgroupLack: CgroupLack?
+    /// Whether the namespaces of tier isolated can be had here.
+    public var namespaces = Namespaces.untried
+    /// Files and directories of the system that only tier confined shows as they are: the other tiers make their own.
+    public var shared: [Bytes] = []
     /// The caller's $HOME, where it is an absolute path.
     public var home: Bytes?
     /// The caller's environment, in order.
@@ -31,6 +39,14 @@ public struct HostFacts: Equatable, Sendable {
         self.gid = gid
         self.cwd = cwd
         self.workspace = workspace
+    }
+
+    public enum Namespaces: Equatable, Sendable {
+        /// Nothing depends on it: the policy accepts no less, so the launch itself will tell.
+        case untried
+        case available
+        /// One sentence, and the command that helps.
+        case refused(reason: String, remedy: String)
     }
 
     public struct Variable: Equatable, Sendable {

@@ -7,6 +7,8 @@ public struct LandlockPlan: Equatable, Sendable {
     public var abi: Int
     public var handled: UInt64
     public var scoped: UInt64
+    /// TCP that only a rule would allow, of which there are none.
+    public var handledNetwork: UInt64 = 0
     public var rules: [Rule]
 
     public struct Rule: Equatable, Sendable {

@@ -13,6 +13,8 @@ public struct Plan: Equatable, Sendable {
     public var capabilities: [String]
     public var limits: Policy.Limits
     public var limitPlan: LimitPlan
+    /// Where the run gets a cgroup of its own; nil: it has none.
+    public var cgroup: CgroupPlace?
     /// How many processors the command can keep busy without any limit.
     public var processors: Int
     public var environment: [PlannedVariable]
@@ -27,6 +29,8 @@ public struct Plan: Equatable, Sendable {
     public var views: [Bytes]
     /// Paths in view that are hidden, and why.
     public var hidden: [Hidden]
+    /// Tier confined: what stands in for the mounts.
+    public var confined: ConfinedPlan?
 
     public static let hostname = "aegix"
 
@@ -35,11 +39,22 @@ public struct Plan: Equatable, Sendable {
         public var reason: String
     }
 
+    /// - run: the run's own directory, canonical.
+    ///
     /// The stages: who, what is in view, what is hidden, what may be called, what runs. Each stage's choice is in its
     /// own file. Not done here: looking at the host (HostFacts), and asking whether the host can do it (launch says).
     public static func make(
-        policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?
+        policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?, run: Bytes = Bytes("/run")
     ) throws(Failure) -> Plan {
+        let tier: Tier
+        var cgroup: CgroupPlace?
+        switch TierPlan.choose(policy: policy, facts: facts) {
+        case .confined(let reason):
+            return try confined(
+                policy: policy, facts: facts, invocation: invocation, layer: layer, run: run, reason: reason)
+        case .isolated: tier = .isolated
+        case .sealed(let place): (tier, cgroup) = (.sealed, place)
+        }
         let identity = IdentityPlan.make(policy.identity, facts: facts)
         try Plan.check(policy: policy, facts: facts)
         let shifted = facts.uid == 0
@@ -82,7 +97,6 @@ public struct Plan: Equatable, Sendable {
             .directory(Staging.empty, mode: 0o755), .directory(Staging.deniedDirectory, mode: 0),
             .file(Staging.deniedFile, content: [], mode: 0),
         ]
-        let tier = Tier.isolated
         let limits = LimitPlan.make(policy.limits, tier: tier, processors: facts.processors)
         return Plan(
             tier: tier, identity: identity,
@@ -91,6 +105,7 @@ public struct Plan: Equatable, Sendable {
             trees: view.trees,
             landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
             syscalls: limits.syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
+            cgroup: cgroup,
             processors: facts.processors,
             environment: environment,
             command: try CommandPlan.make(invocation, path: EnvironmentPlan.searched(environment), cwd: cwd),

@@ -5,11 +5,12 @@ import AegixSystem
 
 extension Plan {
     static func check(policy: Policy, facts: HostFacts) throws(Failure) {
-        if policy.require > .isolated {
+        if policy.require > .isolated, facts.cgroup == nil {
+            let why = facts.cgroupLack.map { ": \($0.reason). Get them with `\($0.remedy)`, or accept" } ?? ". Accept"
             throw Failure(
                 "tier.unavailable",
-                "the policy requires tier sealed, whose limits on memory, processes and CPU need cgroup v2: not "
-                    + "available in this version. Accept the next tier with `--require isolated`")
+                "the policy requires tier sealed, whose limits on memory, processes and CPU need cgroup v2\(why) the "
+                    + "next tier with `--require isolated`")
         }
         if facts.landlockABI < 1 {
             throw Failure(

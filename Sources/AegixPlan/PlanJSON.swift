@@ -4,6 +4,12 @@ import AegixSystem
 
 extension Plan {
     public var json: [String: JSON] {
+        var all = common
+        if let confined { all["confined"] = confined.json }
+        return all
+    }
+
+    private var common: [String: JSON] {
         [
             "tier": .string(tier.name),
             "command": [
@@ -96,5 +102,22 @@ extension MountFlags {
         if contains(.noExec) { names.append("no-exec") }
         if contains(.devices) { names.append("devices") }
         return .array(names)
+    }
+}
+
+extension ConfinedPlan {
+    var json: JSON {
+        let copied: JSON =
+            copy.map {
+                [
+                    "from": .bytes($0.source.path), "to": .bytes($0.destination),
+                    "left_out": .array($0.leftOut.map(JSON.bytes)), "most_entries": .int($0.mostEntries),
+                    "most_bytes": .big($0.mostBytes),
+                ]
+            } ?? .null
+        return [
+            "reason": .string(reason), "place": .bytes(place), "copy": copied,
+            "script": script.map { .bytes($0.path) } ?? .null, "held_open": .array(pinned.map(JSON.bytes)),
+        ]
     }
 }

@@ -43,18 +43,21 @@ public struct SyscallSet: Equatable, Sendable {
     /// The command keeps the processors that it was given.
     public var keepsProcessors = false
 
+    /// No sockets, no System V IPC, and the supervisor's hand on what Landlock leaves out.
+    public var isConfined = false
+
     public static let standard = SyscallSet()
 
     public init() {}
 
     /// For the names of compiled filters.
     public var key: String {
-        "standard" + (watchesMemory ? "-memory" : "") + (refusesReservation ? "-space" : "")
+        (isConfined ? "confined" : "standard") + (watchesMemory ? "-memory" : "") + (refusesReservation ? "-space" : "")
             + (keepsProcessors ? "-processors" : "")
     }
 
     public var plan: SyscallPlan {
-        var plan = SyscallPlan.standard
+        var plan = isConfined ? SyscallPlan.confined : .standard
         if watchesMemory {
             let asked = ["mmap", "mremap", "mprotect", "pkey_mprotect", "shmget", "msgget", "semget"]
             plan.allowed.removeAll { asked.contains($0) || $0 == "fcntl" }
@@ -64,7 +67,10 @@ public struct SyscallSet: Equatable, Sendable {
             plan.allowed.removeAll { $0 == "fallocate" }
             plan.unsupported.append("fallocate")
         }
-        if keepsProcessors { plan.allowed.removeAll { $0 == "sched_setaffinity" } }
+        if keepsProcessors {
+            plan.allowed.removeAll { $0 == "sched_setaffinity" }
+            plan.conditional.removeAll { $0.call == "sched_setaffinity" }
+        }
         return plan
     }
 

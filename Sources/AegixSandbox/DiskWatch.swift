@@ -12,6 +12,8 @@ final class DiskWatch {
     private let limit: UInt64
     private let layer: Descriptor
     private var known: UInt64 = 0
+    /// What lay there before the command began.
+    private var before: UInt64 = 0
     /// The file system when it was walked.
     private var blocks: UInt64 = 0
     private var files: UInt64 = 0
@@ -25,10 +27,15 @@ final class DiskWatch {
     private static let block: UInt64 = 4096
 
     /// nil: there is no layer, and only the scratch counts.
-    init(limit: UInt64, layer path: Bytes?) throws(SystemError) {
+    /// - isCopy: there is a copy of the workspace in it, and what counts is how much it has grown.
+    init(limit: UInt64, layer path: Bytes?, isCopy: Bool = false) throws(SystemError) {
         self.limit = limit
         layer = try path.map { path throws(SystemError) in try Descriptor.open(path, O_RDONLY | O_DIRECTORY) } ?? .none
-        _ = measure()
+        (blocks, files) = measure()
+        if isCopy {
+            walk(OpenFiles())
+            (before, known, isMet) = (known, 0, false)
+        }
     }
 
     struct Reading: Equatable {
@@ -79,7 +86,9 @@ final class DiskWatch {
             // Deeper than can be walked: what the file system lost counts as the run's.
             known += grown()
         } else {
-            known = usage.bytes + held.unlinked
+            let used = usage.bytes + held.unlinked
+            // What is in flight between processes is in nobody's hands: then the file system's own growth is taken for it.
+            known = max(used - min(used, self.before), held.inFlight > 0 ? known + grown() : 0)
             isMet = isMet || usage.largest >= limit
         }
         (blocks, files) = before

@@ -11,6 +11,7 @@ final class ExecWatch {
     private let listener: Descriptor
     private let root: Descriptor
     private let plan: Plan
+    private let confined: ConfinedCalls?
     private let execve: Int32
     private let execveat: Int32
     private let memory: MemoryRequests?
@@ -30,8 +31,9 @@ final class ExecWatch {
         case execLimit(ExecEvent)
     }
 
-    init(listener: consuming Descriptor, root: consuming Descriptor, plan: Plan) {
+    init(listener: consuming Descriptor, root: consuming Descriptor, plan: Plan, init pid: pid_t) {
         aegix_notice_wake_locally(listener.raw)
+        confined = plan.tier == .confined ? ConfinedCalls(plan, init: pid, root: root.raw) : nil
         self.listener = listener
         self.root = root
         self.plan = plan
@@ -64,11 +66,23 @@ final class ExecWatch {
         var notice = aegix_notice()
         if aegix_notice_receive(listener.raw, &notice) != 1 { return .nothing }
         if notice.call == execve || notice.call == execveat { return exec(notice) }
-        if let memory, memory.isOne(notice.call) {
-            if !memory.answer(notice, listener: listener.raw) { return .nothing }
-            return .limit(violation("limits", "limits.memory", ENOMEM, notice), .memory)
+        // First, since what it refuses must not be let through for being small.
+        let refusal: SyscallAnswer
+        switch confined?.answer(notice, listener: listener.raw) {
+        case .result(let code):
+            _ = aegix_notice_refuse(listener.raw, notice.id, code)
+            return .nothing
+        case .proceed:
+            _ = aegix_notice_continue(listener.raw, notice.id)
+            return .nothing
+        case .refused(let rule): refusal = SyscallAnswer(errno: EPERM, rule: rule)
+        case nil:
+            if let memory, memory.isOne(notice.call) {
+                if !memory.answer(notice, listener: listener.raw) { return .nothing }
+                return .limit(violation("limits", "limits.memory", ENOMEM, notice), .memory)
+            }
+            refusal = SyscallFilter.refusal(notice)
         }
-        let refusal = SyscallFilter.refusal(notice)
         if aegix_notice_refuse(listener.raw, notice.id, refusal.errno) < 0 { return .nothing }
         guard refusal.recorded else { return .nothing }
         return .refused(violation("seccomp", refusal.rule, refusal.errno, notice))

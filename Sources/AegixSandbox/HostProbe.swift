@@ -1,5 +1,6 @@
 // Side effects: forks a child for each probe, reads /proc and /sys, makes and removes a scratch directory and a cgroup.
 
+import AegixPlan
 import AegixSystem
 import CAegix
 import Glibc
@@ -26,11 +27,13 @@ public enum HostProbe {
     public enum Need: String, Sendable {
         /// The tier `isolated`, without which no run is started.
         case isolated
+        /// The tier `confined`, where there are no namespaces.
+        case confined
         /// The preset `default`: a layer, kept in the state directory.
         case defaultPolicy = "default"
         /// A run by root.
         case root
-        /// The tier `sealed`, which this version doesn't have.
+        /// The tier `sealed`.
         case sealed
     }
 
@@ -41,6 +44,18 @@ public enum HostProbe {
 
         /// Whether the tier `isolated` is within reach.
         public var isolated: Bool { lacking(.isolated).isEmpty && (uid != 0 || lacking(.root).isEmpty) }
+        /// The strongest within reach.
+        public var tier: String? {
+            if isolated { return lacking(.sealed).isEmpty ? "sealed" : "isolated" }
+            return confined ? "confined" : nil
+        }
+        /// Whether the tier `confined` is: what isolated needs, but for namespaces.
+        public var confined: Bool {
+            lacking(.confined).isEmpty
+                && ["seccomp", "seccomp_notification", "pidfd", "openat2", "close_range"].allSatisfy { id in
+                    capabilities.contains { $0.id == id && $0.have }
+                }
+        }
         /// Whether a run with the default policy would work.
         public var works: Bool { isolated && lacking(.defaultPolicy).isEmpty }
 
@@ -59,6 +74,7 @@ public enum HostProbe {
             let result = probe.needsUser && !user.held ? nil : attempt(probe.kind)
             capabilities.append(capability(probe, result))
         }
+        capabilities.append(scopes())
         // Before anything is made: an interrupted doctor leaves nothing.
         let signals = BlockedSignals()
         defer { withExtendedLifetime(signals) {} }
@@ -79,6 +95,32 @@ public enum HostProbe {
         }
         return ("user namespaces work here, so the cause lies in this run", "aegix doctor")
     }
+
+    /// Whether the namespaces of tier isolated can be had, by making them. Root's sandbox needs the workspace through an id
+    /// map as well.
+    static func namespaces(workspace: Bytes) -> HostFacts.Namespaces {
+        if !attempt(Int(AEGIX_PROBE_ISOLATED)).held {
+            let found = userNamespaceDiagnosis()
+            return .refused(reason: found.reason, remedy: found.remedy)
+        }
+        if geteuid() != 0 { return .available }
+        do throws(SystemError) {
+            let raw = aegix_map_namespace("0 \(probeID) 1", "0 \(probeID) 1")
+            if raw < 0 { throw SystemError.last("clone") }
+            let map = Descriptor(owning: raw)
+            let top = try Descriptor.open(workspace, Descriptor.pathOnly)
+            let tree = aegix_detached_tree(top.raw, map.raw)
+            if tree < 0 { throw SystemError.last("mount_setattr", workspace) }
+            close(tree)
+            return .available
+        } catch {
+            return .refused(
+                reason: "the workspace can't be mounted through an id map, which a run by root needs: \(error.reason)",
+                remedy: "put the workspace on ext4, xfs or btrfs")
+        }
+    }
+
+    private static let probeID = 1_900_000_000
 
     // MARK: - One probe
 
@@ -163,6 +205,15 @@ public enum HostProbe {
         return [state] + found
     }
 
+    /// Without a pid namespace only Landlock keeps a command's signals inside.
+    private static func scopes() -> Capability {
+        let abi = Int(aegix_landlock_abi())
+        return Capability(
+            id: "landlock_scopes", name: "Landlock's scopes", have: abi >= TierPlan.leastABI, detail: "ABI \(abi)",
+            need: .confined, cost: "The tier confined is out of reach, which does without namespaces.",
+            remedy: abi >= TierPlan.leastABI ? "" : "use Linux 6.12 or later with landlock in the `lsm=` list")
+    }
+
     private static func onlyForRoot(_ probe: Probe) -> Capability {
         var untried = capability(probe, nil)
         untried.detail = "not tried: it needs root, and only a run by root needs it"
@@ -170,42 +221,58 @@ public enum HostProbe {
         return untried
     }
 
+    /// A run's cgroup is made as a run makes it, with a process born in it, and removed.
     private static func cgroup() -> Capability {
         var found = Capability(
             id: "cgroup_controllers", name: "cgroup v2 controllers", have: false, detail: "", need: .sealed,
             cost:
-                "Memory, processes and CPU aren't limited by the kernel: the tier sealed, not in this version, is out of "
-                + "reach.",
-            remedy: "systemd-run --user --scope -p Delegate=yes aegix …")
-        guard let own = ProbeFiles.ownCgroup() else {
-            found.detail = "no cgroup v2 hierarchy is mounted"
-            found.remedy = "boot with systemd.unified_cgroup_hierarchy=1"
-            return found
+                "The kernel can't hold memory, processes and CPU of a run as a whole: the tier sealed is out of reach.",
+            remedy: "")
+        switch CgroupSearch.find(enters: true) {
+        case .lack(let lack): (found.detail, found.remedy) = (lack.reason, lack.remedy)
+        case .place(let place):
+            do throws(Failure) {
+                let result = try tryCgroup(place)
+                found.have = result.held
+                found.detail = "\(words(place.how)): \(place.parent.shown)"
+                if !result.held {
+                    found.detail += ", where no process can be started: \(result.words)"
+                    found.remedy = "look into the kernel's log for the security module that refused: sudo dmesg"
+                }
+            } catch {
+                found.detail = error.message
+                found.remedy = "run aegix as root, or in a cgroup of its own: " + CgroupSearch.scope
+            }
         }
-        let missing = ["memory", "pids", "cpu"].filter { !own.controllersAtTop.contains($0) }
-        if !missing.isEmpty {
-            found.detail = "the hierarchy has no \(missing.joined(separator: ", ")): cgroup v1 holds them"
-            found.remedy = "boot with systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all"
-            return found
-        }
-        do {
-            let made = try ProbeCgroup.make(in: own.path)
-            let result = attempt(Int(AEGIX_PROBE_CGROUP), directory: made.directory.raw)
-            let parts = [
-                ("memory", AEGIX_PROBE_CGROUP_MEMORY), ("pids", AEGIX_PROBE_CGROUP_PIDS),
-                ("cpu", AEGIX_PROBE_CGROUP_CPU),
-                ("entering", AEGIX_PROBE_CGROUP_ENTER),
-            ]
-            let lacking = parts.filter { result.value & Int64($0.1) == 0 }.map { $0.0 }
-            found.have = result.held && lacking.isEmpty
-            found.detail =
-                found.have
-                ? "memory, pids and cpu can be set"
-                : "\(own.path.shown) is writable, without \(lacking.joined(separator: ", "))"
-        } catch {
-            found.detail = "\(own.path.shown) can't be used: \(error.reason)"
-        }
-        if found.have { found.remedy = "" }
         return found
+    }
+
+    private static func words(_ how: CgroupPlace.How) -> String {
+        switch how {
+        case .delegated: "a delegated subtree"
+        case .slice: "root's own slice"
+        case .scope: "a scope from systemd"
+        }
+    }
+
+    private static func tryCgroup(_ place: CgroupPlace) throws(Failure) -> Result {
+        let limits = CgroupLimits(memory: 64 << 20, pids: 16, cpus: 1000)
+        let made = try RunCgroup.make(place, run: try probeRun(), limits: limits)
+        let result = attempt(Int(AEGIX_PROBE_CGROUP), directory: made.directory.raw)
+        do throws(SystemError) {
+            try made.remove()
+            try made.restore()
+        } catch {
+            throw Failure("tier.cgroup", "can't remove a cgroup from \(place.parent.shown)", error)
+        }
+        return result
+    }
+
+    private static func probeRun() throws(Failure) -> String {
+        do throws(SystemError) {
+            return try RunID.make().description
+        } catch {
+            throw Failure("record.id", "can't make a run id", error)
+        }
     }
 }

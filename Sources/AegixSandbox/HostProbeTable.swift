@@ -44,7 +44,8 @@ extension HostProbe {
 
     static var table: [Probe] { namespaces + calls + places }
 
-    private static let noRun = "No run is started: the tier isolated is out of reach."
+    private static let noRun =
+        "The tier isolated is out of reach: without it a run needs a policy that accepts confined."
 
     private static func namespace(
         _ kind: Int, _ id: String, _ name: String, _ kernel: String, limit: String, cost: String = noRun

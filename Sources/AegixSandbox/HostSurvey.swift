@@ -13,12 +13,18 @@ public enum HostSurvey {
         public var cwd: Bytes
         public var policy: Policy
         public var guarded: [(path: Bytes, what: String)]
+        /// Nothing less will do, so what costs more is tried as well.
+        public var needsSealed: Bool
 
-        public init(workspace: Bytes, cwd: Bytes, policy: Policy, guarded: [(path: Bytes, what: String)]) {
+        public init(
+            workspace: Bytes, cwd: Bytes, policy: Policy, guarded: [(path: Bytes, what: String)],
+            needsSealed: Bool = false
+        ) {
             self.workspace = workspace
             self.cwd = cwd
             self.policy = policy
             self.guarded = guarded
+            self.needsSealed = needsSealed
         }
     }
 
@@ -36,8 +42,18 @@ public enum HostSurvey {
         facts.kernel = kernel()
         facts.landlockABI = Int(aegix_landlock_abi())
         facts.processors = Int(aegix_processors())
+        let isRequired = request.policy.require == .sealed
+        switch isRequired ? CgroupSearch.find(enters: request.needsSealed) : CgroupSearch.find() {
+        case .place(let place): facts.cgroup = place
+        case .lack(let lack): facts.cgroupLack = lack
+        }
         facts.userName = userName(facts.uid == 0 ? workspace.uid : facts.uid)
         facts.base = base()
+        // A policy that accepts no less doesn't pay for a probe.
+        if request.policy.require == .confined { facts.namespaces = HostProbe.namespaces(workspace: workspace.path) }
+        var isConfined = false
+        if case .refused = facts.namespaces { isConfined = true }
+        if isConfined { facts.shared = SharedView.all.filter { $0.withCString { access($0, R_OK) == 0 } } }
         // Twice, so that each entry is checked against every place that a command may write to.
         facts.writes = try views(request.policy.files.write, facts: facts)
         facts.writes = try views(request.policy.files.write, facts: facts)
@@ -48,6 +64,11 @@ public enum HostSurvey {
         var writable = facts.writes
         if request.policy.workspace.mode == .direct { writable.append(workspace) }
         for fact in writable { try walk.refuseSockets(in: fact) }
+        if isConfined {
+            var read = facts.reads
+            if request.policy.workspace.mode == .readOnly { read.append(workspace) }
+            for fact in read { try walk.refuseFIFOs(in: fact) }
+        }
         return facts
     }
 

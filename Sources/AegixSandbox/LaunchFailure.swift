@@ -7,18 +7,32 @@ import Glibc
 
 /// What stopped a run before the command began. Decided by stage and errno, never by text.
 enum LaunchFailure {
-    static func clone(_ error: SystemError) -> Failure {
+    static func clone(_ error: SystemError, intoCgroup: Bool) -> Failure {
+        if intoCgroup, cgroupErrors.contains(error.errno) {
+            return Failure(
+                "tier.cgroup",
+                "can't start the sandbox in its cgroup: \(error.reason). `aegix doctor` shows what cgroups allow here",
+                errno: error.errno)
+        }
         let found = HostProbe.userNamespaceDiagnosis()
         return Failure(
-            "tier.namespaces", "can't make the sandbox's namespaces: \(found.reason). \(found.remedy)",
+            "tier.namespaces",
+            "can't make the sandbox's namespaces: \(found.reason). \(found.remedy). Or accept the next tier, which does "
+                + "without them, with `--require confined`",
             errno: error.errno)
     }
+
+    /// What only a cgroup answers: it was removed, has become a threaded one, or its own or a parent's count of processes
+    /// is reached. No namespace is refused with these.
+    private static let cgroupErrors: [Int32] = [ENODEV, ENOENT, EBUSY, EOPNOTSUPP, EAGAIN, EACCES, EBADF]
 
     static func child(stage: UInt32, index: Int, errno code: Int32, plan: Plan) -> Failure {
         let reason = Errno.words(code)
         switch aegix_stage(rawValue: stage) {
         case AEGIX_STAGE_EXEC: return exec(code, plan)
         case AEGIX_STAGE_MOUNT: return mount(index, code, plan)
+        case AEGIX_STAGE_CGROUP:
+            return Failure("launch.cgroup", "can't make a cgroup namespace: \(reason)", errno: code)
         case AEGIX_STAGE_IDENTITY:
             return Failure("launch.identity", "can't take the sandbox's identity: \(reason)", errno: code)
         case AEGIX_STAGE_HOST:

@@ -23,9 +23,12 @@ struct MemoryWatch {
 
     /// NETLINK_SOCK_DIAG in the sandbox's network namespace; -1 where the kernel has none.
     private let sockets: Int32
+    /// The first process of the sandbox, as the host numbers it.
+    private let initial: pid_t
 
-    init(limit: UInt64, processors: Int, sockets: Int32, scratch: UInt64) {
+    init(limit: UInt64, processors: Int, sockets: Int32, initial: pid_t, scratch: UInt64) {
         self.sockets = sockets
+        self.initial = initial
         self.limit = limit
         self.processors = UInt64(max(1, processors))
         sharedBefore = aegix_watch_shared_memory()
@@ -41,48 +44,60 @@ struct MemoryWatch {
     mutating func look(proc: Int32, tasks: [aegix_task_facts], scratch: UInt64, isStill: Bool, now: UInt64) -> Reading {
         let scratch = scratch - min(scratch, scratchBefore)
         var anonymous: UInt64 = 0
-        var files: UInt64 = 0
+        var possible: UInt64 = 0
         for task in tasks {
             anonymous += task.resident - min(task.resident, task.shared)
-            files += UInt64(task.files)
+            possible += task.size / MemoryWatch.mappedPerTable
+            // What every process has open is neither pipes nor sockets.
+            possible += UInt64(task.files - min(task.files, 16)) * MemoryWatch.buffer
         }
         let shared = aegix_watch_shared_memory()
         let unseen = shared - min(shared, sharedBefore + scratch)
-        var used = anonymous + scratch + unseen + files * MemoryWatch.pipe
+        var used = anonymous + scratch + unseen + possible
         if used > limit || now >= exactAt {
             exactAt = now + (isStill ? MemoryWatch.believed * 8 : MemoryWatch.believed)
-            used = exact(proc: proc, tasks: tasks, scratch: scratch)
+            used = exact(proc: proc, tasks: tasks, scratch: scratch, unseen: unseen)
+            if used > limit, tasks.count > 1 {
+                let distinct = SameMemory.distinct(tasks, of: initial)
+                if distinct.count < tasks.count {
+                    used = exact(proc: proc, tasks: distinct, scratch: scratch, unseen: unseen)
+                }
+            }
         }
         // One process can't pass the limit at all; many may, by an eighth before they are looked at.
         let left = limit - min(limit, used) + limit / 8
         return Reading(isOver: used > limit, wait: left * 1_000_000 / (MemoryWatch.rate * processors))
     }
 
-    /// A pipe holds this much unless it is told to hold more, which the filter refuses.
-    private static let pipe: UInt64 = 1 << 16
+    /// The most that a socket holds; a pipe holds less.
+    private static let buffer: UInt64 = 212_992
+    /// Bytes mapped for one byte of page tables.
+    private static let mappedPerTable: UInt64 = 512
 
-    private func exact(proc: Int32, tasks: [aegix_task_facts], scratch: UInt64) -> UInt64 {
+    private func exact(proc: Int32, tasks: [aegix_task_facts], scratch: UInt64, unseen: UInt64) -> UInt64 {
         let held = OpenFiles.held(proc: proc, tasks: tasks)
-        var (anonymous, shared) = (UInt64(0), UInt64(0))
+        var (anonymous, shared, tables) = (UInt64(0), UInt64(0), UInt64(0))
         func add(unnamed: Bool) -> UInt64 {
             var sum: UInt64 = 0
-            (anonymous, shared) = (0, 0)
+            (anonymous, shared, tables) = (0, 0, 0)
             for task in tasks {
                 var share = aegix_share()
                 if aegix_watch_share(proc, task.pid, unnamed ? 1 : 0, &share) < 0 { continue }
                 anonymous += share.anonymous
                 shared += share.shared
+                tables += share.tables
                 sum += share.unnamed
             }
             return sum
         }
         _ = add(unnamed: false)
-        let named = scratch + held.memory
+        // What is in flight between processes is in nobody's hands: then the machine's own growth is taken for it.
+        let named = max(scratch + held.memory, held.inFlight > 0 ? scratch + unseen : 0)
         let buffered = held.pipes + (sockets >= 0 ? self.buffered : 0)
         // Mapped shared memory is that of files, or has no name: both at once are told apart by the mappings.
         let small = limit / 16
-        if shared > small, named > small { return anonymous + named + add(unnamed: true) + buffered }
-        return anonymous + max(shared, named) + buffered
+        if shared > small, named > small { return anonymous + named + tables + add(unnamed: true) + buffered }
+        return anonymous + tables + max(shared, named) + buffered
     }
 
     private var buffered: UInt64 {
@@ -96,6 +111,8 @@ struct OpenFiles {
     var memory: UInt64 = 0
     var unlinked: UInt64 = 0
     var pipes: UInt64 = 0
+    /// Descriptors, not bytes.
+    var inFlight: UInt64 = 0
 
     private struct Identity: Hashable {
         var device: UInt64
@@ -106,7 +123,7 @@ struct OpenFiles {
         var sum = OpenFiles()
         var counted: Set<Identity> = []
         var room = [aegix_open_facts](repeating: aegix_open_facts(), count: 64)
-        for task in tasks where task.files > 3 {
+        for task in tasks where task.files > 3 || task.threads > 1 {
             var found = aegix_watch_open(proc, task.pid, &room, room.count)
             if found > room.count {
                 room = [aegix_open_facts](repeating: aegix_open_facts(), count: found + 64)
@@ -119,6 +136,7 @@ struct OpenFiles {
                 case AEGIX_OPEN_MEMORY: sum.memory += item.bytes
                 case AEGIX_OPEN_UNLINKED: sum.unlinked += item.bytes
                 case AEGIX_OPEN_PIPE: sum.pipes += item.bytes
+                case AEGIX_OPEN_SOCKET: sum.inFlight += item.bytes
                 default: break
                 }
             }

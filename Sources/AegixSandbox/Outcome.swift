@@ -39,15 +39,24 @@ public struct Outcome: Equatable, Sendable {
     }
 }
 
-/// What the run used, from the kernel's own accounting of the reaped tree.
+/// What the run used, from the kernel's own accounting: of its cgroup where it had one, else of the reaped tree.
 public struct Usage: Equatable, Sendable {
     public var userNanoseconds: UInt64 = 0
     public var systemNanoseconds: UInt64 = 0
     /// The largest single process.
     public var peakResidentBytes: UInt64 = 0
     public var execs: UInt64 = 0
+    /// What only a cgroup counts; all nil without one.
+    public var cgroup = CgroupUsage()
 
     public init() {}
+
+    /// The cgroup's count is the better one: it has the processes that nobody reaped, too.
+    public mutating func take(_ counted: CgroupUsage) {
+        cgroup = counted
+        if let user = counted.cpuUser { userNanoseconds = user }
+        if let system = counted.cpuSystem { systemNanoseconds = system }
+    }
 }
 
 /// One exec of the tree, as the notification showed it.

@@ -32,22 +32,13 @@ enum ProbeFiles {
         mounts().contains { $0.count > 4 && $0[4] == "/" }
     }
 
-    /// Where this process's own cgroup is in view; nil without a v2 hierarchy.
-    static func ownCgroup() -> (path: Bytes, controllersAtTop: [String])? {
-        guard
-            let mount = mounts().first(where: { fields in
-                guard let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count else { return false }
-                return fields[dash + 1] == "cgroup2"
-            }), mount.count > 4
-        else { return nil }
-        for line in text("/proc/self/cgroup").split(separator: "\n") where line.hasPrefix("0::") {
-            var below = String(line.dropFirst(3))
-            let top = String(mount[3])
-            if top != "/", below.hasPrefix(top) { below = String(below.dropFirst(top.count)) }
-            // Outside of what is mounted: the top is the best guess.
-            if below.hasPrefix("/..") { below = "" }
-            let controllers = text(mount[4] + "/cgroup.controllers").split(separator: " ").map(String.init)
-            return (Path.normalized(Bytes(mount[4] + "/" + below)), controllers)
+    /// Where a cgroup v2 hierarchy is mounted, if it is in an unusual place.
+    static func cgroupMount() -> Bytes? {
+        for fields in mounts() {
+            guard let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count, fields[dash + 1] == "cgroup2" else {
+                continue
+            }
+            return Bytes(String(fields[4]))
         }
         return nil
     }

@@ -47,6 +47,12 @@ enum RemoteMemory {
         return (list, true)
     }
 
+    /// All of it or nothing.
+    static func bytes(_ pid: pid_t, _ address: UInt64, _ length: Int) -> Bytes? {
+        guard let bytes = read(pid, address, length), bytes.count == length else { return nil }
+        return bytes
+    }
+
     private static func read(_ pid: pid_t, _ address: UInt64, _ length: Int) -> Bytes? {
         let piece = Bytes(unsafeUninitializedCapacity: length) { buffer, count in
             guard let base = buffer.baseAddress else { return }

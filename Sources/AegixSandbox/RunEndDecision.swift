@@ -31,6 +31,7 @@ struct RunEndDecision {
         if page.finished == 0 {
             // pid 1 ended without the command's status: by its own timer, or by somebody outside.
             if page.deadline != 0 { return limited(.wall) }
+            if passed == .memory { return limited(.memory) }
             return Outcome(
                 .failed, exitCode: 125, message: "the sandbox was killed from outside, by hand or for lack of memory")
         }

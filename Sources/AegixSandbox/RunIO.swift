@@ -9,11 +9,14 @@ public struct RunIO {
     /// How much of each stream the record carries itself.
     public var headLimit: Int
     public var cache: CacheDirectory
+    /// The run's id: its cgroup is named after it.
+    public var run: String
 
-    public init(captureOnly: Bool, headLimit: Int, cache: CacheDirectory) {
+    public init(captureOnly: Bool, headLimit: Int, cache: CacheDirectory, run: String) {
         self.captureOnly = captureOnly
         self.headLimit = headLimit
         self.cache = cache
+        self.run = run
     }
 }
 
@@ -50,6 +53,10 @@ public struct RunResult {
     public var stdin: String
     /// A log that couldn't be written: the run was fine, its record isn't.
     public var logError: SystemError?
+    /// The run's cgroup couldn't be removed; a later command tries again.
+    public var cgroupError: SystemError?
     /// Nothing of the command ran.
     public var failure: Failure?
+    /// It ran, and what it changed couldn't be kept.
+    public var lateFailure: Failure?
 }

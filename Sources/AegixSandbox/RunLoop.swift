@@ -12,6 +12,7 @@ final class RunLoop {
     let io: RunIO
     let sandbox: Sandbox
     let streams: RunStreams
+    let cgroup: RunCgroup?
     let began: UInt64
     /// What ends a run from our side, first come.
     private(set) var ending: Ending?
@@ -36,17 +37,21 @@ final class RunLoop {
         case signal(Int32)
     }
 
-    init(plan: Plan, io: RunIO, sandbox: Sandbox, streams: RunStreams, began: UInt64) {
+    init(plan: Plan, io: RunIO, sandbox: Sandbox, streams: RunStreams, cgroup: RunCgroup?, began: UInt64) {
         self.plan = plan
         self.io = io
         self.sandbox = sandbox
         self.streams = streams
+        self.cgroup = cgroup
         self.began = began
     }
 
     // MARK: - Ending
 
-    func kill() { _ = aegix_pidfd_signal(sandbox.pidfd.raw, SIGKILL) }
+    func kill() {
+        watchdog?.measureTime()
+        sandbox.end()
+    }
 
     /// SIGTERM to everything inside, then the grace, then the end. Only the first reason counts.
     private func end<Observer: RunObserver>(_ reason: Ending, grace: Bool, _ observer: inout Observer) {
@@ -100,7 +105,10 @@ final class RunLoop {
             if isReady(.keyboard) || isReady(.typing) { streams.type() }
             if isReady(.handover) { handover() }
             if isReady(.signal) { signal(signals, &observer) }
-            if isReady(.ended) { ended = true }
+            if isReady(.ended) {
+                ended = true
+                if sandbox.isConfined { RunTree.endOrphans(but: sandbox.pid) }
+            }
             checkTime(ended: ended, &observer)
             if ready == 0 { digestStep() }
         }
@@ -233,11 +241,11 @@ final class RunLoop {
             return kill()
         }
         root = Descriptor(owning: again)
-        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan)
+        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid)
         do throws(SystemError) {
             watchdog = try Watchdog(
-                plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, processors: plan.processors,
-                now: Clock.monotonic())
+                plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, initial: sandbox.pid,
+                processors: plan.processors, tree: sandbox.isConfined ? RunTree(of: sandbox.pid) : nil, now: Clock.monotonic())
         } catch {
             failure = Failure("launch.watch", "can't watch the limits of the sandbox", error)
             return kill()
@@ -253,7 +261,7 @@ final class RunLoop {
     }
 
     private func notice<Observer: RunObserver>(_ observer: inout Observer) {
-        guard let seen = watch?.next() else { return }
+        guard let seen = nextNotice() else { return }
         switch seen {
         case .nothing: return
         case .exec(let event, let file):
@@ -266,6 +274,18 @@ final class RunLoop {
         case .execLimit(let event):
             observer.exec(event)
             end(.limit(.execs), grace: false, &observer)
+        }
+    }
+
+    /// As the command's own user, who may look into its processes where root in a container may not.
+    private func nextNotice() -> ExecWatch.Seen? {
+        guard let owner = plan.confined?.owner else { return watch?.next() }
+        do throws(Failure) {
+            return try Impersonation.acting(as: owner) { watch?.next() }
+        } catch {
+            failure = error
+            kill()
+            return nil
         }
     }
 
@@ -291,6 +311,15 @@ final class RunLoop {
         usage.systemNanoseconds = used.system_ns
         usage.peakResidentBytes = used.peak_bytes
         usage.execs = watch?.execs ?? 0
+        if let seen = watchdog?.processorTime, seen.total > usage.userNanoseconds + usage.systemNanoseconds {
+            usage.userNanoseconds = seen.user
+            usage.systemNanoseconds = seen.system
+        }
+        var cgroupError: SystemError?
+        if let cgroup {
+            usage.take(cgroup.read())
+            do throws(SystemError) { try cgroup.remove() } catch { cgroupError = error }
+        }
         streams.input.finish()
         streams.restore()
         let page = sandbox.page.pointee
@@ -298,14 +327,19 @@ final class RunLoop {
         if failure == nil, page.stage != AEGIX_STAGE_NONE.rawValue, ending == nil {
             failure = LaunchFailure.child(stage: page.stage, index: Int(page.index), errno: page.error, plan: plan)
         }
-        let passed = ending == nil && failure == nil ? watchdog?.finish() : nil
+        var passed = ending == nil && failure == nil ? watchdog?.finish() : nil
+        var met = watchdog?.met ?? []
+        // Its own limit, not the machine's lack of memory.
+        if usage.cgroup.ooms ?? 0 > 0, usage.cgroup.oomKills ?? 0 > 0 { passed = .memory }
+        if usage.cgroup.pidsRefused ?? 0 > 0 { met.append(.pids) }
         let outcome = RunEndDecision(
             failure: failure, ending: ending, page: page, initStatus: reaped ? used.status : nil,
-            limits: plan.limits, passed: passed, met: watchdog?.met ?? []
+            limits: plan.limits, passed: passed, met: met
         ).outcome
         return RunResult(
             outcome: outcome, usage: usage, stdout: streams.output.finish(), stderr: streams.errors.finish(),
             program: program, programDigest: digest?.digest, stdin: streams.input.mechanism,
-            logError: streams.output.logError ?? streams.errors.logError, failure: failure)
+            logError: streams.output.logError ?? streams.errors.logError, cgroupError: cgroupError,
+            failure: failure)
     }
 }

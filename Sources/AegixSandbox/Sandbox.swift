@@ -27,22 +27,26 @@ final class Sandbox {
     let control: Descriptor
     let page: UnsafeMutablePointer<aegix_page>
     let deadline: UInt64
+    let isConfined: Bool
 
     private init(
         pid: pid_t, pidfd: consuming Descriptor, control: consuming Descriptor,
-        page: UnsafeMutablePointer<aegix_page>, deadline: UInt64
+        page: UnsafeMutablePointer<aegix_page>, deadline: UInt64, isConfined: Bool
     ) {
         self.pid = pid
         self.pidfd = pidfd
         self.control = control
         self.page = page
         self.deadline = deadline
+        self.isConfined = isConfined
     }
 
+    /// - cgroup: what the sandbox is born in; nil leaves it in aegix's own.
     /// - deadline: CLOCK_MONOTONIC nanoseconds at which pid 1 ends everything by itself; 0 for never.
     static func start(
         _ plan: Plan, filter: Bytes, streams: (StandardStream, StandardStream, StandardStream),
-        size: (rows: UInt16, columns: UInt16), rawOutput: Bool, deadline: UInt64
+        size: (rows: UInt16, columns: UInt16), rawOutput: Bool, deadline: UInt64,
+        cgroup: RunCgroup? = nil
     ) throws(Failure) -> Sandbox {
         let memory = LaunchMemory()
         guard let page = aegix_page_map() else {
@@ -56,7 +60,8 @@ final class Sandbox {
         let theirs = Descriptor(owning: ends[1])
 
         var launch = aegix_launch(
-            page: page, control: theirs.raw, peer: control.raw, uid_map: nil, gid_map: nil,
+            page: page, control: theirs.raw, peer: control.raw, cgroup: cgroup?.directory.raw ?? -1, uid_map: nil,
+            gid_map: nil,
             uid: plan.identity.insideUID,
             gid: plan.identity.insideGID, watch_sockets: plan.limitPlan.watch.memory == nil ? 0 : 1,
             trees: UInt32(plan.trees.count),
@@ -71,7 +76,8 @@ final class Sandbox {
             filter: UnsafeRawPointer(memory.array(filter)).assumingMemoryBound(to: sock_filter.self),
             filter_length: UInt16(filter.count / MemoryLayout<sock_filter>.size),
             stdio: (streams.0.code, streams.1.code, streams.2.code), rows: size.rows, columns: size.columns,
-            raw_output: rawOutput ? 1 : 0, deadline: deadline, cwd: memory.string(plan.cwd),
+            raw_output: rawOutput ? 1 : 0, deadline: deadline, confined: plan.tier == .confined ? 1 : 0,
+            handled_net: plan.landlock.handledNetwork, cwd: memory.string(plan.cwd),
             candidates: memory.strings(plan.command.candidates), argv: memory.strings(plan.command.argv),
             environment: memory.strings(plan.environment.map { $0.name + [UInt8(ascii: "=")] + $0.value }))
         if plan.identity.selfMapped {
@@ -83,10 +89,19 @@ final class Sandbox {
         if pid < 0 {
             let error = SystemError.last("clone3")
             aegix_page_unmap(page)
-            throw LaunchFailure.clone(error)
+            if plan.tier == .confined { throw Failure("launch.fork", "can't make a process", error) }
+            throw LaunchFailure.clone(error, intoCgroup: cgroup != nil)
         }
         return Sandbox(
-            pid: pid, pidfd: Descriptor(owning: pidfd), control: control, page: page, deadline: deadline)
+            pid: pid, pidfd: Descriptor(owning: pidfd), control: control, page: page, deadline: deadline,
+            isConfined: plan.tier == .confined)
+    }
+
+    /// Ends pid 1, and with it the rest. Without a namespace the rest has to be ended by its init first: killed outright it
+    /// would leave that to us.
+    func end() {
+        let hasInit = isConfined && page.pointee.sealed != 0
+        _ = aegix_pidfd_signal(pidfd.raw, hasInit ? Int32(AEGIX_END_ALL) : SIGKILL)
     }
 
     private static func rootOptions(_ plan: Plan) -> String {

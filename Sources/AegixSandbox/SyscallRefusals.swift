@@ -53,6 +53,9 @@ extension SyscallFilter {
 
     private static func family(_ number: UInt32) -> String {
         switch number {
+        case 1: "AF_UNIX"
+        case 2: "AF_INET"
+        case 10: "AF_INET6"
         case 16: "AF_NETLINK"
         case 17: "AF_PACKET"
         case 38: "AF_ALG"

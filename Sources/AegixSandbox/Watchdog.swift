@@ -16,12 +16,18 @@ final class Watchdog {
 
     private let plan: LimitPlan
     private let root: Int32
+    /// Whose processes they are, where the sandbox has neither a /proc nor a file system of its own.
+    private let tree: (any ProcessListing)?
+    /// As `proc` numbers it.
+    private let initial: Int32
     private let proc: Descriptor
     private var room = [aegix_task_facts](repeating: aegix_task_facts(), count: 64)
     private var memory: MemoryWatch?
     private var disk: DiskWatch?
     private var cpu: CPUWatch?
     private var time = ProcessorTime()
+    /// As it was last seen.
+    private(set) var processorTime = ProcessorTime.Sum()
     private var still: UInt64 = 1
     private var last = Snapshot()
 
@@ -47,20 +53,27 @@ final class Watchdog {
     private static let granule = SyscallSet.smallMapping
 
     /// nil where nothing has to be counted. `root` and `sockets` stay open for as long as this lives.
-    init?(_ plan: LimitPlan, layer: Bytes?, root: Int32, sockets: Int32, processors: Int, now: UInt64)
-        throws(SystemError)
-    {
+    ///
+    /// - initial: the sandbox's first process, ours, as the host numbers it.
+    init?(
+        _ plan: LimitPlan, layer: Bytes?, root: Int32, sockets: Int32, initial: pid_t, processors: Int,
+        tree: (any ProcessListing)? = nil, now: UInt64
+    ) throws(SystemError) {
         let watch = plan.watch
         if watch == LimitPlan.Watch(), plan.scratch == nil { return nil }
         self.plan = plan
         self.root = root
+        self.tree = tree
+        self.initial = tree == nil ? 1 : initial
         let raw = Bytes("proc").withCString { aegix_open_in_root(root, $0, O_RDONLY | O_DIRECTORY) }
         if raw < 0 { throw SystemError.last("open", Bytes("/proc")) }
         proc = Descriptor(owning: raw)
         cpu = CPUWatch(limit: watch.cpuTime, share: watch.cpus, processors: processors, now: now)
-        let scratch = Watchdog.scratch(root).used
-        memory = watch.memory.map { MemoryWatch(limit: $0, processors: processors, sockets: sockets, scratch: scratch) }
-        if let limit = watch.disk { disk = try DiskWatch(limit: limit, layer: layer) }
+        let scratch = tree == nil ? Watchdog.scratch(root).used : 0
+        memory = watch.memory.map { 
+            MemoryWatch(limit: $0, processors: processors, sockets: sockets, initial: initial, scratch: scratch)
+        }
+        if let limit = watch.disk { disk = try DiskWatch(limit: limit, layer: layer, isCopy: tree != nil) }
         let counts = watch.pids != nil || watch.openFiles != nil || plan.scratch != nil || memory != nil || disk != nil
         nextLook = counts ? now + Watchdog.usual : cpu?.nextLook
         counted = counts
@@ -73,7 +86,11 @@ final class Watchdog {
         var verdict = Verdict.fine
         var wait = UInt64.max
         if counted {
-            let scratch = Watchdog.scratch(root)
+            let scratch = ownScratch
+            // Where the kernel refuses none, the count itself is the limit.
+            if tree != nil, let limit = plan.watch.pids, tasks.reduce(UInt64(0), { $0 + UInt64($1.threads) }) > limit {
+                return .over(.pids)
+            }
             note(tasks, scratchIsFull: scratch.isFull)
             wait = pace(tasks)
             if let reading = memory?.look(
@@ -90,7 +107,8 @@ final class Watchdog {
             }
         }
         if let due = cpu?.nextLook, now >= due {
-            switch cpu?.judge(used: time.total(proc: proc.raw, tasks: tasks), now: now) {
+            processorTime = time.total(proc: proc.raw, initial: initial, tasks: tasks)
+            switch cpu?.judge(used: processorTime.total, now: now) {
             case .over: return .over(.cpuTime)
             case .ahead(let time): verdict = .ahead(time)
             case .fine, nil: break
@@ -103,9 +121,12 @@ final class Watchdog {
         return verdict
     }
 
+    /// Before the tree is killed: the kernel doesn't add up the time of what it kills.
+    func measureTime() { processorTime = time.total(proc: proc.raw, initial: initial, tasks: tasks()) }
+
     /// The last look, when every process is gone. Whether the disk limit was passed between two looks.
     func finish() -> Outcome.Limit? {
-        let scratch = Watchdog.scratch(root)
+        let scratch = ownScratch
         if scratch.isFull { meetScratch() }
         if let disk {
             if disk.finish(scratch: scratch.used) { return .disk }
@@ -120,6 +141,12 @@ final class Watchdog {
     }
 
     private func tasks() -> [aegix_task_facts] {
+        if let tree {
+            return tree.pids().compactMap { pid in
+                var task = aegix_task_facts()
+                return aegix_watch_task(proc.raw, pid, &task) < 0 ? nil : task
+            }
+        }
         var found = aegix_watch_tasks(proc.raw, &room, room.count)
         if found > room.count {
             room = [aegix_task_facts](repeating: aegix_task_facts(), count: found * 2)
@@ -130,7 +157,9 @@ final class Watchdog {
 
     private func note(_ tasks: [aegix_task_facts], scratchIsFull: Bool) {
         if scratchIsFull { meetScratch() }
-        if let limit = plan.watch.pids, tasks.reduce(UInt64(0), { $0 + UInt64($1.threads) }) >= limit { meet(.pids) }
+        if tree == nil, let limit = plan.watch.pids, tasks.reduce(UInt64(0), { $0 + UInt64($1.threads) }) >= limit {
+            meet(.pids)
+        }
         if let limit = plan.watch.openFiles, tasks.contains(where: { UInt64($0.files) >= limit }) { meet(.openFiles) }
         if let limit = plan.watch.data, tasks.contains(where: { $0.data + Watchdog.granule >= limit }) { meet(.memory) }
     }
@@ -151,6 +180,11 @@ final class Watchdog {
         still = now == last ? min(still * 2, Watchdog.rarest) : 1
         last = now
         return Watchdog.usual * still
+    }
+
+    /// The host's own file system isn't the run's to count.
+    private var ownScratch: (used: UInt64, isFull: Bool) {
+        tree == nil ? Watchdog.scratch(root) : (used: 0, isFull: false)
     }
 
     private static func scratch(_ root: Int32) -> (used: UInt64, isFull: Bool) {

@@ -40,6 +40,20 @@ extension ViewWalk {
         }
     }
 
+    /// SECURITY: a view of tier confined is the host's own directory, so a FIFO in it is the host's, and reading takes what
+    /// was meant for another. Sockets can't be connected to: there are none to connect with.
+    mutating func refuseFIFOs(in root: PathFact) throws(Failure) {
+        try walk(root) { path, entry in
+            if entry.kind == S_IFIFO {
+                throw Failure(
+                    "view.socket",
+                    "\(root.path.shown) can't be in view of tier confined (\(root.origin)): \(path.shown) in it is a FIFO, "
+                        + "through which the command could take what is meant for another. Remove it, or name a directory "
+                        + "without it")
+            }
+        }
+    }
+
     /// aegix's own files by identity, with those that lie directly in its directories.
     private func guardedInodes() throws(Failure) -> [Inode: String] {
         var inodes: [Inode: String] = [:]

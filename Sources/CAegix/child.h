@@ -19,12 +19,18 @@ int aegix_child_root(const char *options);
 int aegix_child_mounts(const struct aegix_launch *launch, const int *trees, int32_t *index);
 int aegix_child_seal_root(void);
 int aegix_child_loopback(void);
-int aegix_child_landlock(const struct aegix_launch *launch, int32_t *index);
+/* With `ruleset` the rules stay open there, to be applied once more. */
+int aegix_child_landlock(const struct aegix_launch *launch, int32_t *index, int *ruleset);
+int aegix_child_landlock_again(int ruleset);
 int aegix_child_privileges(uint64_t keep);
+/* Tier confined. */
+int aegix_child_confined_identity(const struct aegix_launch *launch);
+int aegix_child_powerless(void);
+int aegix_child_scope_holds(pid_t outside);
 int aegix_child_seccomp(const struct aegix_launch *launch);
 int aegix_child_terminal(const struct aegix_launch *launch, int *master, int *slave);
 
 /* Replaces the calling process, pid 1, by a loop that holds nothing of the process it was cloned from. */
-_Noreturn void aegix_init(struct aegix_page *page, pid_t command, uint64_t deadline);
+_Noreturn void aegix_init(struct aegix_page *page, pid_t command, uint64_t deadline, uint32_t confined);
 
 #endif

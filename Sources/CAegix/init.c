@@ -1,4 +1,4 @@
-/* pid 1 of the sandbox. Cloned from aegix, it would carry the caller's environment and memory: so it copies a small
+/* pid 1 of the sandbox, and its stand-in where there is no pid namespace. Cloned from aegix, it would carry the caller's environment and memory: so it copies a small
    loop to a mapping of its own, unmaps everything else and runs there, on raw system calls alone. What is left of it
    in the sandbox's view is a process without memory of ours, descriptors or powers, and not dumpable. */
 #include "child.h"
@@ -17,6 +17,7 @@ struct init_state {
     struct aegix_page *page;
     long command;
     uint64_t deadline;
+    uint64_t confined;
     unsigned long region, region_end; /* where this loop and its stack live */
 };
 
@@ -33,11 +34,21 @@ struct signal_info {
     char rest[104];
 };
 
+/* Tier confined, where no namespace ends with us. To our Landlock domain every signal is scoped, so -1 means the run's
+   processes and nobody else; the kernel walks them under the lock that fork takes, so none slips through between. Each
+   that ends gives its children to us, the nearest subreaper: when there is none left to wait for, there is none left. */
+AEGIX_ALWAYS void end_tree(void) {
+    for (unsigned round = 0;; round++) {
+        if (round % 64 == 0) aegix_raw(SYS_kill, -1, SIGKILL, 0, 0, 0, 0);
+        if (aegix_raw(SYS_wait4, -1, 0, __WALL, 0, 0, 0) < 0) return;
+    }
+}
+
 /* Self-contained: no call out of the section, no constant in memory. */
 IN_LOOP static void init_loop(struct init_state *given) {
     struct aegix_page *page = given->page;
     long command = given->command;
-    uint64_t deadline = given->deadline;
+    uint64_t deadline = given->deadline, confined = given->confined;
     unsigned long first = given->region, first_end = given->region_end;
     unsigned long second = (unsigned long)page, second_end = second + 4096;
     if (second < first) {
@@ -60,6 +71,7 @@ IN_LOOP static void init_loop(struct init_state *given) {
         if (pid == command) {
             page->status = status;
             __atomic_store_n(&page->finished, 1, __ATOMIC_RELEASE);
+            if (confined) end_tree();
             EXIT(0); /* the kernel ends every other process of the namespace and reaps it */
         }
         if (pid > 0) continue; /* an orphan */
@@ -70,6 +82,7 @@ IN_LOOP static void init_loop(struct init_state *given) {
             uint64_t now = (uint64_t)wait.tv_sec * 1000000000u + (uint64_t)wait.tv_nsec;
             if (now >= deadline) {
                 __atomic_store_n(&page->deadline, 1, __ATOMIC_RELEASE);
+                if (confined) end_tree();
                 EXIT(1);
             }
             wait.tv_sec = (long)((deadline - now) / 1000000000u);
@@ -79,8 +92,13 @@ IN_LOOP static void init_loop(struct init_state *given) {
         uint64_t every = ~0ull;
         struct signal_info info;
         long number = aegix_raw(SYS_rt_sigtimedwait, (long)&every, (long)&info, (long)limit, SIGNALS_SIZE, 0, 0);
-        /* Only the supervisor's word counts: from outside the namespace the sender has no number. */
-        if (number > 0 && number != SIGCHLD && info.code == 0 && info.pid == 0) {
+        if (confined && number == AEGIX_END_ALL) {
+            end_tree();
+            EXIT(1);
+        }
+        /* Only the supervisor's word counts: from outside the namespace the sender has no number. In tier confined,
+           Landlock lets no process of the run send us any. */
+        if (number > 0 && number != SIGCHLD && info.code == 0 && (confined || info.pid == 0)) {
             if (number == AEGIX_STOP_ALL) number = SIGSTOP;
             if (number == AEGIX_CONTINUE_ALL) number = SIGCONT;
             aegix_raw(SYS_kill, -1, number, 0, 0, 0, 0);
@@ -91,7 +109,7 @@ IN_LOOP static void init_loop(struct init_state *given) {
 
 extern const char __start_aegix_pid1[], __stop_aegix_pid1[];
 
-void aegix_init(struct aegix_page *page, pid_t command, uint64_t deadline) {
+void aegix_init(struct aegix_page *page, pid_t command, uint64_t deadline, uint32_t confined) {
     size_t code = (size_t)(__stop_aegix_pid1 - __start_aegix_pid1);
     size_t code_pages = (code + 4095) & ~4095ul, stack = 8192;
     char *region = mmap(NULL, code_pages + stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -104,6 +122,7 @@ void aegix_init(struct aegix_page *page, pid_t command, uint64_t deadline) {
     state->page = page;
     state->command = command;
     state->deadline = deadline;
+    state->confined = confined;
     state->region = (unsigned long)region;
     state->region_end = (unsigned long)top;
     /* glibc registered a restartable-sequence area that the kernel writes to: it is about to go. */

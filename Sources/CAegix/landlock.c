@@ -23,10 +23,10 @@ _Static_assert(sizeof(struct path_beneath_attr) == 12, "struct landlock_path_ben
 /* Rights that a rule on something that isn't a directory may carry: execute, write, read, truncate, device ioctl. */
 #define FILE_RIGHTS (1ull << 0 | 1ull << 1 | 1ull << 2 | 1ull << 14 | 1ull << 15)
 
-int aegix_child_landlock(const struct aegix_launch *launch, int32_t *index) {
+int aegix_child_landlock(const struct aegix_launch *launch, int32_t *index, int *kept) {
     if (!launch->handled_fs) return 0;
     *index = -1;
-    struct ruleset_attr attr = {launch->handled_fs, 0, launch->handled_scope};
+    struct ruleset_attr attr = {launch->handled_fs, launch->handled_net, launch->handled_scope};
     size_t size = launch->handled_scope ? sizeof attr : sizeof attr.handled_access_fs;
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
     if (ruleset < 0) return -1;
@@ -45,7 +45,10 @@ int aegix_child_landlock(const struct aegix_launch *launch, int32_t *index) {
         close(fd);
     }
     *index = -1;
-    if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) return -1;
-    close(ruleset);
+    if (aegix_child_landlock_again(ruleset) < 0) return -1;
+    if (kept) *kept = ruleset;
+    else close(ruleset);
     return 0;
 }
+
+int aegix_child_landlock_again(int ruleset) { return (int)syscall(SYS_landlock_restrict_self, ruleset, 0); }

@@ -1,5 +1,6 @@
 /* From clone3 to exec, in order. The order is the argument:
      death signal   first, so that the supervisor's end is ours from here on
+     cgroup         its namespace, while all capabilities over our own namespaces are still there
      identity       before any file is made, so that all belong to the right owner
      root, mounts   while we still hold capabilities over our own namespaces
      terminal       from the new devpts, before ioctls are restricted
@@ -28,6 +29,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
+
+#ifndef CLONE_INTO_CGROUP /* glibc's sched.h leaves it to linux/sched.h, which can't be had beside it */
+#define CLONE_INTO_CGROUP 0x200000000ull
+#endif
 
 /* Mirror of the kernel's struct clone_args up to cgroup. */
 struct clone_arguments {
@@ -206,9 +211,19 @@ static int take_stdio(const struct aegix_launch *launch, int slave) {
     return (int)syscall(SYS_close_range, 3, UINT_MAX, 0);
 }
 
+/* A domain within init's: signals reach the run's own processes and not init. If init is killed by somebody outside, the
+   command goes with it, and the supervisor ends the rest. */
+static int leave_init(pid_t init, int ruleset) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return -1;
+    if (syscall(SYS_getppid) != init) return errno = ESRCH, -1;
+    if (aegix_child_landlock_again(ruleset) < 0) return -1;
+    return aegix_child_scope_holds(init);
+}
+
 /* pid 2: the command. It keeps nothing open but 0, 1, 2 and execs when pid 1 is sealed. */
-static _Noreturn void run_command(const struct aegix_launch *launch, int slave) {
+static _Noreturn void run_command(const struct aegix_launch *launch, int slave, pid_t init, int ruleset) {
     struct aegix_page *page = launch->page;
+    if (launch->confined && leave_init(init, ruleset) < 0) fail(page, AEGIX_STAGE_LANDLOCK, -1);
     setsid();
     if (take_stdio(launch, slave) < 0) fail(page, AEGIX_STAGE_STDIO, 0);
     if (chdir(launch->cwd) < 0) fail(page, AEGIX_STAGE_CWD, 0);
@@ -230,16 +245,17 @@ static _Noreturn void run_command(const struct aegix_launch *launch, int slave) 
     fail(page, AEGIX_STAGE_EXEC, 0);
 }
 
-/* pid 1. */
-static _Noreturn void run_child(const struct aegix_launch *launch) {
+/* Everything that needs a namespace. */
+static void enter_root(const struct aegix_launch *launch) {
     struct aegix_page *page = launch->page;
     int trees[AEGIX_TREES];
     int32_t index = 0;
-    close(launch->peer);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) fail(page, AEGIX_STAGE_PARENT, 0);
-    /* The supervisor may have died before that call. Its descriptors close before its children are told, so a dead one
-       shows here; one that dies from now on takes us with it. */
-    if (hung_up(launch->control)) fail(page, AEGIX_STAGE_PARENT, 2);
+    /* A cgroup namespace made with the clone would have the supervisor's cgroup as its root: the kernel takes what the
+       caller is in when it copies namespaces, and puts the child where it belongs later. */
+    if (launch->cgroup >= 0) {
+        close(launch->cgroup);
+        if (unshare(CLONE_NEWCGROUP) < 0) fail(page, AEGIX_STAGE_CGROUP, 0);
+    }
     if (take_identity(launch, trees) < 0) fail(page, AEGIX_STAGE_IDENTITY, 0);
     if (sethostname(launch->hostname, strlen(launch->hostname)) < 0) fail(page, AEGIX_STAGE_HOST, 0);
     if (aegix_child_loopback() < 0) fail(page, AEGIX_STAGE_HOST, 1);
@@ -248,6 +264,21 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
     if (aegix_child_root(launch->root_options) < 0) fail(page, AEGIX_STAGE_ROOT, 0);
     if (aegix_child_mounts(launch, trees, &index) < 0) fail(page, AEGIX_STAGE_MOUNT, index);
     if (aegix_child_seal_root() < 0) fail(page, AEGIX_STAGE_SEAL_ROOT, 0);
+}
+
+/* pid 1; in tier confined, the reaper of everything that the command starts. */
+static _Noreturn void run_child(const struct aegix_launch *launch) {
+    struct aegix_page *page = launch->page;
+    int32_t index = 0;
+    int ruleset = -1;
+    pid_t init = (pid_t)syscall(SYS_getpid), supervisor = (pid_t)syscall(SYS_getppid);
+    close(launch->peer);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) fail(page, AEGIX_STAGE_PARENT, 0);
+    /* The supervisor may have died before that call. Its descriptors close before its children are told, so a dead one
+       shows here; one that dies from now on takes us with it. */
+    if (hung_up(launch->control)) fail(page, AEGIX_STAGE_PARENT, 2);
+    if (!launch->confined) enter_root(launch);
+    else if (aegix_child_confined_identity(launch) < 0) fail(page, AEGIX_STAGE_IDENTITY, 0);
     umask(022);
     int descriptors[3] = {-1, -1, -1}, slave = -1;
     if (launch->stdio[0] == -2 || launch->stdio[1] == -2 || launch->stdio[2] == -2)
@@ -260,21 +291,25 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
         fail(page, AEGIX_STAGE_PRIVILEGES, 1);
     index = 0;
     if (set_limits(launch, &index) < 0) fail(page, AEGIX_STAGE_LIMITS, index);
-    if (aegix_child_privileges(launch->keep) < 0) fail(page, AEGIX_STAGE_PRIVILEGES, 0);
-    if (aegix_child_landlock(launch, &index) < 0) fail(page, AEGIX_STAGE_LANDLOCK, index);
+    if ((launch->confined ? aegix_child_powerless() : aegix_child_privileges(launch->keep)) < 0)
+        fail(page, AEGIX_STAGE_PRIVILEGES, 0);
+    if (aegix_child_landlock(launch, &index, launch->confined ? &ruleset : NULL) < 0)
+        fail(page, AEGIX_STAGE_LANDLOCK, index);
+    if (launch->confined && aegix_child_scope_holds(supervisor) < 0) fail(page, AEGIX_STAGE_LANDLOCK, -2);
     /* The command's exec sets this back for the command; pid 1 stays closed to it for good. */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) fail(page, AEGIX_STAGE_PRIVILEGES, 2);
     /* Again: a change of credentials clears it. If the supervisor died before, the handover fails instead. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) fail(page, AEGIX_STAGE_PARENT, 1);
+    if (prctl(PR_SET_PDEATHSIG, launch->confined ? AEGIX_END_ALL : SIGKILL, 0, 0, 0) < 0)
+        fail(page, AEGIX_STAGE_PARENT, 1);
     descriptors[0] = aegix_child_seccomp(launch);
     if (descriptors[0] < 0) fail(page, AEGIX_STAGE_SECCOMP, 0);
     if (hand_over(launch->control, AEGIX_WORD_READY, descriptors, descriptors[2] < 0 ? 2 : 3) < 0)
         fail(page, AEGIX_STAGE_HANDOVER, 0);
     pid_t command = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
     if (command < 0) fail(page, AEGIX_STAGE_FORK, 0);
-    if (command == 0) run_command(launch, slave);
+    if (command == 0) run_command(launch, slave, init, ruleset);
     syscall(SYS_close_range, 0, UINT_MAX, 0);
-    aegix_init(page, command, launch->deadline);
+    aegix_init(page, command, launch->deadline, launch->confined);
 }
 
 /* A new child waits behind its parent on the parent's processor, and this parent has work left to do: on to another one
@@ -291,16 +326,23 @@ static void move_away(pid_t pid) {
 
 pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd) {
     struct clone_arguments arguments = {
-        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-                 CLONE_NEWCGROUP | CLONE_PIDFD,
+        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD,
         .pidfd = (uint64_t)(uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
     };
+    if (launch->cgroup >= 0) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)launch->cgroup;
+    } else {
+        arguments.flags |= CLONE_NEWCGROUP;
+    }
     /* Everything stays blocked in pid 1: it takes signals by waiting for them. */
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+    /* A container that refuses namespaces refuses clone3 altogether, whose flags its filter can't read. */
+    long pid = launch->confined ? syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL)
+                                : syscall(SYS_clone3, &arguments, sizeof arguments);
     if (pid == 0) run_child(launch);
     if (pid > 0) move_away((pid_t)pid);
     int error = errno;

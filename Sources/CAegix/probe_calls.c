@@ -128,13 +128,22 @@ static void close_many(int report) {
     aegix_probe_held(report, 0);
 }
 
-static void controllers(int report, int cgroup) {
-    int64_t bits = 0;
-    if (aegix_probe_write_file(cgroup, "memory.max", "max") == 0) bits |= AEGIX_PROBE_CGROUP_MEMORY;
-    if (aegix_probe_write_file(cgroup, "pids.max", "max") == 0) bits |= AEGIX_PROBE_CGROUP_PIDS;
-    if (aegix_probe_write_file(cgroup, "cpu.max", "max") == 0) bits |= AEGIX_PROBE_CGROUP_CPU;
-    if (aegix_probe_write_file(cgroup, "cgroup.procs", "0") == 0) bits |= AEGIX_PROBE_CGROUP_ENTER;
-    aegix_probe_held(report, bits);
+/* As a sandbox is: born in the cgroup, not moved into it. */
+static void birth_in_cgroup(int report, int cgroup) {
+    struct clone_args arguments = {
+        .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)cgroup};
+    long child = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (child < 0) aegix_probe_failed(report, AEGIX_PROBE_AT_CALL, errno);
+    if (child == 0) {
+        /* It is in the list of the cgroup that it was born in; from a namespace of pids, under its number there. */
+        char list[64] = {0};
+        int procs = openat(cgroup, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+        _exit(procs >= 0 && read(procs, list, sizeof list - 1) > 0 ? 7 : 1);
+    }
+    int status = 0;
+    while (waitpid((pid_t)child, &status, 0) < 0 && errno == EINTR) {}
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 7) aegix_probe_failed(report, AEGIX_PROBE_AT_EFFECT, 0);
+    aegix_probe_held(report, 0);
 }
 
 void aegix_probe_calls(int kind, int directory, int report) {
@@ -146,7 +155,7 @@ void aegix_probe_calls(int kind, int directory, int report) {
     case AEGIX_PROBE_OPENAT2: beneath(report); break;
     case AEGIX_PROBE_CLONE3: clone_with_pidfd(report); break;
     case AEGIX_PROBE_CLOSE_RANGE: close_many(report); break;
-    case AEGIX_PROBE_CGROUP: controllers(report, directory); break;
+    case AEGIX_PROBE_CGROUP: birth_in_cgroup(report, directory); break;
     default: break;
     }
 }

@@ -173,6 +173,18 @@ static void idmapped(int report, int directory) {
     aegix_probe_failed(report, stage, error);
 }
 
+/* What tier isolated begins with, in one try. */
+static void isolated(int report) {
+    enter_mounts(report, CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP);
+    pid_t child = aegix_probe_fork();
+    if (child < 0) aegix_probe_failed(report, AEGIX_PROBE_AT_CALL, errno);
+    if (child > 0) aegix_probe_await(report, child);
+    if (mount("proc", STAND, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        aegix_probe_failed(report, AEGIX_PROBE_AT_CALL, errno);
+    mount_tmpfs(report);
+    aegix_probe_held(report, 0);
+}
+
 void aegix_probe_namespaces(int kind, int directory, int report) {
     switch (kind) {
     case AEGIX_PROBE_USER_NAMESPACE: enter(report, 0); aegix_probe_held(report, 0);
@@ -186,6 +198,7 @@ void aegix_probe_namespaces(int kind, int directory, int report) {
     case AEGIX_PROBE_TMPFS: enter_mounts(report, 0); mount_tmpfs(report); aegix_probe_held(report, 0);
     case AEGIX_PROBE_OVERLAY: overlay(report, directory); break;
     case AEGIX_PROBE_MOUNT_SETATTR: recursive_read_only(report); break;
+    case AEGIX_PROBE_ISOLATED: isolated(report); break;
     case AEGIX_PROBE_IDMAPPED: idmapped(report, directory); break;
     default: break;
     }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,21 +82,60 @@ static uint32_t open_files(int proc, pid_t pid) {
     return count;
 }
 
+/* Of a thread, where its process's first one has ended: that one has no memory any more, and the others have. */
+struct living {
+    int proc;
+    pid_t pid;
+    const char *file;
+    char *text;
+    size_t room;
+    ssize_t length;
+};
+
+static int try_thread(void *context, const struct entry *entry) {
+    struct living *of = context;
+    char path[64];
+    if (number(entry->name) == 0) return 0;
+    snprintf(path, sizeof path, "%d/task/%.10s/%s", of->pid, entry->name, of->file);
+    of->length = read_small(of->proc, path, of->text, of->room);
+    return of->length > 0 && strncmp(of->text, "0 0 ", 4) != 0; /* the first that has any */
+}
+
+static int open_threads(int proc, pid_t pid) {
+    char path[32];
+    snprintf(path, sizeof path, "%d/task", pid);
+    return openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* A file of the process that its first thread answers, or else another one. */
+static ssize_t read_living(int proc, pid_t pid, const char *file, char *text, size_t room) {
+    char path[40];
+    snprintf(path, sizeof path, "%d/%s", pid, file);
+    ssize_t length = read_small(proc, path, text, room);
+    if (length > 0 && strncmp(text, "0 0 ", 4) != 0) return length;
+    struct living of = {proc, pid, file, text, room, length};
+    int threads = open_threads(proc, pid);
+    if (threads < 0) return -1;
+    list(threads, try_thread, &of);
+    close(threads);
+    return of.length;
+}
+
 int aegix_watch_task(int proc, pid_t pid, struct aegix_task_facts *task) {
     char path[32], text[256];
     struct stat st;
     unsigned long long size, resident, shared, code, library, data;
-    snprintf(path, sizeof path, "%d/statm", pid);
-    if (read_small(proc, path, text, sizeof text) < 0) return -1;
-    if (sscanf(text, "%llu %llu %llu %llu %llu %llu", &size, &resident, &shared, &code, &library, &data) != 6)
-        return errno = EPROTO, -1;
     snprintf(path, sizeof path, "%d/task", pid);
     if (fstatat(proc, path, &st, 0) < 0) return -1;
+    if (read_living(proc, pid, "statm", text, sizeof text) <= 0) return -1;
+    if (sscanf(text, "%llu %llu %llu %llu %llu %llu", &size, &resident, &shared, &code, &library, &data) != 6)
+        return errno = EPROTO, -1;
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     *task = (struct aegix_task_facts){
         .pid = pid,
         .threads = st.st_nlink > 2 ? (uint32_t)st.st_nlink - 2 : 1,
         .files = open_files(proc, pid),
+        .size = size * page,
         .resident = resident * page,
         .shared = shared * page,
         .data = data * page,
@@ -157,13 +197,18 @@ static uint64_t unnamed_bytes(int proc, pid_t pid) {
 }
 
 int aegix_watch_share(int proc, pid_t pid, int unnamed, struct aegix_share *share) {
-    char path[40], text[2048];
-    snprintf(path, sizeof path, "%d/smaps_rollup", pid);
-    if (read_small(proc, path, text, sizeof text) < 0) return -1;
+    char text[4096];
+    if (read_living(proc, pid, "status", text, sizeof text) <= 0) return -1;
+    share->tables = kilobytes(text, "VmPTE:");
+    if (read_living(proc, pid, "smaps_rollup", text, sizeof text) <= 0) return -1;
     share->anonymous = kilobytes(text, "Pss_Anon:") + kilobytes(text, "SwapPss:");
     share->shared = kilobytes(text, "Pss_Shmem:");
     share->unnamed = unnamed && share->shared ? unnamed_bytes(proc, pid) : 0;
     return 0;
+}
+
+int aegix_watch_same_memory(pid_t one, pid_t other) {
+    return syscall(SYS_kcmp, one, other, KCMP_VM, 0, 0) == 0;
 }
 
 struct open_list {
@@ -182,6 +227,15 @@ static uint64_t waiting(int directory, const char *name) {
     return (uint64_t)count;
 }
 
+/* Descriptors on their way through a Unix socket, which no process has open meanwhile. */
+static uint64_t in_flight(int directory, const char *name) {
+    char path[40], text[512];
+    snprintf(path, sizeof path, "../fdinfo/%.10s", name);
+    if (read_small(directory, path, text, sizeof text) <= 0) return 0;
+    const char *line = strstr(text, "scm_fds:");
+    return line ? strtoull(line + 8, NULL, 10) : 0;
+}
+
 static int add_open(void *context, const struct entry *entry) {
     struct open_list *all = context;
     struct stat st;
@@ -195,26 +249,41 @@ static int add_open(void *context, const struct entry *entry) {
         kind = length > 7 && memcmp(target, "/memfd:", 7) == 0 ? AEGIX_OPEN_MEMORY : AEGIX_OPEN_UNLINKED;
     }
     if (kind == 0) return 0;
-    uint64_t bytes = kind == AEGIX_OPEN_PIPE ? waiting(all->directory, entry->name) : (uint64_t)st.st_blocks * 512;
+    uint64_t bytes = (uint64_t)st.st_blocks * 512;
+    if (kind == AEGIX_OPEN_PIPE) bytes = waiting(all->directory, entry->name);
+    if (kind == AEGIX_OPEN_SOCKET) bytes = in_flight(all->directory, entry->name);
     if (all->found < all->room) all->open[all->found] = (struct aegix_open_facts){st.st_dev, st.st_ino, bytes, kind};
     all->found++;
     return 0;
 }
 
-ssize_t aegix_watch_open(int proc, pid_t pid, struct aegix_open_facts *open, size_t room) {
+static int add_thread(void *context, const struct entry *entry) {
+    struct open_list *all = context;
     char path[32];
-    snprintf(path, sizeof path, "%d/fd", pid);
-    int directory = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) return -1;
-    struct open_list all = {directory, open, room, 0};
-    int rc = list(directory, add_open, &all);
+    if (number(entry->name) == 0) return 0;
+    snprintf(path, sizeof path, "%.10s/fd", entry->name);
+    int threads = all->directory;
+    all->directory = openat(threads, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (all->directory >= 0) {
+        list(all->directory, add_open, all);
+        close(all->directory);
+    }
+    all->directory = threads;
+    return 0;
+}
+
+ssize_t aegix_watch_open(int proc, pid_t pid, struct aegix_open_facts *open, size_t room) {
+    int threads = open_threads(proc, pid);
+    if (threads < 0) return -1;
+    struct open_list all = {threads, open, room, 0};
+    int rc = list(threads, add_thread, &all);
     int error = errno;
-    close(directory);
+    close(threads);
     errno = error;
     return rc < 0 ? -1 : (ssize_t)all.found;
 }
 
-int aegix_watch_time(int proc, pid_t pid, uint64_t *own, uint64_t *waited, uint64_t *started) {
+int aegix_watch_time(int proc, pid_t pid, struct aegix_time_facts *time) {
     char path[32], text[1024];
     unsigned long long user, system, child_user, child_system, start;
     snprintf(path, sizeof path, "%d/stat", pid);
@@ -224,9 +293,7 @@ int aegix_watch_time(int proc, pid_t pid, uint64_t *own, uint64_t *waited, uint6
         sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %llu %llu %*d %*d %*d %*d %llu", &user,
                &system, &child_user, &child_system, &start) != 5)
         return errno = EPROTO, -1;
-    *own = user + system;
-    *waited = child_user + child_system;
-    *started = start;
+    *time = (struct aegix_time_facts){user, system, child_user, child_system, start};
     return 0;
 }
 

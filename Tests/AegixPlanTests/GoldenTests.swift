@@ -43,6 +43,18 @@ struct GoldenTests {
         try compare("direct-user", try make(python, host, Invocation(.script(script, arguments: [[0xFF]]))))
     }
 
+    @Test func confinedAsAUser() throws {
+        var policy = try preset("default")
+        policy.require = .confined
+        var facts = Host().facts
+        facts.namespaces = .refused(reason: "a filter refuses namespaces", remedy: "allow them")
+        facts.shared = [Bytes("/etc/passwd"), Bytes("/proc/meminfo")]
+        let made = try Plan.make(
+            policy: policy, facts: facts, invocation: truth, layer: layerPlace,
+            run: Bytes("/home/ada/.local/state/aegix/runs/1"))
+        try compare("confined-user", JSON.object(made.json).pretty)
+    }
+
     // MARK: - Comparing
 
     private func preset(_ name: String) throws -> Policy {

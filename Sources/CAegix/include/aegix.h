@@ -13,6 +13,8 @@
 #include "aegix_probe.h"
 #include "aegix_watch.h"
 
+#include "aegix_cgroup.h"
+
 #pragma clang assume_nonnull begin
 
 /* open is variadic; this one isn't. */

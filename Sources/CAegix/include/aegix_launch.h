@@ -15,6 +15,7 @@
 enum aegix_stage {
     AEGIX_STAGE_NONE = 0,
     AEGIX_STAGE_PARENT,    /* the death signal, and whether the parent still lives */
+    AEGIX_STAGE_CGROUP,    /* a cgroup namespace whose root is the run's own cgroup */
     AEGIX_STAGE_IDENTITY,  /* id maps and the ids themselves */
     AEGIX_STAGE_HOST,      /* host name, loopback */
     AEGIX_STAGE_ROOT,      /* the tmpfs and pivot_root */
@@ -93,6 +94,7 @@ struct aegix_launch {
     struct aegix_page *page;
     int control; /* the child's end of a socket pair */
     int peer;    /* the supervisor's end, of which the child must not keep a copy: it would never see it close */
+    int cgroup;  /* directory of the cgroup v2 that the child is born in; -1: its parent's */
 
     /* Identity. With maps the child writes them itself (one line each, its own ids); without, it waits for the
        supervisor to write them, drops the groups and takes the ids. */
@@ -126,11 +128,21 @@ struct aegix_launch {
 
     uint64_t deadline; /* CLOCK_MONOTONIC nanoseconds at which pid 1 ends everything; 0: never */
 
+    /* Tier confined: no namespaces. The child becomes a subreaper outside of the command's Landlock domain, which is how
+       it alone reaches every process of the run. Steps, maps and host name mean nothing then; by root, uid and gid are
+       taken before anything else. */
+    uint32_t confined;
+    uint64_t handled_net; /* 0: Landlock leaves TCP alone */
+
     const char *cwd;
     const char *_Nullable const *_Nonnull candidates; /* absolute paths to try, NULL at the end */
     const char *_Nullable const *_Nonnull argv;
     const char *_Nullable const *_Nonnull environment;
 };
+
+/* To the init of tier confined: every process of the run ends, and then init. It is its death signal, too. SIGKILL
+   would end init alone. */
+enum { AEGIX_END_ALL = 62 };
 
 /* To pid 1, from the supervisor alone: every other process stops, or goes on. */
 enum { AEGIX_STOP_ALL = 63, AEGIX_CONTINUE_ALL = 64 };

@@ -27,7 +27,8 @@ enum {
     AEGIX_PROBE_OPENAT2,
     AEGIX_PROBE_CLONE3,
     AEGIX_PROBE_CLOSE_RANGE,
-    AEGIX_PROBE_CGROUP,        /* directory: an empty cgroup made for this; value: what can be set there, bits below */
+    AEGIX_PROBE_CGROUP,        /* directory: an empty cgroup made for this */
+    AEGIX_PROBE_ISOLATED,      /* every namespace at once, with what is mounted in them */
     AEGIX_PROBE_HANG,          /* never ends: for the test of the time limit */
 };
 
@@ -42,13 +43,6 @@ enum {
     AEGIX_PROBE_AT_EFFECT,     /* it succeeded and did nothing */
     AEGIX_PROBE_AT_TIME,       /* killed at the time limit */
     AEGIX_PROBE_AT_DEATH,      /* died without a word; value: the signal */
-};
-
-enum {
-    AEGIX_PROBE_CGROUP_MEMORY = 1,
-    AEGIX_PROBE_CGROUP_PIDS = 2,
-    AEGIX_PROBE_CGROUP_CPU = 4,
-    AEGIX_PROBE_CGROUP_ENTER = 8,  /* a process can be moved into it */
 };
 
 struct aegix_probe_result {

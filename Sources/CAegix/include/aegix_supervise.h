@@ -48,6 +48,32 @@ struct aegix_usage {
 /* Reaps `pid`, which has ended. 0 or -1 with errno. */
 int aegix_reap(pid_t pid, struct aegix_usage *usage);
 
+/* Relative to `directory`, through symlinks but never through a magic link. */
+int aegix_open_plain(int directory, const char *path, int flags);
+/* The file behind any descriptor, one of O_PATH too. -1 with errno. */
+int aegix_change_mode(int descriptor, mode_t mode);
+int aegix_change_owner(int descriptor, uid_t uid, gid_t gid);
+int aegix_change_times(int descriptor, const struct timespec *_Nullable times);
+int aegix_set_attribute(int descriptor, const char *name, const void *value, size_t length, int flags);
+int aegix_remove_attribute(int descriptor, const char *name);
+
+/* Orphans of our descendants come to us from now on. */
+int aegix_become_reaper(void);
+/* A copy-on-write copy of all of `from`, where the file system has that. */
+int aegix_clone_file(int from, int to);
+/* All of `from`, holes left out, at most `most` bytes of data: EFBIG beyond. */
+int aegix_copy_data(int from, int to, uint64_t most);
+/* How overlayfs writes down that a name of the lower layer is gone. */
+int aegix_make_whiteout(int directory, const char *name);
+int aegix_symlinkat(const char *target, int directory, const char *name);
+ssize_t aegix_readlinkat(int directory, const char *name, void *buffer, size_t length);
+/* From one directory to another; never over something that is there. */
+int aegix_move(int from_directory, const char *from, int to_directory, const char *to);
+int aegix_set_times(int descriptor, int64_t seconds, int64_t nanoseconds);
+/* Who asks, for the kernel: the effective and the real ids and no groups; the saved ones stay, and with them the way back. */
+int aegix_become(uid_t uid, gid_t gid);
+int aegix_become_root_again(const gid_t *groups, size_t count);
+
 /* A seccomp notification, flattened. */
 struct aegix_notice {
     uint64_t id;

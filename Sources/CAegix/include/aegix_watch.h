@@ -12,7 +12,7 @@
 struct aegix_task_facts {
     int32_t pid; /* as the procfs that was read numbers it */
     uint32_t threads, files;
-    uint64_t resident, shared, data; /* bytes */
+    uint64_t size, resident, shared, data; /* bytes */
 };
 
 /* Every process of the procfs at `proc` but its pid 1, which is ours. The number found, which may be larger than `room`; -1 with errno. */
@@ -21,10 +21,14 @@ int aegix_watch_task(int proc, pid_t pid, struct aegix_task_facts *task);
 
 struct aegix_share {
     uint64_t anonymous, shared; /* proportional: pages that many map count once over all of them */
+    uint64_t tables;            /* page tables */
     uint64_t unnamed;           /* of `shared`: mappings without a file in any view, such as MAP_SHARED | MAP_ANONYMOUS */
 };
 /* 0, or -1 with errno (the process is gone, or has no memory any more). `unnamed` costs more, and is read when asked. */
 int aegix_watch_share(int proc, pid_t pid, int unnamed, struct aegix_share *share);
+
+/* 1 when two processes, as the caller numbers them, have one address space; 0 when not, or when the kernel can't tell. */
+int aegix_watch_same_memory(pid_t one, pid_t other);
 
 /* What a process holds open that no directory shows. */
 struct aegix_open_facts {
@@ -33,11 +37,15 @@ struct aegix_open_facts {
 };
 enum aegix_open_kind { AEGIX_OPEN_MEMORY = 1, AEGIX_OPEN_UNLINKED, AEGIX_OPEN_PIPE, AEGIX_OPEN_SOCKET };
 /* memfds, unlinked files, pipes and sockets. The number found, which may be larger than `room`; -1 with errno. `bytes`
-   of a socket is 0: only its holder can ask. */
+   of a socket is the number of descriptors that wait in it. Each thread may have descriptors of its own. */
 ssize_t aegix_watch_open(int proc, pid_t pid, struct aegix_open_facts *open, size_t room);
 
-/* CPU time of a process: its own, and that of the children it has waited for, in clock ticks. 0 or -1. */
-int aegix_watch_time(int proc, pid_t pid, uint64_t *own, uint64_t *waited, uint64_t *started);
+/* CPU time of a process, in clock ticks: its own, and that of the children it has waited for. */
+struct aegix_time_facts {
+    uint64_t user, system, waited_user, waited_system, started;
+};
+/* 0 or -1. */
+int aegix_watch_time(int proc, pid_t pid, struct aegix_time_facts *time);
 
 /* Bytes and files in use on the file system of `descriptor`. 0 or -1. */
 int aegix_watch_filesystem(int descriptor, uint64_t *bytes, uint64_t *files, uint64_t *bytes_free);
