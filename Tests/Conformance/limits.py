@@ -131,8 +131,8 @@ def r1k(t):
 
 def r1l(t):
     """very many empty files, in the layer and in /tmp: stopped, disk or memory"""
-    bomb(t, "empty", {"disk": "8MiB"}, ["disk"], 150000, 1000, WIDE_DISK, within=30)
-    bomb(t, "empty", {"memory": "32MiB"}, ["memory"], 150000, 1000, WIDE_MEMORY, "/tmp", within=30)
+    bomb(t, "empty", {"disk": "8MiB"}, ["disk"], 40000, 1000, WIDE_DISK, within=20)
+    bomb(t, "empty", {"memory": "32MiB"}, ["memory"], 40000, 1000, WIDE_MEMORY, "/tmp", within=20)
 
 
 def r1m(t):
@@ -156,7 +156,7 @@ def r1o(t):
     probe = t.probe("bombs")
     for kind in ("time", "times"):
         told = t.run(probe, kind, "8000", "0", policy=policy({"cpu_time": "1s"}), deadline=30)
-        stopped(t, told, ["cpu_time"], kind, codes=(124,))
+        stopped(t, told, ["cpu_time"], kind, within=20, codes=(124,))  # on a busy machine a second of it takes longer
         t.check(told.status == "timed_out", f"{kind}: {told.outcome}")
         used = sum(int((told.record or {}).get("usage", {}).get(key, 0)) for key in ("user_ns", "system_ns")) / 1e9
         t.check(0.8 < used < 1.5, f"{kind}: it had {used:.2f} s of CPU time at a limit of 1 s")
@@ -193,8 +193,8 @@ def r1s(t):
     t.only_aegix()
     for kind, place in (("vforks", "."), ("family", "."), ("mapped file", "."), ("twins", "."), ("named", "/tmp")):
         fits(t, t.run(t.probe("bombs"), kind, "40", "300", place, policy=policy(MEMORY)), kind)
-        # Not for want of looking.
-        stopped(t, t.run(t.probe("bombs"), kind, "80", "300", place, policy=policy(MEMORY)), ["memory"], f"80 MiB, {kind}")
+        # Not for want of looking. A mapped file that finds no room is SIGBUS.
+        stopped(t, t.run(t.probe("bombs"), kind, "80", "300", place, policy=policy(MEMORY)), ["memory"], f"80 MiB, {kind}", codes=(137, 9, 135))
 
 
 def r1t(t):

@@ -91,17 +91,25 @@ extension Integration {
             return most
         }
 
+        /// The control. Where others keep the processors busy, a limit can't be told from them.
+        private func isQuiet(_ loops: Int, _ enough: Double) throws {
+            let free = try most(loops, [], until: enough)
+            if free >= enough { return }
+            if ProcessInfo.processInfo.environment["AEGIX_MUST_WORK"] != "1" {
+                try Test.cancel("the machine is busy: without a limit \(loops) busy loops get \(free) processors")
+            }
+            Issue.record("without a limit \(loops) busy loops get \(free) processors")
+        }
+
         @Test func halfAProcessor() throws {
-            let free = try most(1, [], until: 0.7)
-            #expect(free >= 0.7, "the control: without a limit a busy loop gets \(free) of a processor")
+            try isQuiet(1, 0.7)
             let half = try most(1, ["--cpus", "0.5"], until: 0.4)
             #expect((0.4...0.65).contains(half), "with cpus = 0.5 it gets \(half)")
         }
 
         @Test(.enabled(if: ProcessInfo.processInfo.activeProcessorCount > 1, "one processor"))
         func oneProcessorForTwo() throws {
-            let free = try most(2, [], until: 1.3)
-            #expect(free >= 1.3, "the control: without a limit two busy loops get \(free) processors")
+            try isQuiet(2, 1.3)
             let one = try most(2, ["--cpus", "1"], until: 0.7)
             #expect((0.7...1.15).contains(one), "with cpus = 1 they get \(one)")
         }
