@@ -70,7 +70,7 @@ final class Watchdog {
         proc = Descriptor(owning: raw)
         cpu = CPUWatch(limit: watch.cpuTime, share: watch.cpus, processors: processors, now: now)
         let scratch = tree == nil ? Watchdog.scratch(root).used : 0
-        memory = watch.memory.map { 
+        memory = watch.memory.map {
             MemoryWatch(limit: $0, processors: processors, sockets: sockets, initial: initial, scratch: scratch)
         }
         if let limit = watch.disk { disk = try DiskWatch(limit: limit, layer: layer, isCopy: tree != nil) }
