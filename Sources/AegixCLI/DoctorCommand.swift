@@ -71,13 +71,12 @@ public enum DoctorCommand: Command {
 
     static func verdict(_ report: HostProbe.Report) -> String {
         let tier =
-            switch report.tier {
-            case "confined":
-                "Tier: confined, which the policy or `--require confined` has to accept"
+            report.isolated
+            ? "Tier: \(report.tier ?? "isolated")."
+            : report.confined
+                ? "Tier: confined, which the policy or `--require confined` has to accept"
                     + (report.uid == 0 ? "; by root, for another user's workspace only." : ".")
-            case let tier?: "Tier: \(tier)."
-            case nil: "Tier: none."
-            }
+                : "Tier: none."
         if report.works { return tier + "\nA run with the default policy works here." }
         let missing = report.capabilities.filter { !$0.have && needed($0, report.uid) }.map { $0.name }
         return tier + "\nA run with the default policy doesn't work here: " + missing.joined(separator: ", ") + "."

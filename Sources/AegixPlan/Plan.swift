@@ -47,12 +47,13 @@ public struct Plan: Equatable, Sendable {
         policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?, run: Bytes = Bytes("/run")
     ) throws(Failure) -> Plan {
         let tier: Tier
+        var cgroup: CgroupPlace?
         switch TierPlan.choose(policy: policy, facts: facts) {
-        case .sealed: tier = .sealed
-        case .isolated: tier = .isolated
         case .confined(let reason):
             return try confined(
                 policy: policy, facts: facts, invocation: invocation, layer: layer, run: run, reason: reason)
+        case .isolated: tier = .isolated
+        case .sealed(let place): (tier, cgroup) = (.sealed, place)
         }
         let identity = IdentityPlan.make(policy.identity, facts: facts)
         try Plan.check(policy: policy, facts: facts)
@@ -104,7 +105,7 @@ public struct Plan: Equatable, Sendable {
             trees: view.trees,
             landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
             syscalls: limits.syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
-            cgroup: tier == .sealed ? facts.cgroup : nil,
+            cgroup: cgroup,
             processors: facts.processors,
             environment: environment,
             command: try CommandPlan.make(invocation, path: EnvironmentPlan.searched(environment), cwd: cwd),

@@ -5,21 +5,23 @@ import AegixSystem
 
 public enum TierPlan {
     enum Choice: Equatable {
-        case sealed, isolated
+        case sealed(CgroupPlace)
+        case isolated
         /// With why it isn't more.
         case confined(reason: String)
     }
 
     /// A policy that accepts no less than isolated gets isolated, without a probe: if the host can't, the launch fails and
-    /// says why. sealed by what the policy asks of the kernel: without a limit that a cgroup holds better there is nothing
-    /// to be in one for.
+    /// says why.
     static func choose(policy: Policy, facts: HostFacts) -> Choice {
         if policy.require == .confined, case .refused(let reason, _) = facts.namespaces {
             return .confined(reason: reason)
         }
-        let limits = policy.limits
-        let asks = limits.memory != nil || limits.pids != nil || limits.cpus != nil
-        return facts.cgroup != nil && (asks || policy.require == .sealed) ? .sealed : .isolated
+        // Without a limit that a cgroup holds better there is nothing to be in one for: processes are counted exactly
+        // without, and a hierarchy that the caller never asked about stays as it is.
+        let asks = policy.limits.memory != nil || policy.limits.cpus != nil || policy.require == .sealed
+        if asks, let place = facts.cgroup { return .sealed(place) }
+        return .isolated
     }
 
     /// Signals and abstract sockets are scoped from here on.

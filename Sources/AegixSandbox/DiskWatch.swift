@@ -86,8 +86,8 @@ final class DiskWatch {
             // Deeper than can be walked: what the file system lost counts as the run's.
             known += grown()
         } else {
-            // What is in flight between processes is in nobody's hands: then the file system's own growth is taken for it.
             let used = usage.bytes + held.unlinked
+            // What is in flight between processes is in nobody's hands: then the file system's own growth is taken for it.
             known = max(used - min(used, self.before), held.inFlight > 0 ? known + grown() : 0)
             isMet = isMet || usage.largest >= limit
         }

@@ -44,17 +44,17 @@ public enum HostProbe {
 
         /// Whether the tier `isolated` is within reach.
         public var isolated: Bool { lacking(.isolated).isEmpty && (uid != 0 || lacking(.root).isEmpty) }
+        /// The strongest within reach.
+        public var tier: String? {
+            if isolated { return lacking(.sealed).isEmpty ? "sealed" : "isolated" }
+            return confined ? "confined" : nil
+        }
         /// Whether the tier `confined` is: what isolated needs, but for namespaces.
         public var confined: Bool {
             lacking(.confined).isEmpty
                 && ["seccomp", "seccomp_notification", "pidfd", "openat2", "close_range"].allSatisfy { id in
                     capabilities.contains { $0.id == id && $0.have }
                 }
-        }
-        /// The strongest within reach.
-        public var tier: String? {
-            if !isolated { return confined ? "confined" : nil }
-            return lacking(.sealed).isEmpty ? "sealed" : "isolated"
         }
         /// Whether a run with the default policy would work.
         public var works: Bool { isolated && lacking(.defaultPolicy).isEmpty }
@@ -105,7 +105,7 @@ public enum HostProbe {
         }
         if geteuid() != 0 { return .available }
         do throws(SystemError) {
-            let raw = aegix_map_namespace("0 \(standIn) 1", "0 \(standIn) 1")
+            let raw = aegix_map_namespace("0 \(probeID) 1", "0 \(probeID) 1")
             if raw < 0 { throw SystemError.last("clone") }
             let map = Descriptor(owning: raw)
             let top = try Descriptor.open(workspace, Descriptor.pathOnly)
@@ -120,8 +120,7 @@ public enum HostProbe {
         }
     }
 
-    /// Nobody's id.
-    private static let standIn = 1_900_000_000
+    private static let probeID = 1_900_000_000
 
     // MARK: - One probe
 
@@ -258,7 +257,7 @@ public enum HostProbe {
 
     private static func tryCgroup(_ place: CgroupPlace) throws(Failure) -> Result {
         let limits = CgroupLimits(memory: 64 << 20, pids: 16, cpus: 1000)
-        let made = try RunCgroup.make(place, run: try probeID(), limits: limits)
+        let made = try RunCgroup.make(place, run: try probeRun(), limits: limits)
         let result = attempt(Int(AEGIX_PROBE_CGROUP), directory: made.directory.raw)
         do throws(SystemError) {
             try made.remove()
@@ -269,7 +268,7 @@ public enum HostProbe {
         return result
     }
 
-    private static func probeID() throws(Failure) -> String {
+    private static func probeRun() throws(Failure) -> String {
         do throws(SystemError) {
             return try RunID.make().description
         } catch {

@@ -23,9 +23,12 @@ struct MemoryWatch {
 
     /// NETLINK_SOCK_DIAG in the sandbox's network namespace; -1 where the kernel has none.
     private let sockets: Int32
+    /// The first process of the sandbox, as the host numbers it.
+    private let initial: pid_t
 
-    init(limit: UInt64, processors: Int, sockets: Int32, scratch: UInt64) {
+    init(limit: UInt64, processors: Int, sockets: Int32, initial: pid_t, scratch: UInt64) {
         self.sockets = sockets
+        self.initial = initial
         self.limit = limit
         self.processors = UInt64(max(1, processors))
         sharedBefore = aegix_watch_shared_memory()
@@ -54,6 +57,12 @@ struct MemoryWatch {
         if used > limit || now >= exactAt {
             exactAt = now + (isStill ? MemoryWatch.believed * 8 : MemoryWatch.believed)
             used = exact(proc: proc, tasks: tasks, scratch: scratch, unseen: unseen)
+            if used > limit, tasks.count > 1 {
+                let distinct = SameMemory.distinct(tasks, of: initial)
+                if distinct.count < tasks.count {
+                    used = exact(proc: proc, tasks: distinct, scratch: scratch, unseen: unseen)
+                }
+            }
         }
         // One process can't pass the limit at all; many may, by an eighth before they are looked at.
         let left = limit - min(limit, used) + limit / 8

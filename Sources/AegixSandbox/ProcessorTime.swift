@@ -24,10 +24,10 @@ struct ProcessorTime {
         var started: UInt64
     }
 
-    mutating func total(proc: Int32, tasks: [aegix_task_facts]) -> Sum {
+    mutating func total(proc: Int32, initial: Int32, tasks: [aegix_task_facts]) -> Sum {
         var told = Sum()
         var now: [Key: Sum] = [:]
-        for pid in [1] + tasks.map(\.pid) {  // pid 1 has waited for the orphans
+        for pid in [initial] + tasks.map(\.pid) {  // the first has waited for the orphans
             var time = aegix_time_facts()
             // One that ended meanwhile is counted by what was seen of it before.
             if aegix_watch_time(proc, pid, &time) < 0 { continue }

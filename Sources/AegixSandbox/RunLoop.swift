@@ -244,8 +244,8 @@ final class RunLoop {
         watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid)
         do throws(SystemError) {
             watchdog = try Watchdog(
-                plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, processors: plan.processors,
-                tree: sandbox.isConfined ? RunTree(of: sandbox.pid) : nil, now: Clock.monotonic())
+                plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, initial: sandbox.pid,
+                processors: plan.processors, tree: sandbox.isConfined ? RunTree(of: sandbox.pid) : nil, now: Clock.monotonic())
         } catch {
             failure = Failure("launch.watch", "can't watch the limits of the sandbox", error)
             return kill()

@@ -49,8 +49,10 @@ enum UserScope {
         body.string(Bytes("fail"))
         body.array(alignment: 8) { properties in
             property("Description", "s", &properties) { $0.string(Bytes("aegix")) }
+            // 0 is whoever asks, by the socket's own credentials: our number may be another process's where systemd is, if
+            // a container shares its socket and not its processes.
             property("PIDs", "au", &properties) { value in
-                value.array(alignment: 4) { $0.number(UInt32(getpid())) }
+                value.array(alignment: 4) { $0.number(0) }
             }
             property("Delegate", "b", &properties) { $0.number(1) }
             // Forgotten also if it failed.

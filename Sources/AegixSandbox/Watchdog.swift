@@ -18,6 +18,8 @@ final class Watchdog {
     private let root: Int32
     /// Whose processes they are, where the sandbox has neither a /proc nor a file system of its own.
     private let tree: (any ProcessListing)?
+    /// As `proc` numbers it.
+    private let initial: Int32
     private let proc: Descriptor
     private var room = [aegix_task_facts](repeating: aegix_task_facts(), count: 64)
     private var memory: MemoryWatch?
@@ -51,8 +53,10 @@ final class Watchdog {
     private static let granule = SyscallSet.smallMapping
 
     /// nil where nothing has to be counted. `root` and `sockets` stay open for as long as this lives.
+    ///
+    /// - initial: the sandbox's first process, ours, as the host numbers it.
     init?(
-        _ plan: LimitPlan, layer: Bytes?, root: Int32, sockets: Int32, processors: Int,
+        _ plan: LimitPlan, layer: Bytes?, root: Int32, sockets: Int32, initial: pid_t, processors: Int,
         tree: (any ProcessListing)? = nil, now: UInt64
     ) throws(SystemError) {
         let watch = plan.watch
@@ -60,12 +64,15 @@ final class Watchdog {
         self.plan = plan
         self.root = root
         self.tree = tree
+        self.initial = tree == nil ? 1 : initial
         let raw = Bytes("proc").withCString { aegix_open_in_root(root, $0, O_RDONLY | O_DIRECTORY) }
         if raw < 0 { throw SystemError.last("open", Bytes("/proc")) }
         proc = Descriptor(owning: raw)
         cpu = CPUWatch(limit: watch.cpuTime, share: watch.cpus, processors: processors, now: now)
         let scratch = tree == nil ? Watchdog.scratch(root).used : 0
-        memory = watch.memory.map { MemoryWatch(limit: $0, processors: processors, sockets: sockets, scratch: scratch) }
+        memory = watch.memory.map { 
+            MemoryWatch(limit: $0, processors: processors, sockets: sockets, initial: initial, scratch: scratch)
+        }
         if let limit = watch.disk { disk = try DiskWatch(limit: limit, layer: layer, isCopy: tree != nil) }
         let counts = watch.pids != nil || watch.openFiles != nil || plan.scratch != nil || memory != nil || disk != nil
         nextLook = counts ? now + Watchdog.usual : cpu?.nextLook
@@ -100,7 +107,7 @@ final class Watchdog {
             }
         }
         if let due = cpu?.nextLook, now >= due {
-            processorTime = time.total(proc: proc.raw, tasks: tasks)
+            processorTime = time.total(proc: proc.raw, initial: initial, tasks: tasks)
             switch cpu?.judge(used: processorTime.total, now: now) {
             case .over: return .over(.cpuTime)
             case .ahead(let time): verdict = .ahead(time)
@@ -115,7 +122,7 @@ final class Watchdog {
     }
 
     /// Before the tree is killed: the kernel doesn't add up the time of what it kills.
-    func measureTime() { processorTime = time.total(proc: proc.raw, tasks: tasks()) }
+    func measureTime() { processorTime = time.total(proc: proc.raw, initial: initial, tasks: tasks()) }
 
     /// The last look, when every process is gone. Whether the disk limit was passed between two looks.
     func finish() -> Outcome.Limit? {

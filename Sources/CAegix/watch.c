@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,10 @@ int aegix_watch_share(int proc, pid_t pid, int unnamed, struct aegix_share *shar
     share->shared = kilobytes(text, "Pss_Shmem:");
     share->unnamed = unnamed && share->shared ? unnamed_bytes(proc, pid) : 0;
     return 0;
+}
+
+int aegix_watch_same_memory(pid_t one, pid_t other) {
+    return syscall(SYS_kcmp, one, other, KCMP_VM, 0, 0) == 0;
 }
 
 struct open_list {

@@ -27,6 +27,9 @@ struct aegix_share {
 /* 0, or -1 with errno (the process is gone, or has no memory any more). `unnamed` costs more, and is read when asked. */
 int aegix_watch_share(int proc, pid_t pid, int unnamed, struct aegix_share *share);
 
+/* 1 when two processes, as the caller numbers them, have one address space; 0 when not, or when the kernel can't tell. */
+int aegix_watch_same_memory(pid_t one, pid_t other);
+
 /* What a process holds open that no directory shows. */
 struct aegix_open_facts {
     uint64_t device, inode, bytes;
