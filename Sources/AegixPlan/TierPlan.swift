@@ -12,8 +12,7 @@ public enum TierPlan {
     }
 
     /// A policy that accepts no less than isolated gets isolated, without a probe: if the host can't, the launch fails and
-    /// says why. sealed by what the policy asks of the kernel: without a limit that a cgroup holds better there is nothing
-    /// to be in one for.
+    /// says why.
     static func choose(policy: Policy, facts: HostFacts) -> Choice {
         if policy.require == .confined, case .refused(let reason, _) = facts.namespaces {
             return .confined(reason: reason)

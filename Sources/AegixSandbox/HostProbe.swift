@@ -105,7 +105,7 @@ public enum HostProbe {
         }
         if geteuid() != 0 { return .available }
         do throws(SystemError) {
-            let raw = aegix_map_namespace("0 \(standIn) 1", "0 \(standIn) 1")
+            let raw = aegix_map_namespace("0 \(probeID) 1", "0 \(probeID) 1")
             if raw < 0 { throw SystemError.last("clone") }
             let map = Descriptor(owning: raw)
             let top = try Descriptor.open(workspace, Descriptor.pathOnly)
@@ -120,8 +120,7 @@ public enum HostProbe {
         }
     }
 
-    /// Nobody's id.
-    private static let standIn = 1_900_000_000
+    private static let probeID = 1_900_000_000
 
     // MARK: - One probe
 

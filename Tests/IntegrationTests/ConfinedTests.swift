@@ -6,11 +6,12 @@ import Testing
 extension Integration {
     @Suite struct ConfinedTests {
         let ground: Ground
+        /// Run by its interpreter: a file just written can't be executed while a neighbour's fork still holds it open.
         private let container: String
 
         init() throws {
             ground = try Ground()
-            container = try ground.write("\(ground.directory)/container", ConfinedTests.filter, mode: 0o755)
+            container = try ground.write("\(ground.directory)/container", ConfinedTests.filter)
             // root becomes the workspace's owner.
             if Ground.isRoot { chown(ground.workspace, ConfinedTests.owner, ConfinedTests.owner) }
         }
@@ -58,14 +59,14 @@ extension Integration {
 
         /// aegix in the container.
         private func inside(_ words: String...) throws -> Ended {
-            try ground.outside([container, ground.aegix] + words)
+            try ground.outside(["/usr/bin/python3", container, ground.aegix] + words)
         }
 
         private func confined(
             _ script: String, _ options: [String] = [], at location: SourceLocation = #_sourceLocation
         ) throws -> Ended {
             let ended = try ground.outside(
-                [container, ground.aegix, "--require", "confined"] + options + ["--cmd", script])
+                ["/usr/bin/python3", container, ground.aegix, "--require", "confined"] + options + ["--cmd", script])
             ground.nothingLeft(since: Leaks.mounts(), at: location)
             let kept = ground.runs.last.map { "\($0)/confined" } ?? ""
             #expect(access(kept, F_OK) != 0, "the copy is left", sourceLocation: location)
@@ -262,7 +263,8 @@ extension Integration {
             let pairs = ground.environment.map { bytes($0.key) + bytes("=") + $0.value }
             let script = "(setsid sleep \(word) &); echo up; sleep \(word)"
             var child = try Child(
-                [container, ground.aegix, "--require", "confined", "--cmd", script].map(bytes), environment: pairs,
+                ["/usr/bin/python3", container, ground.aegix, "--require", "confined", "--cmd", script].map(bytes),
+                environment: pairs,
                 directory: bytes(ground.workspace))
             #expect(child.line() == "up")
             #expect(eventually { alive(word) == 2 })
