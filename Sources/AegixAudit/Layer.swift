@@ -43,8 +43,9 @@ public enum Layer {
         let sameMode = mode == nil || mode.map { $0 & 0o7777 } == facts.mode & 0o7777
         let isEmpty = try isEmpty("layer/upper", in: run)
         // overlay makes `work` inside the work directory, mode 0: its owner couldn't even remove the run.
-        if aegix_fchmodat(run.raw, "layer/work/work", 0o700) < 0, errno != ENOENT {
-            throw SystemError.last("chmod", Bytes("layer/work/work"))
+        for name in ["layer/work/work", "layer/work/work/incompat"]
+        where aegix_fchmodat(run.raw, name, 0o700) < 0 && errno != ENOENT {
+            throw SystemError.last("chmod", Bytes(name))
         }
         if sameMode && isEmpty { return .none }
         try removeTree("layer/work", in: run)

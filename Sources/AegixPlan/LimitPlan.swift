@@ -142,7 +142,8 @@ public struct LimitPlan: Equatable, Sendable {
                 // The kernel would count everything that the user runs on the host.
                 add("pids", "\(pids)", "watchdog over the tree")
             } else {
-                resources.append(Resource(.processes, pids + 1))  // pid 1
+                // pid 1, and one more: only one that is over the limit shows that it was met, and not just used up.
+                resources.append(Resource(.processes, pids + 2))
                 add("pids", "\(pids)", "RLIMIT_NPROC in the sandbox's own user namespace")
             }
         }

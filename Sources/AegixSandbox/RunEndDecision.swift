@@ -16,6 +16,8 @@ struct RunEndDecision {
     var passed: Outcome.Limit?
     /// Limits that refused something.
     var met: [Outcome.Limit]
+    /// Limits that were used up. Whether anything was refused wasn't seen.
+    var reached: [Outcome.Limit]
 
     var outcome: Outcome {
         if let failure {
@@ -38,7 +40,8 @@ struct RunEndDecision {
         var outcome = commandOutcome
         // Only the kernel's limit on the size of a file sends it.
         let tooLong = limits.disk != nil && outcome.signal == SIGXFSZ ? Outcome.Limit.disk : nil
-        if let limit = passed ?? met.first ?? tooLong {
+        let usedUp = outcome.exitCode == 0 ? nil : reached.first
+        if let limit = passed ?? met.first ?? tooLong ?? usedUp {
             outcome.limit = limit
             outcome.rule = "limits.\(limit.rawValue)"
             outcome.message = passed == nil ? "met its limit on \(named(limit))" : limited(limit).message

@@ -19,6 +19,8 @@ final class RunLoop {
     var failure: Failure?
 
     private var watch: ExecWatch?
+    /// The command's own process: the leader of the group that most of what it starts stays in.
+    private var command = Descriptor.none
     private var root = Descriptor.none
     private var watchdog: Watchdog?
     /// Can be asked what the sandbox's sockets hold.
@@ -50,6 +52,8 @@ final class RunLoop {
 
     func kill() {
         watchdog?.measureTime()
+        // pid 1 takes everything with it, but has to be scheduled for that, behind whatever fills the processors.
+        if command.isOpen { aegix_pidfd_kill_group(command.raw) }
         sandbox.end()
     }
 
@@ -251,6 +255,7 @@ final class RunLoop {
             failure = Failure("launch.watch", "can't watch the limits of the sandbox", error)
             return kill()
         }
+        if watchdog?.nextLook != nil { aegix_wake_early() }
         if terminal >= 0 {
             do throws(Failure) {
                 try streams.take(terminal: Descriptor(owning: terminal))
@@ -267,6 +272,7 @@ final class RunLoop {
         case .nothing: return
         case .exec(let event, let file):
             observer.exec(event)
+            if !command.isOpen { command = Descriptor(owning: aegix_pidfd(event.pid)) }
             if let file { began(file) }
         case .refused(let violation): observer.refused(violation)
         case .limit(let violation, let limit):
@@ -335,7 +341,7 @@ final class RunLoop {
         if usage.cgroup.pidsRefused ?? 0 > 0 { met.append(.pids) }
         let outcome = RunEndDecision(
             failure: failure, ending: ending, page: page, initStatus: reaped ? used.status : nil,
-            limits: plan.limits, passed: passed, met: met
+            limits: plan.limits, passed: passed, met: met, reached: watchdog?.reached ?? []
         ).outcome
         return RunResult(
             outcome: outcome, usage: usage, stdout: streams.output.finish(), stderr: streams.errors.finish(),

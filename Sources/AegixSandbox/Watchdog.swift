@@ -13,6 +13,8 @@ final class Watchdog {
     private(set) var nextLook: UInt64?
     /// Limits that were met without ending the run: the kernel refused what went beyond.
     private(set) var met: [Outcome.Limit] = []
+    /// Limits that were used up, which explains the failure of a run that failed, and nothing else.
+    private(set) var reached: [Outcome.Limit] = []
 
     private let plan: LimitPlan
     private let root: Int32
@@ -135,6 +137,11 @@ final class Watchdog {
         return nil
     }
 
+    /// All of it was in use: what came next was refused, if anything came.
+    private func reach(_ limit: Outcome.Limit) {
+        if !reached.contains(limit) { reached.append(limit) }
+    }
+
     /// Something was refused, and the refusal was seen as such.
     func meet(_ limit: Outcome.Limit) {
         if !met.contains(limit) { met.append(limit) }
@@ -157,11 +164,13 @@ final class Watchdog {
 
     private func note(_ tasks: [aegix_task_facts], scratchIsFull: Bool) {
         if scratchIsFull { meetScratch() }
-        if tree == nil, let limit = plan.watch.pids, tasks.reduce(UInt64(0), { $0 + UInt64($1.threads) }) >= limit {
-            meet(.pids)
+        if let limit = plan.watch.pids, tasks.reduce(UInt64(0), { $0 + UInt64($1.threads) }) > limit { meet(.pids) }
+        if let limit = plan.watch.openFiles, tasks.contains(where: { UInt64($0.files) >= limit }) {
+            reach(.openFiles)
         }
-        if let limit = plan.watch.openFiles, tasks.contains(where: { UInt64($0.files) >= limit }) { meet(.openFiles) }
-        if let limit = plan.watch.data, tasks.contains(where: { $0.data + Watchdog.granule >= limit }) { meet(.memory) }
+        if let limit = plan.watch.data, tasks.contains(where: { $0.data + Watchdog.granule >= limit }) {
+            reach(.memory)
+        }
     }
 
     private func meetScratch() {

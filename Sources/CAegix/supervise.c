@@ -86,6 +86,33 @@ int aegix_pidfd_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
 }
 
+int aegix_pidfd(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+#define PIDFD_SIGNAL_PROCESS_GROUP (1u << 2)
+
+void aegix_pidfd_kill_group(int pidfd) {
+    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, PIDFD_SIGNAL_PROCESS_GROUP);
+}
+
+/* Mirror of the kernel's struct sched_attr in its first version. */
+struct schedule {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+_Static_assert(sizeof(struct schedule) == 48, "struct sched_attr, version 0");
+#define RESET_ON_FORK 1
+
+void aegix_wake_early(void) {
+    struct schedule now;
+    if (syscall(SYS_sched_getattr, 0, &now, sizeof now, 0) < 0 || now.policy != SCHED_OTHER) return;
+    now.flags |= RESET_ON_FORK;
+    now.runtime = 100000; /* a slice of 0.1 ms has the nearest deadline */
+    syscall(SYS_sched_setattr, 0, &now, 0);
+}
+
 void aegix_ignore_sigpipe(void) {
     struct sigaction ignore;
     memset(&ignore, 0, sizeof ignore);

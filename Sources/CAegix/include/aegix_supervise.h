@@ -37,6 +37,12 @@ ssize_t aegix_send_now(int descriptor, const void *bytes, size_t length);
 int aegix_signalfd(const int *signals, size_t count);
 int aegix_read_signal(int descriptor, uint32_t *number);
 int aegix_pidfd_signal(int pidfd, int signal);
+/* A descriptor of the process, or -1. */
+int aegix_pidfd(pid_t pid);
+/* SIGKILL to the group that the process leads, since Linux 6.9; before, nothing. */
+void aegix_pidfd_kill_group(int pidfd);
+/* To be scheduled soon after waking, for as little as a look takes: since Linux 6.12. Children don't inherit it. */
+void aegix_wake_early(void);
 void aegix_ignore_sigpipe(void);
 /* Dies of `signal` as if it had never been handled. */
 void aegix_die_of(int signal);
