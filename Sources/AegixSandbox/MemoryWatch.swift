@@ -58,10 +58,9 @@ struct MemoryWatch {
             exactAt = now + (isStill ? MemoryWatch.believed * 8 : MemoryWatch.believed)
             used = exact(proc: proc, tasks: tasks, scratch: scratch, unseen: unseen)
             if used > limit, tasks.count > 1 {
+                // Read again, also where all differ now: one that has left its parent's memory by exec was counted in it.
                 let distinct = SameMemory.distinct(tasks, of: initial)
-                if distinct.count < tasks.count {
-                    used = exact(proc: proc, tasks: distinct, scratch: scratch, unseen: unseen)
-                }
+                used = exact(proc: proc, tasks: distinct, scratch: scratch, unseen: unseen)
             }
         }
         // One process can't pass the limit at all; many may, by an eighth before they are looked at.

@@ -12,9 +12,11 @@ enum SameMemory {
         let host = hostNumbers(of: initial)
         var kept: [aegix_task_facts] = []
         for task in tasks {
-            // What can't be compared counts by itself.
+            // What can't be compared counts by itself; one whose first thread has ended would compare by having none.
             let known = kept.contains { other in
-                guard other.size == task.size, let one = host[task.pid], let two = host[other.pid] else { return false }
+                guard task.headless == 0, other.headless == 0, other.size == task.size, let one = host[task.pid],
+                    let two = host[other.pid]
+                else { return false }
                 return aegix_watch_same_memory(one, two) == 1
             }
             if !known { kept.append(task) }

@@ -48,9 +48,9 @@ final class Watchdog {
     }
 
     /// nanoseconds
-    private static let usual: UInt64 = 8_000_000
+    private static let usual: UInt64 = 4_000_000
     private static let shortest: UInt64 = 1_000_000
-    private static let rarest: UInt64 = 64
+    private static let rarest: UInt64 = 128
     /// A process refused memory has at most this much less than the limit: larger requests are seen one by one.
     private static let granule = SyscallSet.smallMapping
 

@@ -108,11 +108,12 @@ static int open_threads(int proc, pid_t pid) {
 }
 
 /* A file of the process that its first thread answers, or else another one. */
-static ssize_t read_living(int proc, pid_t pid, const char *file, char *text, size_t room) {
+static ssize_t read_living(int proc, pid_t pid, const char *file, char *text, size_t room, int *headless) {
     char path[40];
     snprintf(path, sizeof path, "%d/%s", pid, file);
     ssize_t length = read_small(proc, path, text, room);
     if (length > 0 && strncmp(text, "0 0 ", 4) != 0) return length;
+    *headless = 1;
     struct living of = {proc, pid, file, text, room, length};
     int threads = open_threads(proc, pid);
     if (threads < 0) return -1;
@@ -127,7 +128,8 @@ int aegix_watch_task(int proc, pid_t pid, struct aegix_task_facts *task) {
     unsigned long long size, resident, shared, code, library, data;
     snprintf(path, sizeof path, "%d/task", pid);
     if (fstatat(proc, path, &st, 0) < 0) return -1;
-    if (read_living(proc, pid, "statm", text, sizeof text) <= 0) return -1;
+    int headless = 0;
+    if (read_living(proc, pid, "statm", text, sizeof text, &headless) <= 0) return -1;
     if (sscanf(text, "%llu %llu %llu %llu %llu %llu", &size, &resident, &shared, &code, &library, &data) != 6)
         return errno = EPROTO, -1;
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -135,6 +137,7 @@ int aegix_watch_task(int proc, pid_t pid, struct aegix_task_facts *task) {
         .pid = pid,
         .threads = st.st_nlink > 2 ? (uint32_t)st.st_nlink - 2 : 1,
         .files = open_files(proc, pid),
+        .headless = (uint32_t)headless,
         .size = size * page,
         .resident = resident * page,
         .shared = shared * page,
@@ -198,9 +201,10 @@ static uint64_t unnamed_bytes(int proc, pid_t pid) {
 
 int aegix_watch_share(int proc, pid_t pid, int unnamed, struct aegix_share *share) {
     char text[4096];
-    if (read_living(proc, pid, "status", text, sizeof text) <= 0) return -1;
+    int headless = 0;
+    if (read_living(proc, pid, "status", text, sizeof text, &headless) <= 0) return -1;
     share->tables = kilobytes(text, "VmPTE:");
-    if (read_living(proc, pid, "smaps_rollup", text, sizeof text) <= 0) return -1;
+    if (read_living(proc, pid, "smaps_rollup", text, sizeof text, &headless) <= 0) return -1;
     share->anonymous = kilobytes(text, "Pss_Anon:") + kilobytes(text, "SwapPss:");
     share->shared = kilobytes(text, "Pss_Shmem:");
     share->unnamed = unnamed && share->shared ? unnamed_bytes(proc, pid) : 0;

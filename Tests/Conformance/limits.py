@@ -198,7 +198,7 @@ def r1s(t):
 
 
 def r1t(t):
-    """a program that gives up at the first refusal: named all the same; one that has exactly as much as it may: not"""
+    """what was refused is named; nothing else is: of a program that gives up at once, and of one that has exactly what it may"""
     t.only_aegix()
     probe = t.probe("bombs")
     for kind, limits, expected, much, exactly, place in (
@@ -210,7 +210,10 @@ def r1t(t):
             told = t.run(probe, kind, str(much), "0", place, "once", policy=policy(limits), deadline=30)
             t.check(told.code in (9, 137) and told.seconds < WITHIN, f"{kind}: {told}")
             outcomes.append(told.outcome.get("limit"))
-        t.check(outcomes == [expected] * 8, f"{kind}: of eight runs that {expected} stopped the record names it in {outcomes.count(expected)}: {outcomes}")
+        # What only a look can see may be over before there was one (docs/limits.md); never is another limit named.
+        seen = kind in ("giant", "file")
+        t.check(outcomes == [expected] * 8 if seen else set(outcomes) <= {expected, None},
+                f"{kind}: of eight runs that {expected} stopped the record names it in {outcomes.count(expected)}: {outcomes}")
         if exactly:
             fits(t, t.run(probe, kind, str(exactly), "100", place, policy=policy(limits)), f"{kind}: exactly as many as it may have")
 

@@ -12,6 +12,7 @@
 struct aegix_task_facts {
     int32_t pid; /* as the procfs that was read numbers it */
     uint32_t threads, files;
+    uint32_t headless; /* its first thread has ended, and other threads have its memory */
     uint64_t size, resident, shared, data; /* bytes */
 };
 
