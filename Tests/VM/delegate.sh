@@ -2,7 +2,8 @@
 # In the VM, as root: runs COMMAND as the ordinary user in a subtree of cgroups that is his: Tests/VM/delegate.sh COMMAND [ARG…]
 #
 # It is laid out as systemd lays out a user's own manager: what /sys/kernel/cgroup/delegate lists of user@1000.service belongs
-# to the user, the controllers are there, and his processes stand in the leaf `init`, so that he can hand the controllers on.
+# to the user, the marks of a delegation are on it, the controllers are there, and his processes stand in the leaf `init`, so
+# that he can hand the controllers on.
 set -euo pipefail
 [ $# -gt 0 ] || { echo "usage: $0 COMMAND [ARG…]" >&2; exit 2; }
 
@@ -17,6 +18,7 @@ if [ ! -d "$service" ]; then
             [ ! -e "$group/$file" ] || chown 1000:1000 "$group/$file"
         done </sys/kernel/cgroup/delegate
     done
+    /usr/bin/python3 -c 'import os, sys; [os.setxattr(sys.argv[1], kind + ".delegate", b"1") for kind in ("trusted", "user")]' "$service"
 fi
 echo $$ >"$service/init/cgroup.procs"
 

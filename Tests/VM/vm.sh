@@ -26,6 +26,7 @@ PATH=$PATH:/usr/sbin:/sbin
 for need in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mke2fs:e2fsprogs; do
     command -v "${need%:*}" >/dev/null || die "${need%:*} is missing: apt-get install ${need#*:}"
 done
+! ldd "$(command -v busybox)" >/dev/null 2>&1 || die "busybox isn't static: apt-get install busybox-static"
 kernel=$("$here/kernel.sh" "$kernel") || exit 125
 
 run=$(mktemp -d "${TMPDIR:-/tmp}/aegix-vm.XXXXXX")
@@ -102,7 +103,7 @@ done <"$boot/views"
 # A stdin that never ends and never says anything: at its end QEMU would take the output for closed, too.
 mkfifo "$run/silence"
 exec 3<>"$run/silence"
-timeout -k 5 "${AEGIX_VM_TIMEOUT:-600}" qemu-system-x86_64 "${arguments[@]}" <&3 2>"$run/errors" &
+setpriv --pdeathsig TERM timeout -k 5 "${AEGIX_VM_TIMEOUT:-600}" qemu-system-x86_64 "${arguments[@]}" <&3 2>"$run/errors" &
 qemu=$!
 code=0
 wait "$qemu" || code=$?
@@ -111,7 +112,7 @@ qemu=
 if [ -s "$run/status" ]; then
     exit "$(cat "$run/status")"
 fi
-tail -n 20 "$run/console" "$run/errors" >&2 || true
+tail -q -n 20 "$run/console" "$run/errors" >&2 || true
 if [ "$code" = 124 ]; then
     echo "vm: still running after ${AEGIX_VM_TIMEOUT:-600} s" >&2
     exit 124
