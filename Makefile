@@ -13,6 +13,8 @@ DESTDIR ?=
 FILTER  ?=
 # make conformance PEER=bwrap runs the same cases against bubblewrap.
 PEER    ?=
+# Kernels to try: make test-vm KERNELS=6.12
+KERNELS ?= 6.1 6.12 newest
 
 # One file that runs on any Linux of its architecture. Not position-independent: relocating a static PIE costs 0.3 ms of
 # every run, a tenth of it. The build id names the binary in records and its cached filters. Types are asked for by their
@@ -53,6 +55,15 @@ TEST_DEPS := \
 	/usr/sbin/useradd:passwd \
 	/usr/bin/pgrep:procps
 
+# For Tests/VM. The kernels themselves are fetched by Tests/VM/kernel.sh, and not installed.
+VM_DEPS := \
+	/usr/bin/qemu-system-x86_64:qemu-system-x86 \
+	/usr/bin/busybox:busybox-static \
+	/usr/sbin/mke2fs:e2fsprogs \
+	/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring \
+	/usr/bin/gcc:gcc \
+	/usr/bin/python3:python3
+
 # The packages of a list whose file isn't there.
 missing = $(strip $(foreach pair,$(1),$(if $(wildcard $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair))))))
 
@@ -77,12 +88,15 @@ help: ## print this
 # ---------------------------------------------------------------------------------------------------------------------
 # Building
 
-.PHONY: deps test-deps
+.PHONY: deps test-deps vm-deps
 deps: ## install the Debian packages that building needs, if any is missing
 	$(call install-packages,$(DEPS))
 
 test-deps: deps ## install the Debian packages that testing needs, if any is missing
 	$(call install-packages,$(TEST_DEPS))
+
+vm-deps: deps ## install the Debian packages that test-vm needs, if any is missing
+	$(call install-packages,$(VM_DEPS))
 
 .PHONY: hello
 hello: release ## build, then run `aegix --cmd "echo hello"`
@@ -137,6 +151,10 @@ test: test-deps build release ## unit, integration and conformance tests; starte
 .PHONY: conformance
 conformance: test-deps release ## the attacks, as a table; PEER=bwrap for the same cases against bubblewrap
 	$(PYTHON) Tests/Conformance/run.py --aegix dist/aegix $(if $(PEER),--peer $(PEER))
+
+.PHONY: test-vm
+test-vm: vm-deps release ## limits, tiers and attacks in QEMU, with cgroup v2; KERNELS="6.1 6.12 newest" says on which
+	@KERNELS='$(KERNELS)' Tests/VM/run.sh
 
 .PHONY: bench
 bench: test-deps release ## measure against bubblewrap; fails where a limit is missed
