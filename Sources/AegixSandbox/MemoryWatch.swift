@@ -63,8 +63,9 @@ struct MemoryWatch {
                 used = exact(proc: proc, tasks: distinct, scratch: scratch, unseen: unseen)
             }
         }
-        // One process can't pass the limit at all; many may, by an eighth before they are looked at.
-        let left = limit - min(limit, used) + limit / 8
+        // One process can't pass the limit at all; many may, by an eighth before they are looked at, or half when they
+        // begin all at once after a rest.
+        let left = limit - min(limit, used) + limit / (isStill ? 2 : 8)
         return Reading(isOver: used > limit, wait: left * 1_000_000 / (MemoryWatch.rate * processors))
     }
 
