@@ -65,6 +65,8 @@ public struct LimitPlan: Equatable, Sendable {
         /// Of one process, refused by the kernel: counted to be named.
         public var data: UInt64?
         public var pids: UInt64?
+        /// Of processes and threads: each is asked for, so that a refusal is seen.
+        public var requests: UInt64?
         public var openFiles: UInt64?
         public var disk: UInt64?
 
@@ -78,6 +80,8 @@ public struct LimitPlan: Equatable, Sendable {
         public var mechanism: String
     }
 
+    /// A limit on processes that no ordinary program comes near: to see each request would cost every fork.
+    private static let many: UInt64 = 512
     /// What a root needs beside the command's own files.
     private static let ownBytes: UInt64 = 1 << 20
     private static let ownFiles: UInt64 = 1024
@@ -142,8 +146,10 @@ public struct LimitPlan: Equatable, Sendable {
                 // The kernel would count everything that the user runs on the host.
                 add("pids", "\(pids)", "watchdog over the tree")
             } else {
-                // pid 1, and one more: only one that is over the limit shows that it was met, and not just used up.
-                resources.append(Resource(.processes, pids + 2))
+                // pid 1; and one more where requests aren't seen: only one that is over the limit shows that it was met, and
+                // not just used up.
+                watch.requests = pids < LimitPlan.many ? pids : nil
+                resources.append(Resource(.processes, pids + (watch.requests == nil ? 2 : 1)))
                 add("pids", "\(pids)", "RLIMIT_NPROC in the sandbox's own user namespace")
             }
         }
@@ -176,6 +182,7 @@ public struct LimitPlan: Equatable, Sendable {
     /// What the limits change in the allowlist.
     var syscalls: SyscallSet {
         var set = SyscallSet.standard
+        set.watchesProcesses = watch.requests != nil
         set.watchesMemory = watch.data != nil
         set.refusesReservation = watch.disk != nil
         set.keepsProcessors = processors != nil

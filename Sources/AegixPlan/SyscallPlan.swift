@@ -38,6 +38,8 @@ public struct SyscallPlan: Equatable, Sendable {
 public struct SyscallSet: Equatable, Sendable {
     /// The supervisor sees every request for memory that a limit could refuse, so that the record can name the limit.
     public var watchesMemory = false
+    /// The supervisor sees every request for a process or thread, for the same reason.
+    public var watchesProcesses = false
     /// Space can't be reserved faster than a watchdog looks.
     public var refusesReservation = false
     /// The command keeps the processors that it was given.
@@ -52,7 +54,8 @@ public struct SyscallSet: Equatable, Sendable {
 
     /// For the names of compiled filters.
     public var key: String {
-        (isConfined ? "confined" : "standard") + (watchesMemory ? "-memory" : "") + (refusesReservation ? "-space" : "")
+        (isConfined ? "confined" : "standard") + (watchesMemory ? "-memory" : "")
+            + (watchesProcesses ? "-processes" : "") + (refusesReservation ? "-space" : "")
             + (keepsProcessors ? "-processors" : "")
     }
 
@@ -62,6 +65,10 @@ public struct SyscallSet: Equatable, Sendable {
             let asked = ["mmap", "mremap", "mprotect", "pkey_mprotect", "shmget", "msgget", "semget"]
             plan.allowed.removeAll { asked.contains($0) || $0 == "fcntl" }
             plan.conditional += SyscallTable.smallMemory
+        }
+        if watchesProcesses {
+            plan.allowed.removeAll { ["fork", "vfork"].contains($0) }
+            plan.conditional.removeAll { $0.call == "clone" }
         }
         if refusesReservation {
             plan.allowed.removeAll { $0 == "fallocate" }

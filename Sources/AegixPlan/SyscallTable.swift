@@ -2,7 +2,7 @@
 
 import AegixSystem
 
-enum SyscallTable {
+public enum SyscallTable {
     static let allowed: [String] = words(
         """
         read write close stat fstat lstat newfstatat fstatat64 poll lseek mmap mprotect munmap brk rt_sigaction
@@ -53,6 +53,9 @@ enum SyscallTable {
         text.utf8.split { $0 == 0x20 || $0 == 0x0A }.map { String(decoding: $0, as: UTF8.self) }
     }
 
+    /// CLONE_NEWNS and all of its kind.
+    public static let namespaceFlags: UInt64 = 0x7e02_0000
+
     /// S_ISUID | S_ISGID: never in a mode that reaches the disk.
     private static let setID: UInt64 = 0o6000
 
@@ -63,7 +66,7 @@ enum SyscallTable {
         // Without RENAME_WHITEOUT, which makes a device.
         .init(call: "renameat2", alternatives: [[.without(4, bits: 4)]]),
         // Threads and processes, but no namespaces.
-        .init(call: "clone", alternatives: [[.without(0, bits: 0x7e02_0000)]]),
+        .init(call: "clone", alternatives: [[.without(0, bits: namespaceFlags)]]),
         .init(
             call: "socket",
             // Unix; IPv4 and IPv6 with TCP and UDP, whose modules are there anyway; netlink's routes, read by libraries.

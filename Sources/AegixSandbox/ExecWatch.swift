@@ -15,6 +15,7 @@ final class ExecWatch {
     private let execve: Int32
     private let execveat: Int32
     private let memory: MemoryRequests?
+    private let processes: ProcessRequests?
     private(set) var execs: UInt64 = 0
 
     /// Bounds of what one exec may put into the record.
@@ -34,6 +35,7 @@ final class ExecWatch {
     init(listener: consuming Descriptor, root: consuming Descriptor, plan: Plan, init pid: pid_t) {
         aegix_notice_wake_locally(listener.raw)
         confined = plan.tier == .confined ? ConfinedCalls(plan, init: pid, root: root.raw) : nil
+        processes = plan.limitPlan.watch.requests.map { ProcessRequests(limit: $0, root: root.raw) }
         self.listener = listener
         self.root = root
         self.plan = plan
@@ -77,6 +79,10 @@ final class ExecWatch {
             return .nothing
         case .refused(let rule): refusal = SyscallAnswer(errno: EPERM, rule: rule)
         case nil:
+            if let processes, processes.isOne(notice) {
+                if !processes.answer(notice, listener: listener.raw) { return .nothing }
+                return .limit(violation("limits", "limits.pids", EAGAIN, notice), .pids)
+            }
             if let memory, memory.isOne(notice.call) {
                 if !memory.answer(notice, listener: listener.raw) { return .nothing }
                 return .limit(violation("limits", "limits.memory", ENOMEM, notice), .memory)

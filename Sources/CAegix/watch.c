@@ -167,6 +167,28 @@ ssize_t aegix_watch_tasks(int proc, struct aegix_task_facts *tasks, size_t room)
     return list(proc, add_task, &all) < 0 ? -1 : (ssize_t)all.found;
 }
 
+struct count {
+    int proc;
+    uint64_t threads;
+};
+
+static int add_count(void *context, const struct entry *entry) {
+    struct count *all = context;
+    pid_t pid = number(entry->name);
+    char path[32];
+    struct stat st;
+    if (pid <= 1) return 0;
+    snprintf(path, sizeof path, "%d/task", pid);
+    if (fstatat(all->proc, path, &st, 0) == 0) all->threads += st.st_nlink > 2 ? (uint64_t)st.st_nlink - 2 : 1;
+    return 0;
+}
+
+uint64_t aegix_watch_count(int proc) {
+    struct count all = {proc, 0};
+    list(proc, add_count, &all);
+    return all.threads;
+}
+
 static uint64_t kilobytes(const char *text, const char *name) {
     const char *line = strstr(text, name);
     return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;

@@ -18,6 +18,8 @@ struct aegix_task_facts {
 
 /* Every process of the procfs at `proc` but its pid 1, which is ours. The number found, which may be larger than `room`; -1 with errno. */
 ssize_t aegix_watch_tasks(int proc, struct aegix_task_facts *tasks, size_t room);
+/* Threads of all of them. */
+uint64_t aegix_watch_count(int proc);
 int aegix_watch_task(int proc, pid_t pid, struct aegix_task_facts *task);
 
 struct aegix_share {
