@@ -213,7 +213,7 @@ def t1(t):
     fits(t, result, "a small program")
     held_by_kernel(t, result, "memory", "pids", "cpus")
     t.check((usage(result, "memory_peak_bytes") or 0) > MIB, f"usage has no memory peak: {(result.record or {}).get('usage')}")
-    t.check(usage(result, "user_ns") > 0, f"usage has no CPU time: {(result.record or {}).get('usage')}")
+    t.check((usage(result, "user_ns") or 0) > 0, f"usage has no CPU time: {(result.record or {}).get('usage')}")
 
 
 def half(text):
@@ -341,9 +341,9 @@ def l5(t):
     """pids: fork and pthread_create are refused at the limit, and the record names it"""
     for kind, program in (("fork", FORK), ("thread", THREAD)):
         result = python(t, program, 100, limits={"pids": 32})
-        made = int(result.text or 0)
+        made = number(result)
         told = outcome(result)
-        t.check(result.code == 9 and 24 <= made <= 31, f"{kind}: {made} of 100 under 32: {result}")
+        t.check(result.code == 9 and 24 <= made <= 31, f"{kind}: {made:.0f} of 100 under 32: {result}")
         t.check(told.get("limit") == "pids", f"{kind}: the record says {told}")
         t.check((usage(result, "pids_refused") or 0) > 0, f"{kind}: usage.pids_refused is {usage(result, 'pids_refused')}")
         sealed(t, result)
@@ -358,12 +358,20 @@ def l6(t):
         result = python(t, BUSY, processes, 4, limits={"cpus": 0.5})
         fits(t, result, f"{processes} busy at half a processor")
         held_by_kernel(t, result, "cpus")
-        share = float(result.text or 0)
+        share = number(result)
         t.check(0.3 < share < 0.7, f"{processes} busy: {share:.2f} of a processor instead of 0.5")
         t.check((usage(result, "throttled_ns") or 0) > 0, f"usage.throttled_ns is {usage(result, 'throttled_ns')}")
     result = python(t, BUSY, 1, 4)
     fits(t, result, "one busy without a limit")
-    t.check(float(result.text or 0) > 0.8, f"the control had {result.text.strip()} of a processor")
+    t.check(number(result) > 0.8, f"the control had {number(result):.2f} of a processor")
+
+
+def number(result):
+    """What the program printed."""
+    try:
+        return float(result.text)
+    except ValueError:
+        return 0.0
 
 
 def used(result):
@@ -499,6 +507,19 @@ def cases():
     return sorted(found, key=lambda case: ("TLD".index(case[0][0]), case[0]))
 
 
+def lack(world, who, box):
+    """Without the tier sealed there is nothing to try: the case that says so in place of each. None where it is there."""
+    case = harness.Case(world, who, box, "sealed")
+    result = case.run("/bin/true", options=SEALED, leaks=False)
+    case.finish()
+    if result.code != 125:
+        return None
+
+    def missing(t):
+        raise Skip(result.err.decode("utf-8", "replace").strip())
+    return missing
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--aegix", metavar="PATH", help="the binary (default: dist/aegix)")
@@ -525,9 +546,10 @@ def main():
     box = harness.Aegix(world, who)
     count = {"ok": 0, "FAILED": 0, "skipped": 0}
     try:
+        without = lack(world, who, box)
         for number, title, function in chosen:
             started = time.monotonic()
-            verdict, said = conformance.run_one(world, who, box, number, function)
+            verdict, said = conformance.run_one(world, who, box, number, without if without and number[0] in "TL" else function)
             count[verdict] += 1
             print(f"{number:<4} {title + ' ':.<98} {verdict:<8} {time.monotonic() - started:5.1f} s")
             for line in (line for text in said for line in text.splitlines()):
