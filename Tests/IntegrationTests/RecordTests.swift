@@ -21,6 +21,20 @@ extension Integration {
             return (process.terminationStatus, text)
         }
 
+        @Test func resetClearsWhatAKilledRunLeft() throws {
+            #expect(try ground.run("reset", "--all").text.contains("nothing to clear"))
+            #expect(try ground.run("reset").code == 125)
+            var child = try ground.spawn(["--quiet", "--cmd", "echo up; sleep 60"])
+            #expect(child.line() == "up")
+            kill(child.pid, SIGKILL)
+            _ = child.finish()
+            let id = try #require(ground.runs.last.map { String($0.split(separator: "/").last ?? "") })
+            #expect(try ground.run("reset", "--all").text.contains("closed the record of run \(id)"))
+            #expect(try ground.record()["outcome"]["status"].string == "interrupted")
+            let again = try Ground.document(try ground.run("--json", "reset", "--all"))
+            #expect(again["schema"].string == "aegix.reset/v1" && again["closed"].array.isEmpty)
+        }
+
         @Test func validByAnIndependentValidator() throws {
             try ground.shell("echo hi | cat; unshare -U true; exit 3")
             try ground.shell("kill -9 $$")
