@@ -28,6 +28,7 @@ extension Integration {
             #expect(child.line() == "up")
             kill(child.pid, SIGKILL)
             _ = child.finish()
+            while waitpid(-1, nil, 0) > 0 {}  // the sandbox dies with its aegix, and is ours to reap
             let id = try #require(ground.runs.last.map { String($0.split(separator: "/").last ?? "") })
             #expect(try ground.run("reset", "--all").text.contains("closed the record of run \(id)"))
             #expect(try ground.record()["outcome"]["status"].string == "interrupted")
