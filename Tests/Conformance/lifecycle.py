@@ -72,7 +72,8 @@ def r3(t):
     script = "echo some > file; mkdir -p a/b; (setsid sleep 60 &) ; echo tmp > /tmp/file; sleep 0.07; echo out; exec sleep 0.02"
     # All limits are on, so that whatever holds them is there to be left behind.
     held = {"policy": LIMITS} if t.box.name == "aegix" else {}
-    whole = t.sh(script, **held)
+    # The fastest of three: a machine that was busy for a moment would put most of the moments after the end.
+    whole = min((t.sh(script, **held) for _ in range(3)), key=lambda run: run.seconds)
     t.ran(whole)
     known, mounted, groups = set(descendants()), mounts(), cgroups()
     survivors, caught, rng = [], 0, random.Random(int(os.environ.get("AEGIX_SEED", "7")))
