@@ -15,11 +15,14 @@ struct MemoryWatch {
     private let sharedBefore: UInt64
     private let scratchBefore: UInt64
     private var exactAt: UInt64 = 0
+    /// What is open or mapped could hide much: sooner.
+    private var exactAfter: UInt64 = 0
 
     /// What one processor dirties in a millisecond, measured: 2 MiB.
     private static let rate: UInt64 = 2 << 20
     /// Others on the machine may free shared memory while this run takes it, so an estimate isn't believed for longer.
     private static let believed: UInt64 = 250_000_000
+    private static let doubted: UInt64 = 30_000_000
 
     /// NETLINK_SOCK_DIAG in the sandbox's network namespace; -1 where the kernel has none.
     private let sockets: Int32
@@ -54,8 +57,9 @@ struct MemoryWatch {
         let shared = aegix_watch_shared_memory()
         let unseen = shared - min(shared, sharedBefore + scratch)
         var used = anonymous + scratch + unseen + possible
-        if used > limit || now >= exactAt {
+        if used > limit || now >= exactAt || (possible > limit / 8 && now >= exactAfter) {
             exactAt = now + (isStill ? MemoryWatch.believed * 8 : MemoryWatch.believed)
+            exactAfter = now + MemoryWatch.doubted
             used = exact(proc: proc, tasks: tasks, scratch: scratch, unseen: unseen)
             if used > limit, tasks.count > 1 {
                 // Read again, also where all differ now: one that has left its parent's memory by exec was counted in it.
@@ -69,8 +73,8 @@ struct MemoryWatch {
         return Reading(isOver: used > limit, wait: left * 1_000_000 / (MemoryWatch.rate * processors))
     }
 
-    /// The most that a socket holds; a pipe holds less.
-    private static let buffer: UInt64 = 212_992
+    /// The most that a socket holds, twice what it may be told to; a pipe holds less.
+    private static let buffer: UInt64 = 425_984
     /// Bytes mapped for one byte of page tables.
     private static let mappedPerTable: UInt64 = 512
 
