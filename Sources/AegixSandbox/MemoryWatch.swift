@@ -6,8 +6,9 @@ import Glibc
 
 /// The limit on memory as a sum: anonymous pages, tmpfs, memfd, shared mappings, and what waits in pipes and sockets.
 ///
-/// An estimate that is never too low for long costs a few microseconds a process; only when it is near the limit the
-/// kernel is asked for the proportional sizes, which count a page once however many map it.
+/// An estimate that is never too low for long costs a few microseconds a process. Where it passes the limit, what is the
+/// processes' own beyond doubt may already do so; only between the two the kernel is asked for the proportional sizes,
+/// which count a page once however many map it, and take long of processes that are large.
 struct MemoryWatch {
     private let limit: UInt64
     private let processors: UInt64
@@ -17,9 +18,12 @@ struct MemoryWatch {
     private var exactAt: UInt64 = 0
     /// What is open or mapped could hide much: sooner.
     private var exactAfter: UInt64 = 0
+    /// The least that each process was seen with: it can't have inherited more of its parent.
+    private var inherited: [Int32: UInt64] = [:]
+    private var lastUsed: UInt64 = 0
 
-    /// What one processor dirties in a millisecond, measured: 2 MiB.
-    private static let rate: UInt64 = 2 << 20
+    /// What one processor dirties in a millisecond, measured: 2 to 3 MiB.
+    private static let rate: UInt64 = 3 << 20
     /// Others on the machine may free shared memory while this run takes it, so an estimate isn't believed for longer.
     private static let believed: UInt64 = 250_000_000
     private static let doubted: UInt64 = 30_000_000
@@ -48,8 +52,9 @@ struct MemoryWatch {
         let scratch = scratch - min(scratch, scratchBefore)
         var anonymous: UInt64 = 0
         var possible: UInt64 = 0
+        inherited = MemoryWatch.least(tasks, inherited)
         for task in tasks {
-            anonymous += task.resident - min(task.resident, task.shared)
+            anonymous += task.anonymous
             possible += task.size / MemoryWatch.mappedPerTable
             // What every process has open is neither pipes nor sockets.
             possible += UInt64(task.files - min(task.files, 16)) * MemoryWatch.buffer
@@ -57,15 +62,24 @@ struct MemoryWatch {
         let shared = aegix_watch_shared_memory()
         let unseen = shared - min(shared, sharedBefore + scratch)
         var used = anonymous + scratch + unseen + possible
+        let isGrowing = used > lastUsed
+        lastUsed = used
+        if used > limit {
+            let certain = own(tasks)
+            if certain > limit {
+                if own(SameMemory.distinct(tasks, proc: proc, of: initial)) > limit {
+                    return Reading(isOver: true, wait: 0)
+                }
+            } else if isGrowing, used - min(used, certain) < limit / 8 {
+                // While little is in doubt and more comes, the next look knows sooner than an exact reading would.
+                return Reading(isOver: false, wait: 0)
+            }
+        }
         if used > limit || now >= exactAt || (possible > limit / 8 && now >= exactAfter) {
             exactAt = now + (isStill ? MemoryWatch.believed * 8 : MemoryWatch.believed)
             exactAfter = now + MemoryWatch.doubted
-            used = exact(proc: proc, tasks: tasks, scratch: scratch, unseen: unseen)
-            if used > limit, tasks.count > 1 {
-                // Read again, also where all differ now: one that has left its parent's memory by exec was counted in it.
-                let distinct = SameMemory.distinct(tasks, of: initial)
-                used = exact(proc: proc, tasks: distinct, scratch: scratch, unseen: unseen)
-            }
+            let distinct = used > limit ? SameMemory.distinct(tasks, proc: proc, of: initial) : tasks
+            used = exact(proc: proc, tasks: distinct, scratch: scratch, unseen: unseen)
         }
         // One process can't pass the limit at all; many may, by an eighth before they are looked at, or half when they
         // begin all at once after a rest.
@@ -73,6 +87,23 @@ struct MemoryWatch {
         return Reading(isOver: used > limit, wait: left * 1_000_000 / (MemoryWatch.rate * processors))
     }
 
+    /// What processes took since they began: a page of it is in nobody else's sum, because a child's begins with it.
+    private func own(_ tasks: [aegix_task_facts]) -> UInt64 {
+        tasks.reduce(0) { sum, task in
+            let doubt = (inherited[task.pid] ?? task.anonymous) + MemoryWatch.doubt
+            return sum + task.anonymous - min(task.anonymous, doubt)
+        }
+    }
+
+    private static func least(_ tasks: [aegix_task_facts], _ before: [Int32: UInt64]) -> [Int32: UInt64] {
+        var least: [Int32: UInt64] = [:]
+        least.reserveCapacity(tasks.count)
+        for task in tasks { least[task.pid] = min(before[task.pid] ?? task.anonymous, task.anonymous) }
+        return least
+    }
+
+    /// By how much the kernel's count of a process may be off.
+    private static let doubt = aegix_watch_doubt()
     /// The most that a socket holds, twice what it may be told to; a pipe holds less.
     private static let buffer: UInt64 = 425_984
     /// Bytes mapped for one byte of page tables.
@@ -108,6 +139,10 @@ struct MemoryWatch {
         var bytes: UInt64 = 0
         return aegix_watch_sockets(sockets, &bytes) < 0 ? 0 : bytes
     }
+}
+
+extension aegix_task_facts {
+    fileprivate var anonymous: UInt64 { resident - min(resident, shared) }
 }
 
 /// What processes hold open without a name in any directory, each thing once.

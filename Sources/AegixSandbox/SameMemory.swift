@@ -7,25 +7,42 @@ import Glibc
 /// Which processes of a run have one address space in common, as after vfork or clone(CLONE_VM): each of them shows all of
 /// it as its own. Asked only when a sum is about to end a run.
 enum SameMemory {
-    /// One task of each address space. `tasks` are numbered as the sandbox numbers them, `initial` as the host does.
-    static func distinct(_ tasks: [aegix_task_facts], of initial: pid_t) -> [aegix_task_facts] {
-        let host = hostNumbers(of: initial)
-        var kept: [aegix_task_facts] = []
-        for task in tasks {
-            // What can't be compared counts by itself; one whose first thread has ended would compare by having none.
-            let known = kept.contains { other in
-                guard task.headless == 0, other.headless == 0, other.size == task.size, let one = host[task.pid],
-                    let two = host[other.pid]
-                else { return false }
-                return aegix_watch_same_memory(one, two) == 1
-            }
-            if !known { kept.append(task) }
+    /// One task of each address space. `tasks` are numbered as `proc` does it, `initial` as the host does.
+    static func distinct(_ tasks: [aegix_task_facts], proc: Int32, of initial: pid_t) -> [aegix_task_facts] {
+        let host = HostNumbers.of(tasks, proc: proc, initial: initial)
+        func order(_ one: aegix_task_facts, _ other: aegix_task_facts) -> Int32 {
+            guard one.headless == 0, other.headless == 0, one.size == other.size, let first = host[one.pid],
+                let second = host[other.pid]
+            else { return -1 }
+            return aegix_watch_compare_memory(first, second)
         }
+        // What can't be compared counts by itself; one whose first thread has ended would compare by having none.
+        let sorted = tasks.sorted { $0.size != $1.size ? $0.size < $1.size : order($0, $1) == 1 }
+        var kept: [aegix_task_facts] = []
+        for task in sorted where kept.last.map({ order($0, task) != 0 }) ?? true { kept.append(task) }
         return kept
     }
+}
 
-    /// By the number inside.
-    private static func hostNumbers(of initial: pid_t) -> [Int32: pid_t] {
+/// What the host calls processes that the sandbox numbers in its own way.
+enum HostNumbers {
+    static func of(_ tasks: [aegix_task_facts], proc: Int32, initial: pid_t) -> [Int32: pid_t] {
+        let space = tasks.lazy.map { task in
+            Bytes("\(task.pid)/ns/pid").withCString { openat(proc, $0, O_RDONLY | O_CLOEXEC) }
+        }.first { $0 >= 0 }
+        guard let space else { return [:] }
+        let namespace = Descriptor(owning: space)
+        var numbers: [Int32: pid_t] = [:]
+        for task in tasks {
+            let pid = aegix_watch_outside(namespace.raw, task.pid)
+            if pid < 0, errno != ESRCH { return told(below: initial) }
+            if pid > 0 { numbers[task.pid] = pid }
+        }
+        return numbers
+    }
+
+    /// By each process's own word, where the kernel doesn't translate: since Linux 6.11 it does.
+    private static func told(below initial: pid_t) -> [Int32: pid_t] {
         var numbers: [Int32: pid_t] = [:]
         for pid in RunTree(of: initial).pids() {
             do {

@@ -22,6 +22,8 @@ final class Watchdog {
     private let tree: (any ProcessListing)?
     /// As `proc` numbers it.
     private let initial: Int32
+    /// The same, as the host does.
+    private let hostInitial: pid_t
     private let proc: Descriptor
     private var room = [aegix_task_facts](repeating: aegix_task_facts(), count: 64)
     private var memory: MemoryWatch?
@@ -32,6 +34,11 @@ final class Watchdog {
     private(set) var processorTime = ProcessorTime.Sum()
     private var still: UInt64 = 1
     private var last = Snapshot()
+    private var stillness = Stillness()
+    /// `processorTime` is of the last look in full.
+    private var timeIsKnown = false
+    /// What the last look in full came to.
+    private var wait: UInt64 = 0
 
     enum Verdict: Equatable {
         case fine
@@ -51,6 +58,8 @@ final class Watchdog {
     private static let usual: UInt64 = 4_000_000
     private static let shortest: UInt64 = 1_000_000
     private static let rarest: UInt64 = 128
+    /// After three looks that saw no change.
+    private static let settled: UInt64 = 8
     /// A process refused memory has at most this much less than the limit: larger requests are seen one by one.
     private static let granule = SyscallSet.smallMapping
 
@@ -67,6 +76,7 @@ final class Watchdog {
         self.root = root
         self.tree = tree
         self.initial = tree == nil ? 1 : initial
+        hostInitial = initial
         let raw = Bytes("proc").withCString { aegix_open_in_root(root, $0, O_RDONLY | O_DIRECTORY) }
         if raw < 0 { throw SystemError.last("open", Bytes("/proc")) }
         proc = Descriptor(owning: raw)
@@ -84,9 +94,16 @@ final class Watchdog {
     private let counted: Bool
 
     func look(now: UInt64) -> Verdict {
+        let isTimeDue = cpu.map { now >= $0.nextLook } ?? false
+        if timeIsKnown || !isTimeDue, stillness.holds(now: now) {
+            let verdict = isTimeDue ? judgeTime(now) : .fine
+            nextLook = min(now + wait, cpu?.nextLook ?? .max)
+            return verdict
+        }
+        let began = Clock.processor()
         let tasks = tasks()
         var verdict = Verdict.fine
-        var wait = UInt64.max
+        wait = UInt64.max
         if counted {
             let scratch = ownScratch
             // Where the kernel refuses none, the count itself is the limit.
@@ -96,7 +113,7 @@ final class Watchdog {
             note(tasks, scratchIsFull: scratch.isFull)
             wait = pace(tasks)
             if let reading = memory?.look(
-                proc: proc.raw, tasks: tasks, scratch: scratch.used, isStill: still > 4, now: now)
+                proc: proc.raw, tasks: tasks, scratch: scratch.used, isStill: still >= Watchdog.settled, now: now)
             {
                 if reading.isOver { return .over(.memory) }
                 wait = min(wait, reading.wait)
@@ -108,19 +125,25 @@ final class Watchdog {
                 wait = min(wait, reading.wait)
             }
         }
-        if let due = cpu?.nextLook, now >= due {
+        timeIsKnown = isTimeDue
+        if isTimeDue {
             processorTime = time.total(proc: proc.raw, initial: initial, tasks: tasks)
-            switch cpu?.judge(used: processorTime.total, now: now) {
-            case .over: return .over(.cpuTime)
-            case .ahead(let time): verdict = .ahead(time)
-            case .fine, nil: break
-            }
+            verdict = judgeTime(now)
+            if case .over = verdict { return verdict }
         }
+        if counted, still >= Watchdog.settled { stillness.note(tasks, proc: proc.raw, of: hostInitial, now: now) }
         // A tree of many processes takes long to look at: most of the time is the command's.
-        let cost = Clock.monotonic() - now
-        let next = counted ? now + max(wait, Watchdog.shortest, cost * 4) : UInt64.max
-        nextLook = min(next, cpu?.nextLook ?? .max)
+        wait = max(wait, Watchdog.shortest, (Clock.processor() - began) * 4)
+        nextLook = min(counted ? now + wait : .max, cpu?.nextLook ?? .max)
         return verdict
+    }
+
+    private func judgeTime(_ now: UInt64) -> Verdict {
+        switch cpu?.judge(used: processorTime.total, now: now) {
+        case .over: .over(.cpuTime)
+        case .ahead(let time): .ahead(time)
+        case .fine, nil: .fine
+        }
     }
 
     /// Before the tree is killed: the kernel doesn't add up the time of what it kills.

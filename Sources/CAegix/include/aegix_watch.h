@@ -30,8 +30,15 @@ struct aegix_share {
 /* 0, or -1 with errno (the process is gone, or has no memory any more). `unnamed` costs more, and is read when asked. */
 int aegix_watch_share(int proc, pid_t pid, int unnamed, struct aegix_share *share);
 
-/* 1 when two processes, as the caller numbers them, have one address space; 0 when not, or when the kernel can't tell. */
-int aegix_watch_same_memory(pid_t one, pid_t other);
+/* The address spaces of two processes, as the caller numbers them, in an order of the kernel's own: 0 the same, 1 and 2
+   before and after; -1 when one is gone, or the kernel can't tell. */
+int aegix_watch_compare_memory(pid_t one, pid_t other);
+
+/* What the caller calls a process that the pid namespace numbers so; -1 with errno. Linux 6.11. */
+pid_t aegix_watch_outside(int pid_namespace, pid_t pid);
+
+/* By how many bytes the resident size of a process in statm may be off. */
+uint64_t aegix_watch_doubt(void);
 
 /* What a process holds open that no directory shows. */
 struct aegix_open_facts {

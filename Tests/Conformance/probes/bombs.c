@@ -187,7 +187,8 @@ static int crowd(void) {
     return 1;
 }
 
-static char block[MIB];
+// Of the file, not of anybody's memory.
+static char block[MIB] = {1};
 
 static int filled(int fd) {
     for (; shared->taken < amount; shared->taken++)
@@ -407,7 +408,6 @@ int main(int argc, char **argv) {
     once = argc > 5;
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     setpgid(0, 0);
-    memset(block, 1, sizeof block);
     int writable = PROT_READ | PROT_WRITE, plain = MAP_PRIVATE | MAP_ANONYMOUS, all = 2;
     pid_t me = getpid();
 #define KIND(name, call) if (!strcmp(kind, name)) all = (call)
