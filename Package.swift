@@ -20,11 +20,14 @@ let package = Package(
         .target(
             name: "AegixSandbox", dependencies: ["AegixPlan", "AegixSystem", "CAegix", "CSeccomp", "CCap"],
             swiftSettings: strict),
+        .target(name: "AegixWorkspace", dependencies: ["AegixSystem", "CAegix"], swiftSettings: strict),
         .target(
-            name: "AegixAudit", dependencies: ["AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem"],
+            name: "AegixAudit",
+            dependencies: ["AegixWorkspace", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem"],
             swiftSettings: strict),
         .target(
-            name: "AegixCLI", dependencies: ["AegixAudit", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem"],
+            name: "AegixCLI",
+            dependencies: ["AegixAudit", "AegixWorkspace", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem"],
             swiftSettings: strict),
         .executableTarget(name: "aegix", dependencies: ["AegixCLI"], swiftSettings: strict),
         .testTarget(name: "AegixSystemTests", dependencies: ["AegixSystem"], swiftSettings: strict),
@@ -33,6 +36,8 @@ let package = Package(
         .testTarget(
             name: "AegixPlanTests", dependencies: ["AegixPlan", "AegixPolicy", "AegixSystem"], exclude: ["Golden"],
             swiftSettings: strict),
+        .testTarget(
+            name: "AegixWorkspaceTests", dependencies: ["AegixWorkspace", "AegixSystem"], swiftSettings: strict),
         .testTarget(
             name: "AegixAuditTests", dependencies: ["AegixAudit", "AegixSandbox", "AegixSystem"], exclude: ["Golden"],
             swiftSettings: strict),

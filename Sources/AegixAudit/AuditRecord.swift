@@ -2,20 +2,22 @@
 
 import AegixSandbox
 import AegixSystem
+import AegixWorkspace
 
 public enum AuditRecord {
     public static let schema = "aegix.audit/v1"
 
     /// The record of a run whose directory is `directory`.
-    public static func encode(_ start: RunStart, _ end: RunEnd, directory: Bytes, layer: Layer.State) -> Bytes {
+    public static func encode(_ start: RunStart, _ end: RunEnd, directory: Bytes, layer: RunLayer.State) -> Bytes {
         encode(start, StartParts(start), end, directory: directory, layer: layer)
     }
 
     static func encode(
-        _ start: RunStart, _ parts: StartParts, _ end: RunEnd, directory: Bytes, layer: Layer.State
+        _ start: RunStart, _ parts: StartParts, _ end: RunEnd, directory: Bytes, layer: RunLayer.State
     ) -> Bytes {
         var cuts = parts.cuts
         let processes = self.processes(end, &cuts)
+        let changes = self.changes(end.changes, &cuts)
         let violations = end.violations.prefix(RecordBounds.violations)
         cuts.note("violations", kept: violations.count, of: UInt64(end.violations.count))
         if let enforcement = end.enforcement {
@@ -29,7 +31,7 @@ public enum AuditRecord {
             json.key("artifacts")
             json.array([]) { $0.raw($1) }
             json.key("changes")
-            if end.changes == .none { json.array([]) { $0.raw($1) } } else { json.null() }
+            json.optional(changes) { $0.raw($1) }
             json.key("command")
             var command = start.command
             command.program = end.program ?? command.program
@@ -55,7 +57,7 @@ public enum AuditRecord {
             json.key("labels")
             json.raw(parts.labels)
             json.key("layer")
-            json.layer(layer, in: directory)
+            json.layer(layer, start.workspace?.layer ?? .user, in: directory)
             json.key("network")
             json.array([]) { $0.raw($1) }
             json.key("outcome")
@@ -90,6 +92,25 @@ public enum AuditRecord {
     }
 
     /// The execs as an array that keeps to its count and its bytes.
+    /// nil: not known.
+    private static func changes(_ changes: RunEnd.Changes, _ cuts: inout Cuts) -> Bytes? {
+        var list = ChangeList()
+        switch changes {
+        case .unknown: return nil
+        case .none: break
+        case .listed(let found): list = found
+        }
+        var json = JSONWriter(capacity: 64 + min(list.changes.count, RecordBounds.changes) * 384)
+        var kept = 0
+        json.array(list.changes.prefix(RecordBounds.changes)) { json, change in
+            if json.bytes.count > RecordBounds.changeBytes { return }
+            change.write(into: &json, withIdentity: false)
+            kept += 1
+        }
+        cuts.note("changes", kept: kept, of: UInt64(list.changes.count))
+        return json.bytes
+    }
+
     private static func processes(_ end: RunEnd, _ cuts: inout Cuts) -> Bytes {
         var json = JSONWriter(capacity: 256 * min(end.execs.count, RecordBounds.execs) + 16)
         var kept = 0
@@ -131,11 +152,13 @@ extension JSONWriter {
         }
     }
 
-    fileprivate mutating func layer(_ state: Layer.State, in directory: Bytes) {
+    fileprivate mutating func layer(_ state: RunLayer.State, _ style: Layer.Style, in directory: Bytes) {
         guard state == .kept else { return null() }
         object { json in
             json.key("path")
             json.string(Path.join(directory, Bytes("layer/upper")))
+            json.key("style")
+            json.string(style.rawValue)
         }
     }
 

@@ -1,6 +1,7 @@
 // Pure. The record of a run whose aegix was killed, from what it had written until then.
 
 import AegixSystem
+import AegixWorkspace
 
 enum InterruptedRecord {
     /// What is found on disk.
@@ -9,7 +10,7 @@ enum InterruptedRecord {
         /// `events.jsonl`, whose last line may be half a line.
         var events: Bytes
         var logs: [Log] = []
-        var layer = Layer.State.none
+        var layer = RunLayer.State.none
         /// `<state>/runs/<id>`.
         var directory: Bytes
 
@@ -48,7 +49,10 @@ enum InterruptedRecord {
         record["changes"] = .null
         record["layer"] =
             remains.layer == .kept
-            ? ["path": .bytes(Path.join(remains.directory, Bytes("layer/upper")))] : .null
+            ? [
+                "path": .bytes(Path.join(remains.directory, Bytes("layer/upper"))),
+                "style": .string(found.start["workspace"]?["layer"]?.string ?? Layer.Style.user.rawValue),
+            ] : .null
         for name in ["artifacts", "inputs", "network"] { record[name] = [] }
         return .object(record)
     }

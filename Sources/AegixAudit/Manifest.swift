@@ -7,7 +7,7 @@ struct Manifest: Equatable, Sendable {
     static let name = "manifest.json"
     static let schema = "aegix.manifest/v1"
     /// In canonical order.
-    static let files = ["audit.json", "events.jsonl", "policy.toml", "stderr.log", "stdout.log"]
+    static let files = ["audit.json", "changes.jsonl", "events.jsonl", "policy.toml", "stderr.log", "stdout.log"]
 
     private(set) var entries: [(name: String, bytes: UInt64, digest: String)] = []
 

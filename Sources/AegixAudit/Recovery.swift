@@ -133,7 +133,7 @@ extension Recovery {
             remains.logs.append(.init(name: name, bytes: content.bytes, digest: content.digest))
         }
         if let error = ConfinedGround.clear(run: path, uid: geteuid()) { throw error }
-        remains.layer = try Layer.finish(in: directory, mode: nil)
+        remains.layer = try RunLayer.finish(in: directory, mode: nil)
         return remains
     }
 

@@ -43,12 +43,13 @@ public struct ReservedRun: ~Copyable {
     }
 
     /// `layer/upper` with the mode and owner that the workspace's top shall have inside, and `layer/work`.
-    public mutating func makeLayer(mode: mode_t, owner: (uid: uid_t, gid: gid_t)? = nil) throws(Failure) -> Layer.Paths
+    public mutating func makeLayer(mode: mode_t, owner: (uid: uid_t, gid: gid_t)? = nil) throws(Failure)
+        -> RunLayer.Paths
     {
         do {
-            try Layer.make(in: directory, mode: mode, owner: owner)
+            try RunLayer.make(in: directory, mode: mode, owner: owner)
             layerMode = mode
-            return Layer.Paths(upper: path + Bytes("/layer/upper"), work: path + Bytes("/layer/work"))
+            return RunLayer.Paths(upper: path + Bytes("/layer/upper"), work: path + Bytes("/layer/work"))
         } catch {
             throw state.failure(error)
         }

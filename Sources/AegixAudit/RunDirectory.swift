@@ -2,6 +2,7 @@
 
 import AegixSandbox
 import AegixSystem
+import AegixWorkspace
 import CAegix
 import Glibc
 
@@ -17,7 +18,7 @@ public struct RunDirectory: ~Copyable {
     private let directory: Descriptor
     private var ledger: Ledger
     private let layerMode: mode_t?
-    private var layer = Layer.State.none
+    private var layer = RunLayer.State.none
     private var logs: Set<Log> = []
 
     public enum Log: String, Sendable {
@@ -84,10 +85,10 @@ public struct RunDirectory: ~Copyable {
     }
 
     /// After the sandbox is gone. `kept` means that the layer holds changes.
-    public mutating func finishLayer() throws(Failure) -> Layer.State {
+    public mutating func finishLayer() throws(Failure) -> RunLayer.State {
         guard let mode = layerMode else { return .none }
         do {
-            layer = try Layer.finish(in: directory, mode: mode)
+            layer = try RunLayer.finish(in: directory, mode: mode)
             return layer
         } catch {
             throw Failure("layer.unclean", "can't clear the layer of run \(id)", error, exitCode: 123)
@@ -100,10 +101,13 @@ public struct RunDirectory: ~Copyable {
         do {
             events.outcome(end.outcome, time: end.finishedAt)
             if let failure = events.failure { throw failure }
+            let changes = try writeChanges(end)
             let record = AuditRecord.encode(start, parts, end, directory: path, layer: layer)
             try StateFile.write(record, to: "audit.json", in: directory)
             let auditDigest = SHA256.hex(record)
-            let manifest = try self.manifest(end, recordBytes: record.count, recordDigest: auditDigest).encode(id)
+            var covered = try self.manifest(end, recordBytes: record.count, recordDigest: auditDigest)
+            if let changes { covered.add(RunDirectory.changesName, changes) }
+            let manifest = covered.encode(id)
             try StateFile.write(manifest, to: Manifest.name, in: directory)
             if start.durable { try syncAll() }
             var entry = RunDirectory.entry(.finish, start, time: end.finishedAt)
@@ -121,6 +125,16 @@ public struct RunDirectory: ~Copyable {
         } catch {
             throw Failure("record.failed", "the record of run \(id) can't be written", exitCode: 123)
         }
+    }
+
+    static let changesName = "changes.jsonl"
+
+    /// All of them, where the record itself holds no more than its bounds let it. nil: there are none.
+    private borrowing func writeChanges(_ end: RunEnd) throws(SystemError) -> Bytes? {
+        guard case .listed(let list) = end.changes, list != ChangeList() else { return nil }
+        let lines = list.encode()
+        try StateFile.write(lines, to: RunDirectory.changesName, in: directory)
+        return lines
     }
 
     private borrowing func manifest(_ end: RunEnd, recordBytes: Int, recordDigest: String) throws(SystemError)

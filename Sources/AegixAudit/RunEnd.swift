@@ -2,6 +2,7 @@
 
 import AegixSandbox
 import AegixSystem
+import AegixWorkspace
 
 public struct RunEnd: Sendable {
     public var outcome: Outcome
@@ -42,11 +43,12 @@ public struct RunEnd: Sendable {
         }
     }
 
-    /// What is known of the workspace afterwards. This version computes no list.
+    /// What is known of the workspace afterwards.
     public enum Changes: Equatable, Sendable {
-        /// Written in place, or a layer that holds something: not listed.
+        /// It couldn't be looked at.
         case unknown
         /// Read-only, never started, or a layer that stayed empty.
         case none
+        case listed(ChangeList)
     }
 }

@@ -2,6 +2,7 @@
 // RunDirectory.begin. What isn't known (a policy that can't be read, a workspace that isn't there) is nil.
 
 import AegixSystem
+import AegixWorkspace
 
 public struct RunStart: Sendable {
     public var id: RunID
@@ -139,10 +140,13 @@ public struct RunStart: Sendable {
         public var path: Bytes
         /// `layer`, `read-only`, `direct`.
         public var mode: String
+        /// How the layer's marks are to be read: whoever reads them must not take the command's own xattrs for marks. nil: there is none.
+        public var layer: Layer.Style?
 
-        public init(path: Bytes, mode: String) {
+        public init(path: Bytes, mode: String, layer: Layer.Style? = nil) {
             self.path = path
             self.mode = mode
+            self.layer = layer
         }
     }
 }

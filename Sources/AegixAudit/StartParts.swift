@@ -48,6 +48,8 @@ struct StartParts: Sendable {
         workspace = part { json in
             json.optional(start.workspace) { json, workspace in
                 json.object { json in
+                    json.key("layer")
+                    json.optional(workspace.layer) { $0.string($1.rawValue) }
                     json.key("mode")
                     json.string(workspace.mode)
                     json.key("path")

@@ -10,7 +10,8 @@ struct RunAttempt {
     var failure: Failure?
     /// It ran, but this went wrong afterwards.
     var lateFailure: Failure?
-    var layer = Layer.State.none
+    var layer = RunLayer.State.none
+    var changes = RunEnd.Changes.unknown
 
     var outcome: Outcome {
         if let result { return result.outcome }

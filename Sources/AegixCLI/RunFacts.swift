@@ -46,7 +46,9 @@ extension RunPreparation {
                 }
             return .init(name: variable.name, value: variable.value, origin: origin)
         }
-        start.workspace = .init(path: facts.workspace.path, mode: loaded.policy.workspace.mode.rawValue)
+        let mode = loaded.policy.workspace.mode
+        start.workspace = .init(
+            path: facts.workspace.path, mode: mode.rawValue, layer: mode == .layer ? .user : nil)
         return start
     }
 

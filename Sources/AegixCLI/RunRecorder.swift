@@ -4,6 +4,7 @@ import AegixAudit
 import AegixPlan
 import AegixSandbox
 import AegixSystem
+import AegixWorkspace
 import Glibc
 
 /// Listens to a run. Bounded: a command can make events as fast as the machine goes.
@@ -12,6 +13,8 @@ final class RunRecorder: RunObserver {
     private let state: StateDirectory
     private let id: RunID
     let began = Clock.monotonic()
+    /// By the clock that stamps files: what changed in the workspace later, changed while the run went on.
+    private let beganAt = Clock.realtime()
     private var reserved: ReservedRun?
     private var directory: RunDirectory?
     private var stdoutLog = Descriptor.none
@@ -112,12 +115,31 @@ final class RunRecorder: RunObserver {
         } catch {
             attempt.lateFailure = error
         }
-        let end = end(attempt, includeText: includeText)
+        var end = end(attempt, includeText: includeText)
+        do throws(Failure) {
+            end.changes = try changes(attempt)
+        } catch {
+            attempt.lateFailure = attempt.lateFailure ?? error
+        }
+        attempt.changes = end.changes
         guard let directory = directory.take() else {
             // It couldn't be begun, so nothing ran and nothing is left.
             throw attempt.failure ?? attempt.result?.failure ?? Failure("record.failed", "run \(id) has no record")
         }
         return try directory.finish(end)
+    }
+
+    private func changes(_ attempt: RunAttempt) throws(Failure) -> RunEnd.Changes {
+        if plan?.workspaceMode == .direct, attempt.result?.program != nil { return .unknown }
+        guard attempt.layer == .kept else { return .none }
+        let layer = Layer(upper: Path.join(path, Bytes("layer/upper")), style: .user)
+        do throws(SystemError) {
+            return .listed(
+                try LayerListing(layer, over: preparation.facts.workspace.path, began: Int64(beganAt)).list())
+        } catch {
+            throw Failure(
+                "layer.unreadable", "can't list what run \(id) changed: \(error)", errno: error.errno, exitCode: 123)
+        }
     }
 
     private func end(_ attempt: RunAttempt, includeText: Bool) -> RunEnd {
@@ -127,8 +149,6 @@ final class RunRecorder: RunObserver {
         end.execsLeftOut = execsLeftOut
         end.violations = violations
         end.includeText = includeText
-        let isDirect = plan?.workspaceMode == .direct && attempt.result?.program != nil
-        end.changes = attempt.layer == .kept || isDirect ? .unknown : .none
         guard let result = attempt.result else { return end }
         end.usage = result.usage
         end.program = result.program

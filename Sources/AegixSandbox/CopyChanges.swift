@@ -21,7 +21,7 @@ final class CopyChanges {
     init(_ plan: ConfinedPlan.Copy, known: [Bytes: TreeCopy.Known], owner: ConfinedPlan.Owner?) throws(SystemError) {
         self.plan = plan
         self.known = known
-        children = Dictionary(grouping: known.keys.filter { !$0.isEmpty }, by: Path.parentOfRelative)
+        children = Dictionary(grouping: known.keys.filter { !$0.isEmpty }, by: Path.relativeParent)
         self.owner = owner
         upper = try Descriptor.open(plan.upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     }
@@ -104,7 +104,7 @@ final class CopyChanges {
     }
 
     private func move(_ name: Bytes, in directory: Int32, _ place: Bytes, _ facts: stat) throws {
-        try makeWay(to: Path.parentOfRelative(place))
+        try makeWay(to: Path.relativeParent(place))
         let isClosed = facts.st_mode & S_IFMT == S_IFDIR && facts.st_mode & 0o300 != 0o300
         if isClosed { _ = name.withCString { fchmodat(directory, $0, 0o700, 0) } }
         let rc = name.withCString { from in place.withCString { aegix_move(directory, from, upper.raw, $0) } }
@@ -156,7 +156,7 @@ final class CopyChanges {
     /// Directories of the layer down to `path`. The top is there.
     private func makeWay(to path: Bytes, mode: mode_t? = nil) throws(SystemError) {
         if !ways.insert(path).inserted { return }
-        try makeWay(to: Path.parentOfRelative(path))
+        try makeWay(to: Path.relativeParent(path))
         if path.withCString({ mkdirat(upper.raw, $0, 0o700) }) < 0 { throw SystemError.last("mkdir", path) }
         try give(path)
         modes.append((path, mode ?? known[path]?.mode ?? 0o755))
@@ -167,13 +167,5 @@ final class CopyChanges {
         if path.withCString({ fchownat(upper.raw, $0, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) }) < 0 {
             throw SystemError.last("chown", path)
         }
-    }
-}
-
-extension Path {
-    /// Of a path without a leading slash; the top is empty.
-    static func parentOfRelative(_ path: Bytes) -> Bytes {
-        guard let split = path.lastIndex(of: slash) else { return [] }
-        return Bytes(path[..<split])
     }
 }

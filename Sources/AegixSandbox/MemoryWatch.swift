@@ -21,12 +21,16 @@ struct MemoryWatch {
     /// The least that each process was seen with: it can't have inherited more of its parent.
     private var inherited: [Int32: UInt64] = [:]
     private var lastUsed: UInt64 = 0
+    /// At the last exact reading: sockets, and all that was open but each process's first three.
+    private var socketsThen: UInt64 = 0
+    private var filesThen: UInt64 = 0
+    private let bufferSize: UInt64
 
     /// What one processor dirties in a millisecond, measured: 2 to 3 MiB.
     private static let rate: UInt64 = 3 << 20
     /// Others on the machine may free shared memory while this run takes it, so an estimate isn't believed for longer.
     private static let believed: UInt64 = 250_000_000
-    private static let doubted: UInt64 = 30_000_000
+    private static let doubted: UInt64 = 10_000_000
 
     /// NETLINK_SOCK_DIAG in the sandbox's network namespace; -1 where the kernel has none.
     private let sockets: Int32
@@ -37,6 +41,7 @@ struct MemoryWatch {
         self.sockets = sockets
         self.initial = initial
         self.limit = limit
+        bufferSize = MemoryWatch.largestBuffer()
         self.processors = UInt64(max(1, processors))
         sharedBefore = aegix_watch_shared_memory()
         scratchBefore = scratch
@@ -52,16 +57,18 @@ struct MemoryWatch {
         let scratch = scratch - min(scratch, scratchBefore)
         var anonymous: UInt64 = 0
         var possible: UInt64 = 0
+        var files: UInt64 = 0
         inherited = MemoryWatch.least(tasks, inherited)
         for task in tasks {
             anonymous += task.anonymous
             possible += task.size / MemoryWatch.mappedPerTable
-            // What every process has open is neither pipes nor sockets.
-            possible += UInt64(task.files - min(task.files, 16)) * MemoryWatch.buffer
+            files += UInt64(task.files - min(task.files, 3))
         }
+        // What was opened since the last exact reading may be a socket, too.
+        possible += (socketsThen + files - min(files, filesThen)) * bufferSize
         let shared = aegix_watch_shared_memory()
         let unseen = shared - min(shared, sharedBefore + scratch)
-        var used = anonymous + scratch + unseen + possible
+        var used = anonymous + scratch + unseen
         let isGrowing = used > lastUsed
         lastUsed = used
         if used > limit {
@@ -75,11 +82,12 @@ struct MemoryWatch {
                 return Reading(isOver: false, wait: 0)
             }
         }
-        if used > limit || now >= exactAt || (possible > limit / 8 && now >= exactAfter) {
+        if used > limit || now >= exactAt || (used + possible > limit && now >= exactAfter) {
             exactAt = now + (isStill ? MemoryWatch.believed * 8 : MemoryWatch.believed)
             exactAfter = now + MemoryWatch.doubted
             let distinct = used > limit ? SameMemory.distinct(tasks, proc: proc, of: initial) : tasks
             used = exact(proc: proc, tasks: distinct, scratch: scratch, unseen: unseen)
+            filesThen = files
         }
         // One process can't pass the limit at all; many may, by an eighth before they are looked at, or half when they
         // begin all at once after a rest.
@@ -104,13 +112,27 @@ struct MemoryWatch {
 
     /// By how much the kernel's count of a process may be off.
     private static let doubt = aegix_watch_doubt()
-    /// The most that a socket holds, twice what it may be told to; a pipe holds less.
-    private static let buffer: UInt64 = 425_984
+    /// The most that a socket holds: twice what it may be told to, or what TCP takes by itself; a pipe holds less.
+    private static func largestBuffer() -> UInt64 {
+        func last(_ name: String) -> UInt64 {
+            do throws(SystemError) {
+                let text = try Descriptor.open(Bytes("/proc/sys/net/" + name), O_RDONLY).readAll(limit: 4096)
+                let words = text.split { $0 == 0x20 || $0 == 0x09 || $0 == 0x0A }
+                return words.last.flatMap { UInt64(String(decoding: $0, as: UTF8.self)) } ?? 0
+            } catch {
+                return 0  // there is no such protocol, or no way to know
+            }
+        }
+        let told = max(2 * last("core/wmem_max"), last("ipv4/tcp_wmem") + last("ipv4/tcp_rmem"))
+        return max(told, 4 << 20)
+    }
+
     /// Bytes mapped for one byte of page tables.
     private static let mappedPerTable: UInt64 = 512
 
-    private func exact(proc: Int32, tasks: [aegix_task_facts], scratch: UInt64, unseen: UInt64) -> UInt64 {
+    private mutating func exact(proc: Int32, tasks: [aegix_task_facts], scratch: UInt64, unseen: UInt64) -> UInt64 {
         let held = OpenFiles.held(proc: proc, tasks: tasks)
+        socketsThen = held.sockets
         var (anonymous, shared, tables) = (UInt64(0), UInt64(0), UInt64(0))
         func add(unnamed: Bool) -> UInt64 {
             var sum: UInt64 = 0
@@ -150,6 +172,8 @@ struct OpenFiles {
     var memory: UInt64 = 0
     var unlinked: UInt64 = 0
     var pipes: UInt64 = 0
+    /// How many there are.
+    var sockets: UInt64 = 0
     /// Descriptors, not bytes.
     var inFlight: UInt64 = 0
 
@@ -175,7 +199,9 @@ struct OpenFiles {
                 case AEGIX_OPEN_MEMORY: sum.memory += item.bytes
                 case AEGIX_OPEN_UNLINKED: sum.unlinked += item.bytes
                 case AEGIX_OPEN_PIPE: sum.pipes += item.bytes
-                case AEGIX_OPEN_SOCKET: sum.inFlight += item.bytes
+                case AEGIX_OPEN_SOCKET:
+                    sum.inFlight += item.bytes
+                    sum.sockets += 1
                 default: break
                 }
             }

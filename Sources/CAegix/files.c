@@ -44,6 +44,14 @@ int aegix_set_attribute(int descriptor, const char *name, const void *value, siz
 
 int aegix_remove_attribute(int descriptor, const char *name) { return removexattr(place(descriptor).path, name); }
 
+ssize_t aegix_list_attributes(int descriptor, char *names, size_t room) {
+    return listxattr(place(descriptor).path, names, room);
+}
+
+ssize_t aegix_get_attribute(int descriptor, const char *name, void *value, size_t room) {
+    return getxattr(place(descriptor).path, name, value, room);
+}
+
 int aegix_copy_data(int from, int to, uint64_t most) {
     struct stat facts;
     if (fstat(from, &facts) < 0) return -1;

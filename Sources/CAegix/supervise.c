@@ -168,6 +168,10 @@ int aegix_open_beneath(int directory, const char *path, int flags) {
     return open_how(directory, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
+int aegix_open_within(int directory, const char *path, int flags) {
+    return open_how(directory, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
+}
+
 int aegix_detached_tree(int source, int user_namespace) {
     int tree = (int)syscall(SYS_open_tree, source, "",
                             AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

@@ -148,6 +148,9 @@ def main():
     # Ended from outside, too, it takes its user and its files along.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
+    # A caller in the background ignores these, and what we start would go on doing so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     harness.become_subreaper()
     world = harness.World(binary(asked.aegix))
     user_wanted = asked.identity in (None, "user", "both")

@@ -100,6 +100,11 @@ ssize_t aegix_read_memory(pid_t pid, uint64_t address, void *buffer, size_t leng
 /* What one openat2 beneath `root` finds: never through magic links, never outside. */
 int aegix_open_in_root(int root, const char *path, int flags);
 int aegix_open_beneath(int directory, const char *path, int flags);
+/* The same, and never into another mount. */
+int aegix_open_within(int directory, const char *path, int flags);
+/* user.* of a file, by a descriptor that may be O_PATH: as listxattr and getxattr. */
+ssize_t aegix_list_attributes(int descriptor, char *names, size_t room);
+ssize_t aegix_get_attribute(int descriptor, const char *name, void *value, size_t room);
 
 /* A detached, recursive copy of the mount at `source`, with the id map of a user namespace (-1: none). -1 with errno. */
 int aegix_detached_tree(int source, int user_namespace);

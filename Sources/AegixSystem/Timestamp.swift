@@ -1,7 +1,5 @@
 // Pure. Reads the times that aegix writes, and those that a person types after --since.
 
-import AegixSystem
-
 public enum Timestamp {
     /// `2026-11-21`, `2026-11-21T10:22`, `…:42`, `….5Z`: always UTC. Nanoseconds since 1970, or nil.
     public static func parse(_ text: String) -> UInt64? {

@@ -1,8 +1,6 @@
 // Pure. Writes canonical JSON straight into bytes: a record is written on every run, and a tree of dictionaries to be
 // sorted would cost more than all the rest of it.
 
-import AegixSystem
-
 /// Appends values in the order of the calls. The caller names members in the order of RFC 8785 (ASCII keys, so plain
 /// byte order); a test parses what comes out and compares it with the canonical form.
 public struct JSONWriter {
@@ -55,7 +53,7 @@ public struct JSONWriter {
         separate = true
     }
 
-    mutating func int<N: FixedWidthInteger>(_ number: N) { int(Int(number)) }
+    public mutating func int<N: FixedWidthInteger>(_ number: N) { int(Int(number)) }
 
     /// Sizes and counts: exact up to 2^53, and what lies beyond is held there.
     public mutating func size(_ number: UInt64) { int(min(number, 1 << 53)) }
@@ -122,6 +120,12 @@ public struct JSONWriter {
     /// A value or null.
     public mutating func optional<Value>(_ value: Value?, _ write: (inout JSONWriter, Value) -> Void) {
         if let value { write(&self, value) } else { null() }
+    }
+
+    /// Between two values that stand for themselves.
+    public mutating func newline() {
+        bytes.append(UInt8(ascii: "\n"))
+        separate = false
     }
 
     private mutating func word(_ text: StaticString) {

@@ -1,17 +1,16 @@
 // Side effects: reads directories.
 
-import AegixSystem
 import Glibc
 
-struct DirectoryEntry {
-    var name: Bytes
+public struct DirectoryEntry: Equatable, Sendable {
+    public var name: Bytes
     /// DT_DIR and its like; DT_UNKNOWN where the file system doesn't say.
-    var type: UInt8
+    public var type: UInt8
 }
 
-enum DirectoryListing {
+public enum DirectoryListing {
     /// What is in the open directory, without `.` and `..`. Consumes the descriptor.
-    static func entries(_ directory: consuming Descriptor) throws(SystemError) -> [DirectoryEntry] {
+    public static func entries(_ directory: consuming Descriptor) throws(SystemError) -> [DirectoryEntry] {
         guard let stream = fdopendir(directory.release()) else { throw SystemError.last("fdopendir") }
         defer { closedir(stream) }
         var entries: [DirectoryEntry] = []
@@ -28,7 +27,7 @@ enum DirectoryListing {
     }
 
     /// None of a directory that can't be read.
-    static func names(_ path: Bytes) -> [Bytes] {
+    public static func names(_ path: Bytes) -> [Bytes] {
         do {
             return try entries(try Descriptor.open(path, O_RDONLY | O_DIRECTORY)).map(\.name)
         } catch {

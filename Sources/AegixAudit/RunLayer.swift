@@ -5,7 +5,7 @@ import CAegix
 import Glibc
 
 /// The writable directories of a run's overlay. What the run changed stays in `layer/upper`.
-public enum Layer {
+public enum RunLayer {
     public enum State: Equatable, Sendable {
         /// The run had none, or it stayed empty.
         case none

@@ -1,0 +1,152 @@
+// Side effects: reads files beneath a Tree.
+
+import AegixSystem
+import CAegix
+import Glibc
+
+/// Makes an Entry of what lies in a directory, with its digest, within bounds that all entries share.
+final class EntryReader {
+    private let bounds: ListingBounds
+    private let deadline: UInt64
+    private var left: UInt64
+    private(set) var cut: Set<ChangeList.Bound> = []
+    private var buffer = Bytes(repeating: 0, count: 1 << 17)
+
+    init(_ bounds: ListingBounds) {
+        self.bounds = bounds
+        left = bounds.bytes
+        deadline = Clock.monotonic() + bounds.time
+    }
+
+    func note(_ bound: ChangeList.Bound) { cut.insert(bound) }
+
+    /// - own: the tree is ours: a file that its mode closes to us is opened up for the moment.
+    func entry(_ name: Bytes, in tree: Tree, _ facts: FileFacts, own: Bool) throws(SystemError) -> Entry {
+        var entry = Entry(facts)
+        switch entry.kind {
+        case .file:
+            if Clock.monotonic() > deadline { note(.time) }
+            if facts.size > left { note(.bytes) }
+            if cut.contains(.time) || facts.size > left { return entry }
+            left -= facts.size
+            guard let file = try open(name, in: tree, facts, own: own) else { return entry }
+            entry.digest = try digest(file)
+            entry.attributes = try Attributes.digest(of: file)
+        case .symlink: entry.target = try tree.link(name)
+        case .directory:
+            if let attributes = try directoryAttributes(name, in: tree) { entry.attributes = attributes }
+        default: break
+        }
+        return entry
+    }
+
+    private func open(
+        _ name: Bytes, in tree: Tree, _ facts: FileFacts, own: Bool
+    ) throws(SystemError) -> Descriptor? {
+        do throws(SystemError) {
+            return try tree.file(name)
+        } catch {
+            guard error.errno == EACCES else { throw error }
+            if !own { return nil }
+        }
+        let opened = facts.permissions | 0o400
+        if name.withCString({ fchmodat(tree.raw, $0, opened, 0) }) < 0 { throw SystemError.last("chmod", name) }
+        let file = try tree.file(name)
+        if fchmod(file.raw, facts.permissions) < 0 { throw SystemError.last("chmod", name) }
+        return file
+    }
+
+    private func directoryAttributes(_ name: Bytes, in tree: Tree) throws(SystemError) -> String? {
+        do throws(SystemError) {
+            return try Attributes.digest(of: try tree.directory(name).descriptor)
+        } catch {
+            if error.errno == EACCES || error.errno == EXDEV { return nil }
+            throw error
+        }
+    }
+
+    private func digest(_ file: borrowing Descriptor) throws(SystemError) -> String {
+        var running = SHA256()
+        while true {
+            let count = read(file.raw, &buffer, buffer.count)
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw SystemError.last("read")
+            }
+            if count == 0 { return running.finish() }
+            buffer.withUnsafeBytes { running.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        }
+    }
+}
+
+/// The user's own extended attributes: `user.*` without overlayfs's.
+public enum Attributes {
+    /// In the order of their names. None where the file system has no such thing.
+    public static func read(_ file: borrowing Descriptor) throws(SystemError) -> [(name: Bytes, value: Bytes)] {
+        var room = Bytes(repeating: 0, count: 1024)
+        var length = list(file.raw, &room)
+        if length < 0, errno == ERANGE {
+            room = Bytes(repeating: 0, count: 1 << 16)
+            length = list(file.raw, &room)
+        }
+        if length < 0 {
+            if errno == EOPNOTSUPP || errno == EACCES { return [] }
+            throw SystemError.last("listxattr")
+        }
+        if length == 0 { return [] }
+        var found: [(name: Bytes, value: Bytes)] = []
+        for name in room[..<length].split(separator: 0).map(Bytes.init) where isOwn(name) {
+            var value = Bytes(repeating: 0, count: 1 << 16)
+            let count = get(name, of: file.raw, &value)
+            if count < 0 { throw SystemError.last("getxattr", name) }
+            found.append((name, Bytes(value[..<count])))
+        }
+        return found.sorted { $0.name.lexicographicallyPrecedes($1.name) }
+    }
+
+    static func digest(of file: borrowing Descriptor) throws(SystemError) -> String? {
+        let all = try read(file)
+        if all.isEmpty { return nil }
+        var running = SHA256()
+        for (name, value) in all {
+            running.update(name + [0])
+            var length = Bytes()
+            length.append(decimal: UInt64(value.count))
+            running.update(length + [0])
+            running.update(value)
+        }
+        return running.finish()
+    }
+
+    /// One of overlayfs's own, such as `opaque`; nil: it isn't there.
+    static func overlay(_ name: String, of file: borrowing Descriptor, _ style: Layer.Style) throws(SystemError)
+        -> Bytes?
+    {
+        var value = Bytes(repeating: 0, count: 4096)
+        let full = Bytes(style.prefix + name)
+        let count = get(full, of: file.raw, &value)
+        if count >= 0 { return Bytes(value[..<count]) }
+        if errno == ENODATA || errno == EOPNOTSUPP { return nil }
+        throw SystemError.last("getxattr", full)
+    }
+
+    private static func list(_ file: Int32, _ room: inout Bytes) -> Int {
+        room.withUnsafeMutableBytes { names in
+            guard let base = names.baseAddress else { return 0 }
+            return aegix_list_attributes(file, base.assumingMemoryBound(to: CChar.self), names.count)
+        }
+    }
+
+    private static func get(_ name: Bytes, of file: Int32, _ value: inout Bytes) -> Int {
+        name.withCString { name in
+            value.withUnsafeMutableBytes { room in
+                guard let base = room.baseAddress else { return 0 }
+                return aegix_get_attribute(file, name, base, room.count)
+            }
+        }
+    }
+
+    private static func isOwn(_ name: Bytes) -> Bool {
+        name.starts(with: Bytes("user.")) && !name.starts(with: Bytes("user.overlay."))
+    }
+}

@@ -1,0 +1,91 @@
+// `changes[]`: exact for what a command can do to a workspace.
+
+import Foundation
+import Testing
+
+extension Integration {
+    @Suite struct ChangesTests {
+        let ground: Ground
+
+        init() throws { ground = try Ground() }
+
+        /// What lies in the workspace before the run.
+        private func prepare(_ script: String) throws {
+            let ended = try ground.outside("/bin/sh", "-ec", script)
+            #expect(ended.code == 0, "\(ended.errorText)")
+        }
+
+        /// `path kind from link_of flags`, a line a change.
+        private func changes() throws -> [String] {
+            try ground.record()["changes"].array.map { change in
+                func text(_ name: String) -> String { change[name].string ?? "-" }
+                let flags = change["flags"].array.compactMap(\.string).joined(separator: "+")
+                return "\(text("path")) \(text("kind")) \(text("from")) \(text("link_of")) \(flags)"
+                    .trimmingCharacters(in: .whitespaces)
+            }
+        }
+
+        private func layered(_ script: String) throws -> Ended { try ground.shell(script) }
+
+        @Test func everyKind() throws {
+            try prepare(
+                """
+                mkdir -p sub/deep; echo a >a; echo b >b; echo c >sub/c; echo d >sub/deep/d; ln -s a link; echo moves >mv
+                echo t >turn; mkdir dir; echo x >dir/x
+                """)
+            let ended = try layered(
+                """
+                set -e; echo new >n; echo A >>a; rm b; chmod 600 sub/c; rm -r sub/deep; mkdir nd; echo x2 >nd/x; ln nd/x nd/y
+                ln -sf b link; mv mv moved; mkfifo f; rm turn; mkdir turn; echo in >turn/in; rm -r dir; echo file >dir
+                """)
+            #expect(ended.code == 0, "\(ended.errorText)")
+            #expect(
+                try changes() == [
+                    "a modified - -", "b deleted - -", "dir modified - -", "dir/x deleted - -", "f added - - special",
+                    "link symlink - -", "moved renamed mv -", "n added - -", "nd added - -", "nd/x added - -",
+                    "nd/y added - nd/x", "sub/c mode - -", "sub/deep deleted - -", "sub/deep/d deleted - -",
+                    "turn modified - -", "turn/in added - -",
+                ])
+            let first = try #require(try ground.record()["changes"].array.first)
+            #expect(first["before"]["size"].int == 2 && first["after"]["size"].int == 4)
+            // printf 'a\nA\n' | sha256sum
+            let digest = "2fa9938a05497ce89297338ea11764cf46defe36d7d7bae32f964ac843e31cc1"
+            #expect(first["after"]["sha256"].string == digest)
+        }
+
+        @Test func nothingChanged() throws {
+            try prepare("echo a >a; mkdir d")
+            let ended = try layered(
+                "python3 -c 'open(\"a\",\"r+\").close()'; chmod 755 d; mv a a2; mv a2 a; rmdir d; mkdir d")
+            #expect(ended.code == 0, "\(ended.errorText)")
+            #expect(try changes() == [])
+        }
+
+        @Test func oddNames() throws {
+            let ended = try layered(
+                "printf x >\"$(printf 'a\\377b')\"; printf x >\"$(printf 'n\\nl')\"; printf x >\"$(printf '\\033[31m')\""
+            )
+            #expect(ended.code == 0, "\(ended.errorText)")
+            let paths = try ground.record()["changes"].array.map { $0["path"].bytes }
+            #expect(paths == [bytes("\u{1B}[31m"), [0x61, 0xFF, 0x62], bytes("n\nl")])
+        }
+
+        @Test func brokenLinkIsSaid() throws {
+            try prepare("echo a >a; ln a b")
+            #expect(try layered("echo more >>a").code == 0)
+            let told = try changes()
+            // Where root mounts the overlay, both names are one file still.
+            #expect(told == ["a modified - - unlinked"] || told == ["a modified - -", "b modified - a"], "\(told)")
+        }
+
+        @Test func racedByTheHost() throws {
+            try prepare("echo a >a; echo b >b")
+            var child = try ground.spawn(["--cmd", "echo mine >>a; echo mine >>b; echo up; read x"], stdin: .pipe)
+            #expect(child.line() == "up")
+            try prepare("echo theirs >>a")
+            let ended = child.finish(input: bytes("go\n"))
+            #expect(ended.code == 0, "\(ended.errorText)")
+            #expect(try changes() == ["a modified - - raced", "b modified - -"])
+        }
+    }
+}
