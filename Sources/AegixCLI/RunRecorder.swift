@@ -131,8 +131,8 @@ final class RunRecorder: RunObserver {
 
     private func changes(_ attempt: RunAttempt) throws(Failure) -> RunEnd.Changes {
         if plan?.workspaceMode == .direct, attempt.result?.program != nil { return .unknown }
-        guard attempt.layer == .kept else { return .none }
-        let layer = Layer(upper: Path.join(path, Bytes("layer/upper")), style: .user)
+        guard attempt.layer == .kept, let style = plan?.layerStyle else { return .none }
+        let layer = Layer(upper: Path.join(path, Bytes("layer/upper")), style: style)
         do throws(SystemError) {
             return .listed(
                 try LayerListing(layer, over: preparation.facts.workspace.path, began: Int64(beganAt)).list())
@@ -162,5 +162,13 @@ final class RunRecorder: RunObserver {
             end.enforcement = enforcement
         }
         return end
+    }
+}
+
+extension Plan {
+    /// nil: the run has no layer.
+    var layerStyle: Layer.Style? {
+        guard workspaceMode == .layer else { return nil }
+        return trees.contains { $0.layer != nil } ? .trusted : .user
     }
 }

@@ -10,6 +10,21 @@ public struct PreparedTree: Equatable, Sendable {
     public var inode: UInt64
     /// Through the id map, so that the owner's files are the command's; else as anybody else sees them.
     public var isMapped: Bool
+    /// An overlay over it, whose layer lies here on the host; nil: the tree itself.
+    public var layer: Bytes?
+    /// The overlay is never synced to the disk.
+    public var isVolatile = false
+
+    public init(
+        path: Bytes, device: UInt64, inode: UInt64, isMapped: Bool, layer: Bytes? = nil, isVolatile: Bool = false
+    ) {
+        self.path = path
+        self.device = device
+        self.inode = inode
+        self.isMapped = isMapped
+        self.layer = layer
+        self.isVolatile = isVolatile
+    }
 }
 
 /// Where the run keeps the layer, on the host. Absolute, canonical.
@@ -47,22 +62,27 @@ struct WorkspaceView {
             overlayReadOnly(workspace, owned: true)
         case .layer:
             guard let layer else { throw Failure("plan.layer", "a layer needs a run directory to keep it in") }
+            writable.append(workspace.path)
+            if shifted {
+                // Mounted by root, who may do what a user's overlay can't: see `Layer.Style`.
+                target(workspace)
+                steps.append(.attach(workspace.path, tree: trees.count, flags: []))
+                trees.append(
+                    PreparedTree(
+                        path: workspace.path, device: workspace.device, inode: workspace.inode, isMapped: true,
+                        layer: layer.directory, isVolatile: !durable))
+                return
+            }
             let lower = stage(workspace, owned: true)
             let kept = Staging.place("layer")
             steps.append(.directory(kept, mode: 0o700))
-            if shifted {
-                steps.append(.attach(kept, tree: trees.count, flags: []))
-                trees.append(PreparedTree(path: layer.directory, device: 0, inode: 0, isMapped: true))
-            } else {
-                steps.append(.bind(kept, source: .host(layer.directory, device: 0, inode: 0), flags: []))
-            }
+            steps.append(.bind(kept, source: .host(layer.directory, device: 0, inode: 0), flags: []))
             target(workspace)
             let text = { (path: Bytes) in String(decoding: path, as: UTF8.self) }
             let options =
                 "lowerdir=\(text(lower)),upperdir=\(text(kept))/upper,workdir=\(text(kept))/work,userxattr"
                 + (durable ? "" : ",volatile")
             steps.append(.overlay(workspace.path, options: options, flags: []))
-            writable.append(workspace.path)
         }
     }
 

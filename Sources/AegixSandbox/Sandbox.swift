@@ -125,7 +125,7 @@ final class Sandbox {
         let namespace = try mapNamespace(identity)
         var trees: [Int32] = []
         defer { for tree in trees { close(tree) } }
-        for prepared in plan.trees { trees.append(try mappedTree(prepared, namespace.raw)) }
+        for prepared in plan.trees { trees.append(try tree(prepared, namespace, identity)) }
         if aegix_send_release(page, control.raw, trees, UInt32(trees.count)) < 0 {
             let error = SystemError.last("sendmsg")
             if error.errno != EPIPE { throw Failure("launch.release", "can't release the sandbox", error) }
@@ -146,6 +146,28 @@ final class Sandbox {
         } catch {
             throw Failure("launch.identity", "can't make an id map for the workspace", error)
         }
+    }
+
+    private func tree(
+        _ tree: PreparedTree, _ namespace: borrowing Descriptor, _ identity: IdentityPlan
+    ) throws(Failure) -> Int32 {
+        let lower = Descriptor(owning: try mappedTree(tree, namespace.raw))
+        guard let place = tree.layer else { return lower.release() }
+        let layer = Descriptor(
+            owning: try mappedTree(PreparedTree(path: place, device: 0, inode: 0, isMapped: true), namespace.raw))
+        let raw = tree.path.withCString { lowerPlace in
+            place.withCString { layerPlace in
+                var overlay = aegix_overlay(
+                    pid: pid, lower: lower.raw, layer: layer.raw, lower_place: lowerPlace, layer_place: layerPlace,
+                    uid: identity.outsideUID, gid: identity.outsideGID, is_volatile: tree.isVolatile ? 1 : 0)
+                return aegix_overlay(&overlay)
+            }
+        }
+        if raw < 0 {
+            throw Failure(
+                "launch.overlay", "can't lay the run's layer over \(tree.path.shown)", SystemError.last("overlay"))
+        }
+        return raw
     }
 
     private func mappedTree(_ tree: PreparedTree, _ namespace: Int32) throws(Failure) -> Int32 {

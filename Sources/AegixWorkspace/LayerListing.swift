@@ -74,8 +74,8 @@ private final class LayerWalk {
     }
 
     func finish() throws(SystemError) -> ChangeList {
-        if style == .trusted { try spread() }
         link()
+        if style == .trusted { try spread() }
         return ChangeList(
             Renames.pair(changes).sorted { $0.path.lexicographicallyPrecedes($1.path) }, cut: reader.cut)
     }
@@ -282,6 +282,7 @@ private final class LayerWalk {
             {
                 var other = change
                 other.path = place
+                other.linkOf = change.linkOf ?? change.path
                 changes.append(other)
             }
         }

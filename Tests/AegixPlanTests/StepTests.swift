@@ -187,8 +187,10 @@ struct StepTests {
         var host = Host()
         host.uid = 0
         let workspace = PreparedTree(path: Bytes(host.workspace), device: 2, inode: 42, isMapped: true)
-        let layer = PreparedTree(path: layerPlace.directory, device: 0, inode: 0, isMapped: true)
-        #expect(try plan(host, policy(.layer)).trees == [workspace, layer])
+        var layered = workspace
+        layered.layer = layerPlace.directory
+        layered.isVolatile = true
+        #expect(try plan(host, policy(.layer)).trees == [layered])
         #expect(try plan(host, policy(.direct)).trees == [workspace])
         #expect(try plan(host, policy(.readOnly)).trees == [workspace])
     }

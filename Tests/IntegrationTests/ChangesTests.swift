@@ -70,12 +70,36 @@ extension Integration {
             #expect(paths == [bytes("\u{1B}[31m"), [0x61, 0xFF, 0x62], bytes("n\nl")])
         }
 
-        @Test func brokenLinkIsSaid() throws {
-            try prepare("echo a >a; ln a b")
-            #expect(try layered("echo more >>a").code == 0)
-            let told = try changes()
-            // Where root mounts the overlay, both names are one file still.
-            #expect(told == ["a modified - - unlinked"] || told == ["a modified - -", "b modified - a"], "\(told)")
+        /// Root's overlay carries what a user's can't, and says so.
+        @Test func hardLinks() throws {
+            try prepare("mkdir d; echo a >a; ln a d/b")
+            #expect(try layered("echo more >>a; cat d/b").text == (geteuid() == 0 ? "a\nmore\n" : "a\n"))
+            #expect(
+                try changes()
+                    == (geteuid() == 0 ? ["a modified - -", "d/b modified - a"] : ["a modified - - unlinked"]))
+        }
+
+        @Test func renamedDirectory() throws {
+            try prepare("mkdir -p d/in; echo a >d/a; echo b >d/in/b; echo c >d/c")
+            let script = "import os; os.rename('d', 'e'); os.remove('e/a'); open('e/new', 'w').write('x')"
+            let ended = try ground.run("--", "/usr/bin/python3", "-c", script)
+            if geteuid() != 0 {
+                #expect(ended.code == 1 && ended.errorText.contains("Invalid cross-device link"))
+                #expect(try changes() == [])
+                return
+            }
+            #expect(ended.code == 0, "\(ended.errorText)")
+            #expect(try changes() == ["e renamed d -", "e/a deleted - -", "e/new added - -"])
+            try prepare("test -f d/a && test ! -e e")
+        }
+
+        /// The old place is taken by something new; a directory within moves on its own.
+        @Test(.enabled(if: geteuid() == 0)) func directoriesChangePlaces() throws {
+            try prepare("mkdir -p a/x b; echo 1 >a/1; echo 2 >b/2; echo 3 >a/x/3")
+            let script =
+                "import os; os.rename('a', 't'); os.rename('b', 'a'); os.rename('t', 'b'); os.rename('b/x', 'x')"
+            #expect(try ground.run("--", "/usr/bin/python3", "-c", script).code == 0)
+            #expect(try changes() == ["a renamed b -", "b renamed a -", "x renamed a/x -"])
         }
 
         @Test func racedByTheHost() throws {

@@ -108,6 +108,17 @@ ssize_t aegix_get_attribute(int descriptor, const char *name, void *value, size_
 
 /* A detached, recursive copy of the mount at `source`, with the id map of a user namespace (-1: none). -1 with errno. */
 int aegix_detached_tree(int source, int user_namespace);
+/* Both trees are detached; the places are theirs on the host, where a sandbox that mounts nothing yet sees them, too. */
+struct aegix_overlay {
+    pid_t pid; /* of that sandbox */
+    int lower, layer;
+    const char *lower_place, *layer_place;
+    uid_t uid; /* as the host's kernel sees the command */
+    gid_t gid;
+    int is_volatile;
+};
+/* A detached overlay; -1 with errno. The caller has one thread, and is in its own mount namespace again afterwards. */
+int aegix_overlay(const struct aegix_overlay *overlay);
 /* A user namespace that holds nothing but an id map. */
 int aegix_map_namespace(const char *uid_map, const char *gid_map);
 int aegix_write_map(pid_t pid, const char *file, const char *text);
