@@ -16,11 +16,12 @@ let package = Package(
         .target(name: "CTOML", cxxSettings: [.treatAllWarnings(as: .error)]),
         .target(name: "AegixSystem", dependencies: ["CAegix", "CCrypto"], swiftSettings: strict),
         .target(name: "AegixPolicy", dependencies: ["AegixSystem", "CTOML", "CCap"], swiftSettings: strict),
-        .target(name: "AegixPlan", dependencies: ["AegixPolicy", "AegixSystem"], swiftSettings: strict),
-        .target(
-            name: "AegixSandbox", dependencies: ["AegixPlan", "AegixSystem", "CAegix", "CSeccomp", "CCap"],
-            swiftSettings: strict),
         .target(name: "AegixWorkspace", dependencies: ["AegixSystem", "CAegix"], swiftSettings: strict),
+        .target(
+            name: "AegixPlan", dependencies: ["AegixPolicy", "AegixWorkspace", "AegixSystem"], swiftSettings: strict),
+        .target(
+            name: "AegixSandbox", dependencies: ["AegixPlan", "AegixWorkspace", "AegixSystem", "CAegix", "CSeccomp", "CCap"],
+            swiftSettings: strict),
         .target(
             name: "AegixAudit",
             dependencies: ["AegixWorkspace", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem"],

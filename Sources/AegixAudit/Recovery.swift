@@ -1,7 +1,9 @@
 // Side effects: closes the records of runs whose aegix is dead, and removes their cgroups.
 
+import AegixPlan
 import AegixSandbox
 import AegixSystem
+import AegixWorkspace
 import CAegix
 import Glibc
 
@@ -132,7 +134,8 @@ extension Recovery {
             let content = try FileDigest.take(name, in: directory)
             remains.logs.append(.init(name: name, bytes: content.bytes, digest: content.digest))
         }
-        if let error = ConfinedGround.clear(run: path, uid: geteuid()) { throw error }
+        try ConfinedGround.clear(run: path, uid: geteuid())
+        try TreeRemoval.remove(Path.join(path, Plan.copyName))
         remains.layer = try RunLayer.finish(in: directory, mode: nil)
         return remains
     }

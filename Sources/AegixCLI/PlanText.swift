@@ -21,8 +21,8 @@ enum PlanText {
         lines.append("variables  \(names)")
         if let confined = plan.confined {
             lines.append("confined   \(confined.reason)")
-            if let copy = confined.copy { lines.append("copy       \(copy.destination.shown)") }
         }
+        if let copy = plan.copy ?? plan.confined?.copy { lines.append("copy       \(copy.destination.shown)") }
         for item in plan.hidden { lines.append("hidden     \(item.path.shown): \(item.reason)") }
         lines.append("")
         let width = controls.map(\.name.count).max() ?? 0

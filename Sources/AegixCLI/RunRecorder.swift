@@ -135,7 +135,10 @@ final class RunRecorder: RunObserver {
         let layer = Layer(upper: Path.join(path, Bytes("layer/upper")), style: style)
         do throws(SystemError) {
             return .listed(
-                try LayerListing(layer, over: preparation.facts.workspace.path, began: Int64(beganAt)).list())
+                try LayerListing(
+                    layer, over: preparation.facts.workspace.path, began: Int64(beganAt),
+                    linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil
+                ).list())
         } catch {
             throw Failure(
                 "layer.unreadable", "can't list what run \(id) changed: \(error)", errno: error.errno, exitCode: 123)

@@ -2,6 +2,7 @@
 
 import AegixPolicy
 import AegixSystem
+import AegixWorkspace
 
 /// What has to be made on the host before a confined run, and taken away after it.
 public struct ConfinedPlan: Equatable, Sendable {
@@ -11,7 +12,7 @@ public struct ConfinedPlan: Equatable, Sendable {
     public var place: Bytes
     /// Whose all of it is, and whom the command is, when root calls.
     public var owner: Owner?
-    public var copy: Copy?
+    public var copy: WorkspaceCopy?
     /// A script that lies out of view, put where the command may read it.
     public var script: Invocation.Script?
     /// procfs makes an entry anew when the old one is forgotten, and Landlock's rule would be forgotten with it: these are
@@ -23,22 +24,8 @@ public struct ConfinedPlan: Equatable, Sendable {
         public var gid: UInt32
     }
 
-    public struct Copy: Equatable, Sendable {
-        public var source: PathFact
-        public var destination: Bytes
-        /// Where the run's changes go, in the form of an overlay's upper directory.
-        public var upper: Bytes
-        /// Denied or aegix's own: not copied.
-        public var leftOut: [Bytes]
-        public var mostEntries: Int
-        public var mostBytes: UInt64
-    }
-
     public var tmp: Bytes { Path.join(place, Bytes("tmp")) }
     public var home: Bytes { Path.join(place, Bytes("home")) }
-
-    static let mostEntries = 500_000
-    static let mostBytes: UInt64 = 4 << 30
 
     /// In the run directory; when root calls, where the command's user can get to.
     public static func place(run: Bytes, uid: UInt32) -> Bytes {
@@ -64,13 +51,11 @@ extension Plan {
             facts: facts, views: [workspace.path] + (facts.reads + facts.writes).map(\.path) + system)
         if policy.workspace.mode == .layer {
             guard let layer else { throw Failure("plan.layer", "a layer needs a run directory to keep it in") }
-            confined.copy = .init(
-                source: workspace,
+            confined.copy = WorkspaceCopy(
+                source: workspace.path, device: workspace.device, inode: workspace.inode,
                 destination: Path.join(Path.join(place, Bytes("workspace")), Path.name(workspace.path)),
                 upper: Path.join(layer.directory, Bytes("upper")),
-                leftOut: hidden.map(\.path).filter { Path.contains(workspace.path, $0) },
-                mostEntries: ConfinedPlan.mostEntries,
-                mostBytes: ConfinedPlan.mostBytes)
+                leftOut: hidden.map(\.path).filter { Path.contains(workspace.path, $0) })
         }
         try Plan.checkHidden(hidden, copy: confined.copy, facts: facts)
         // The workspace's own paths, as the command has them.
@@ -131,7 +116,7 @@ extension Plan {
 
     /// Landlock grants and can't take out again: what lies in a granted place and not in the copy is in view.
     private static func checkHidden(
-        _ hidden: [HiddenPath], copy: ConfinedPlan.Copy?, facts: HostFacts
+        _ hidden: [HiddenPath], copy: WorkspaceCopy?, facts: HostFacts
     ) throws(Failure) {
         for item in hidden where copy?.leftOut.contains(item.path) != true {
             // Any user may read the program itself; it holds nothing.

@@ -2,6 +2,7 @@
 
 import AegixPolicy
 import AegixSystem
+import AegixWorkspace
 
 public struct Plan: Equatable, Sendable {
     public var tier: Tier
@@ -25,6 +26,8 @@ public struct Plan: Equatable, Sendable {
     public var workspaceMode: Policy.Workspace.Mode
     /// Where changes go, on the host; nil without a layer.
     public var layer: Bytes?
+    /// The layer's workspace is a copy; nil: an overlay, or tier confined, whose plan has it.
+    public var copy: WorkspaceCopy?
     /// What is in view of the host, for messages: a program elsewhere gets a hint to `--read`.
     public var views: [Bytes]
     /// Paths in view that are hidden, and why.
@@ -33,6 +36,8 @@ public struct Plan: Equatable, Sendable {
     public var confined: ConfinedPlan?
 
     public static let hostname = "aegix"
+    /// In the run's directory, while it runs.
+    public static let copyName = Bytes("copy")
 
     public struct Hidden: Equatable, Sendable {
         public var path: Bytes
@@ -63,6 +68,7 @@ public struct Plan: Equatable, Sendable {
         let scratch = [Bytes("/tmp"), Bytes("/dev/shm"), home].filter { $0 != workspace.path }
 
         var view = WorkspaceView(shifted: shifted)
+        var copy = try Plan.copy(policy, facts: facts, layer: layer, run: run)
         // Parents before children, so that a view inside another lies on top of it.
         var views: [(fact: PathFact, kind: ViewKind)] = facts.reads.map { ($0, .read) }
         views += facts.writes.map { ($0, .write) }
@@ -71,7 +77,12 @@ public struct Plan: Equatable, Sendable {
         for (fact, kind) in views {
             switch kind {
             case .workspace:
-                try view.add(workspace: fact, mode: policy.workspace.mode, layer: layer, durable: policy.audit.durable)
+                if let copy {
+                    view.add(copy: copy, of: fact)
+                } else {
+                    try view.add(
+                        workspace: fact, mode: policy.workspace.mode, layer: layer, durable: policy.audit.durable)
+                }
             case .read: view.add(read: fact)
             case .write: view.add(write: fact)
             }
@@ -81,6 +92,7 @@ public struct Plan: Equatable, Sendable {
             view.add(script: script)
         }
         let hidden = Plan.hidden(facts: facts, views: roots)
+        copy?.leftOut = hidden.map(\.path).filter { Path.contains(workspace.path, $0) }
         // Only what is written in place outlives the run.
         var inPlace = facts.writes.map(\.path)
         if policy.workspace.mode == .direct { inPlace.append(workspace.path) }
@@ -110,8 +122,22 @@ public struct Plan: Equatable, Sendable {
             environment: environment,
             command: try CommandPlan.make(invocation, path: EnvironmentPlan.searched(environment), cwd: cwd),
             cwd: cwd, home: home, workspace: workspace.path, workspaceMode: policy.workspace.mode,
-            layer: layer.map { Path.join($0.directory, Bytes("upper")) }, views: roots,
-            hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) })
+            layer: copy?.destination ?? layer.map { Path.join($0.directory, Bytes("upper")) }, copy: copy,
+            views: roots, hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) })
+    }
+
+    private static func copy(
+        _ policy: Policy, facts: HostFacts, layer: LayerPlace?, run: Bytes
+    ) throws(Failure) -> WorkspaceCopy? {
+        guard policy.workspace.mode == .layer, policy.workspace.backing == .copy else { return nil }
+        guard let layer else { throw Failure("plan.layer", "a layer needs a run directory to keep it in") }
+        var copy = WorkspaceCopy(
+            source: facts.workspace.path, device: facts.workspace.device, inode: facts.workspace.inode,
+            destination: Path.join(Path.join(run, copyName), Bytes("workspace")),
+            upper: Path.join(layer.directory, Bytes("upper")), leftOut: [])
+        copy.keepsPlaces = true
+        copy.keepsOwners = facts.uid == 0
+        return copy
     }
 
     private enum ViewKind: Int { case read, write, workspace }

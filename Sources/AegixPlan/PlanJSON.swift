@@ -1,11 +1,13 @@
 // Pure. The plan as a document: every step and rule, in the order in which they are taken.
 
 import AegixSystem
+import AegixWorkspace
 
 extension Plan {
     public var json: [String: JSON] {
         var all = common
         if let confined { all["confined"] = confined.json }
+        if let copy { all["copy"] = copy.json }
         return all
     }
 
@@ -107,17 +109,18 @@ extension MountFlags {
 
 extension ConfinedPlan {
     var json: JSON {
-        let copied: JSON =
-            copy.map {
-                [
-                    "from": .bytes($0.source.path), "to": .bytes($0.destination),
-                    "left_out": .array($0.leftOut.map(JSON.bytes)), "most_entries": .int($0.mostEntries),
-                    "most_bytes": .big($0.mostBytes),
-                ]
-            } ?? .null
-        return [
-            "reason": .string(reason), "place": .bytes(place), "copy": copied,
+        [
+            "reason": .string(reason), "place": .bytes(place), "copy": copy?.json ?? .null,
             "script": script.map { .bytes($0.path) } ?? .null, "held_open": .array(pinned.map(JSON.bytes)),
+        ]
+    }
+}
+
+extension WorkspaceCopy {
+    var json: JSON {
+        [
+            "from": .bytes(source), "to": .bytes(destination), "left_out": .array(leftOut.map(JSON.bytes)),
+            "most_entries": .int(mostEntries), "most_bytes": .big(mostBytes),
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 import AegixPolicy
 import AegixSystem
+import AegixWorkspace
 
 /// A mount of the host's that a privileged supervisor prepares, before the child may go on.
 public struct PreparedTree: Equatable, Sendable {
@@ -84,6 +85,16 @@ struct WorkspaceView {
                 + (durable ? "" : ",volatile")
             steps.append(.overlay(workspace.path, options: options, flags: []))
         }
+    }
+
+    /// A copy of the workspace, at the workspace's own path. It isn't there yet when the plan is made.
+    mutating func add(copy: WorkspaceCopy, of workspace: PathFact) {
+        var made = workspace
+        (made.device, made.inode) = (0, 0)
+        made.path = copy.destination
+        target(workspace)
+        bind(made, at: workspace.path, flags: [], owned: true)
+        writable.append(workspace.path)
     }
 
     /// `files.read`: an overlay for a directory, so that no live socket or FIFO of the host can be reached through it.

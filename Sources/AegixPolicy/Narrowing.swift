@@ -34,6 +34,7 @@ public enum Narrowing {
         case .require: return looser(child.require < parent.require)
         case .lock: return missing(parent.value(of: key), in: child.value(of: key))
         case .identityUser: return looser(child.identity == .keep && parent.identity == .nobody)
+        case .workspaceBacking: return looser(child.workspace.backing == .overlay && parent.workspace.backing == .copy)
         case .workspaceMode: return looser(reach(child.workspace.mode) > reach(parent.workspace.mode))
         case .workspaceProtect: return missing(parent.value(of: key), in: child.value(of: key))
         case .filesRead, .filesWrite, .filesDeny:

@@ -35,6 +35,13 @@ public struct Policy: Equatable, Sendable {
         public var mode = Mode.layer
         public var protect: [String] = [".git/hooks", ".git/config", ".envrc", "aegix.toml"]
 
+        public var backing = Backing.overlay
+
+        /// What a layer is made of.
+        public enum Backing: String, CaseIterable, Sendable {
+            case overlay, copy
+        }
+
         public enum Mode: String, CaseIterable, Sendable {
             case layer
             case readOnly = "read-only"

@@ -4,6 +4,7 @@
 public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case require, lock
     case identityUser = "identity.user"
+    case workspaceBacking = "workspace.backing"
     case workspaceMode = "workspace.mode"
     case workspaceProtect = "workspace.protect"
     case filesRead = "files.read"
@@ -29,7 +30,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     static let sorted: [PolicyKey] = [
         .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
         .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall, .lock, .require,
-        .workspaceMode, .workspaceProtect,
+        .workspaceBacking, .workspaceMode, .workspaceProtect,
     ]
 
     /// The name in `lock` that covers it; `require` isn't in a table, so it stays the caller's word.
@@ -37,7 +38,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         switch self {
         case .require, .lock: nil
         case .identityUser: .identity
-        case .workspaceMode, .workspaceProtect: .workspace
+        case .workspaceBacking, .workspaceMode, .workspaceProtect: .workspace
         case .filesRead, .filesWrite, .filesDeny: .files
         case .wall, .grace, .cpuTime, .cpus, .memory, .pids, .disk, .output, .onOutput, .openFiles, .execs: .limits
         case .envPass, .envSet: .env

@@ -8,6 +8,7 @@ extension Policy {
         case .require: .word(require.name)
         case .lock: .words(Table.allCases.filter(lock.contains).map(\.rawValue))
         case .identityUser: .word(identity.rawValue)
+        case .workspaceBacking: .word(workspace.backing.rawValue)
         case .workspaceMode: .word(workspace.mode.rawValue)
         case .workspaceProtect: .words(workspace.protect)
         case .filesRead: .paths(files.read)
@@ -37,6 +38,7 @@ extension Policy {
         case (.require, .word(let word)): Tier(name: word).map { require = $0 }
         case (.lock, .words(let words)): lock = Set(words.compactMap(Table.init(rawValue:)))
         case (.identityUser, .word(let word)): Identity(rawValue: word).map { identity = $0 }
+        case (.workspaceBacking, .word(let word)): Workspace.Backing(rawValue: word).map { workspace.backing = $0 }
         case (.workspaceMode, .word(let word)): Workspace.Mode(rawValue: word).map { workspace.mode = $0 }
         case (.workspaceProtect, .words(let words)): workspace.protect = words
         case (.filesRead, .paths(let rules)): files.read = rules
@@ -184,7 +186,7 @@ extension Policy {
                 JSON.quote(name, into: &out)
                 out.append(UInt8(ascii: ","))
             }
-            if key == .workspaceMode { out += "\"version\":1,".utf8 }
+            if key == .workspaceBacking { out += "\"version\":1,".utf8 }
             if key.table != table, let name = key.table {
                 JSON.quote(name.rawValue, into: &out)
                 out += ":{".utf8

@@ -2,6 +2,7 @@
 
 import AegixPlan
 import AegixSystem
+import AegixWorkspace
 import CAegix
 import Glibc
 
@@ -10,8 +11,7 @@ public final class ConfinedGround {
     private let plan: ConfinedPlan
     private var made = false
     private var pinned: [Int32] = []
-    private var top = Descriptor.none
-    private var known: [Bytes: TreeCopy.Known] = [:]
+    private var copy: CopyGround?
 
     /// Stages: the directory, closed to others; what is in it, its owner's; the copy; what is held open.
     init(_ plan: ConfinedPlan) throws(Failure) {
@@ -24,7 +24,7 @@ public final class ConfinedGround {
         if let copy = plan.copy {
             try make(Path.parent(copy.destination))
             try make(copy.destination)
-            try take(copy)
+            self.copy = try CopyGround(copy, owner: plan.owner)
         }
         for path in plan.pinned {
             do throws(SystemError) {
@@ -37,7 +37,8 @@ public final class ConfinedGround {
 
     deinit {
         for descriptor in pinned { close(descriptor) }
-        if made { _ = ConfinedGround.clear(plan.place) }
+        // Best effort: the next command clears what stays.
+        if made { do throws(SystemError) { try TreeRemoval.remove(plan.place) } catch {} }
     }
 
     private static func directory(_ path: Bytes, mode: mode_t) throws(Failure) {
@@ -67,87 +68,26 @@ public final class ConfinedGround {
         }
     }
 
-    private func take(_ copy: ConfinedPlan.Copy) throws(Failure) {
-        do throws(SystemError) {
-            top = try Descriptor.open(copy.destination, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-        } catch {
-            throw Failure("workspace.copy", "can't copy the workspace", error)
-        }
-        let raw = top.raw
-        known = try Impersonation.acting(as: plan.owner) { () throws(Failure) in
-            var tree = TreeCopy(copy, top: raw)
-            try tree.run()
-            return tree.known
-        }
-    }
-
     /// After the last process is gone: the changes go to the layer, everything else goes away.
     func finish(ran: Bool) throws(Failure) {
-        if ran, let copy = plan.copy {
-            do throws(SystemError) {
-                let changes = try CopyChanges(copy, known: known, owner: plan.owner)
-                do throws(Failure) {
-                    try changes.take(top.raw)
-                } catch {
-                    // Not thrown away: what couldn't be taken is still in the copy.
-                    made = false
-                    throw SystemError("take", Bytes(error.message), errno: error.errno ?? EIO)
-                }
+        if ran, let copy {
+            do throws(Failure) {
+                try copy.finish()
             } catch {
-                throw Failure(
-                    "layer.copy",
-                    "can't take the changes out of the workspace's copy, which stays in \(copy.destination.shown)",
-                    error,
-                    exitCode: 123)
+                made = false  // what couldn't be taken is still in the copy
+                throw error
             }
         }
         made = false
-        if let error = ConfinedGround.clear(plan.place) {
+        do throws(SystemError) {
+            try TreeRemoval.remove(plan.place)
+        } catch {
             throw Failure("layer.unclean", "can't remove \(plan.place.shown)", error, exitCode: 123)
         }
     }
 
     /// What a killed aegix left of a run's directory.
-    public static func clear(run: Bytes, uid: uid_t) -> SystemError? { clear(ConfinedPlan.place(run: run, uid: uid)) }
-
-    /// Removes what a run left, however deep, wide or closed it is: each directory is moved to the top before it is emptied,
-    /// so that neither descriptors nor the stack grow with it.
-    static func clear(_ place: Bytes) -> SystemError? {
-        do throws(SystemError) {
-            let root = try Descriptor.open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-            var waiting: [Bytes] = []
-            var number = 0
-            try empty(root.raw, into: root.raw, &waiting, &number)
-            while let name = waiting.popLast() {
-                _ = name.withCString { fchmodat(root.raw, $0, 0o700, 0) }
-                let inner = try Descriptor.openBeneath(root.raw, name, O_RDONLY | O_DIRECTORY)
-                try empty(inner.raw, into: root.raw, &waiting, &number)
-                if name.withCString({ unlinkat(root.raw, $0, AT_REMOVEDIR) }) < 0 {
-                    throw SystemError.last("rmdir", name)
-                }
-            }
-            if place.withCString({ rmdir($0) }) < 0 { throw SystemError.last("rmdir", place) }
-            return nil
-        } catch {
-            return error.errno == ENOENT ? nil : error
-        }
-    }
-
-    private static func empty(
-        _ directory: Int32, into root: Int32, _ waiting: inout [Bytes], _ number: inout Int
-    ) throws(SystemError) {
-        for entry in try DirectoryListing.entries(
-            try Descriptor.openBeneath(directory, Bytes("."), O_RDONLY | O_DIRECTORY))
-        {
-            if entry.name.withCString({ unlinkat(directory, $0, 0) }) == 0 { continue }
-            if errno != EISDIR, errno != EPERM { throw SystemError.last("unlink", entry.name) }
-            number += 1
-            let name = Bytes(".aegix-gone-\(number)")
-            // Moving a directory writes its `..`.
-            _ = entry.name.withCString { fchmodat(directory, $0, 0o700, 0) }
-            let rc = entry.name.withCString { from in name.withCString { aegix_move(directory, from, root, $0) } }
-            if rc < 0 { throw SystemError.last("rename", entry.name) }
-            waiting.append(name)
-        }
+    public static func clear(run: Bytes, uid: uid_t) throws(SystemError) {
+        try TreeRemoval.remove(ConfinedPlan.place(run: run, uid: uid))
     }
 }

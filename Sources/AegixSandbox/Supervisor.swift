@@ -23,6 +23,7 @@ public struct Supervisor {
         if signal < 0 { throw Failure("launch.signals", "can't watch signals", SystemError.last("signalfd")) }
         let watched = Descriptor(owning: signal)
         let ground = try plan.confined.map { confined throws(Failure) in try ConfinedGround(confined) }
+        let copy = try plan.copy.map { copy throws(Failure) in try CopyGround.make(copy) }
         let streams = try RunStreams(io: io, limits: plan.limits)
         let began = Clock.monotonic()
         let deadline = plan.limits.wall.map { began &+ $0 &+ plan.limits.grace } ?? 0
@@ -52,6 +53,8 @@ public struct Supervisor {
         var result = loop.finish()
         do throws(Failure) {
             try ground?.finish(ran: result.program != nil)
+            if result.program != nil { try copy?.finish() }
+            if let copy = plan.copy { try CopyGround.remove(copy) }
         } catch {
             result.lateFailure = error
         }

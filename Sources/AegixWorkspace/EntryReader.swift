@@ -104,6 +104,19 @@ public enum Attributes {
         return found.sorted { $0.name.lexicographicallyPrecedes($1.name) }
     }
 
+    /// The user's own, onto a file that has none of them.
+    static func copy(_ from: borrowing Descriptor, to: borrowing Descriptor) throws(SystemError) {
+        for (name, value) in try read(from) {
+            let rc = name.withCString { name in
+                value.withUnsafeBytes {
+                    aegix_set_attribute(to.raw, name, $0.baseAddress ?? UnsafeRawPointer(name), $0.count, 0)
+                }
+            }
+            // A file system without them holds the content all the same.
+            if rc < 0, errno != EOPNOTSUPP { throw SystemError.last("setxattr", name) }
+        }
+    }
+
     static func digest(of file: borrowing Descriptor) throws(SystemError) -> String? {
         let all = try read(file)
         if all.isEmpty { return nil }

@@ -12,10 +12,15 @@ public struct LayerListing {
     private let workspace: Bytes
     /// Nanoseconds since 1970, by the clock that stamps files.
     private let began: Int64
+    private let linksBreak: Bool
     private let bounds: ListingBounds
 
-    public init(_ layer: Layer, over workspace: Bytes, began: Int64, bounds: ListingBounds = ListingBounds()) {
+    /// - linksBreak: the run saw an overlay that can't write through hard links.
+    public init(
+        _ layer: Layer, over workspace: Bytes, began: Int64, linksBreak: Bool, bounds: ListingBounds = ListingBounds()
+    ) {
         self.layer = layer
+        self.linksBreak = linksBreak
         self.workspace = workspace
         self.began = began
         self.bounds = bounds
@@ -24,7 +29,7 @@ public struct LayerListing {
     public func list() throws(SystemError) -> ChangeList {
         let upper = try Tree(at: layer.upper)
         let base = try Tree(at: workspace)
-        let walk = LayerWalk(layer.style, base: base, began: began, bounds)
+        let walk = LayerWalk(layer.style, base: base, began: began, linksBreak: linksBreak, bounds)
         if layer.style == .trusted { try walk.findMoved(upper, [], depth: 0) }
         try walk.top(upper)
         return try walk.finish()
@@ -35,6 +40,7 @@ private final class LayerWalk {
     private let style: Layer.Style
     private let base: Tree
     private let began: Int64
+    private let linksBreak: Bool
     private let bounds: ListingBounds
     private let reader: EntryReader
     private var changes: [Change] = []
@@ -43,8 +49,9 @@ private final class LayerWalk {
     /// Files of the layer with several names that are as they were under one of them.
     private var unchanged: [Entry.Identity: Bytes] = [:]
 
-    init(_ style: Layer.Style, base: Tree, began: Int64, _ bounds: ListingBounds) {
+    init(_ style: Layer.Style, base: Tree, began: Int64, linksBreak: Bool, _ bounds: ListingBounds) {
         self.style = style
+        self.linksBreak = linksBreak
         self.base = base
         self.began = began
         self.bounds = bounds
@@ -166,14 +173,14 @@ private final class LayerWalk {
         var change = Change(place, .modified, before: old, after: new)
         if new.hasContent(of: old) {
             if new.hasAttributes(of: old) {
-                if new.identity.links > 1 { unchanged[new.identity] = place }
+                if new.identity.links > 1, unchanged[new.identity] == nil { unchanged[new.identity] = place }
                 return
             }
             change.kind = .mode
         } else if new.kind == .symlink {
             change.kind = .symlink
         }
-        if style == .user, before.links > 1 { change.flags.insert(.unlinked) }
+        if linksBreak, before.links > 1 { change.flags.insert(.unlinked) }
         add(change, after)
     }
 

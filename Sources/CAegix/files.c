@@ -52,6 +52,26 @@ ssize_t aegix_get_attribute(int descriptor, const char *name, void *value, size_
     return getxattr(place(descriptor).path, name, value, room);
 }
 
+/* Between file systems of different kinds the kernel doesn't copy for us. */
+static int copy_by_hand(int from, int to, off_t at, off_t end) {
+    char buffer[65536];
+    while (at < end) {
+        size_t want = end - at < (off_t)sizeof buffer ? (size_t)(end - at) : sizeof buffer;
+        ssize_t count = pread(from, buffer, want, at);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return -1;
+        if (count == 0) return 0; /* shortened meanwhile */
+        for (ssize_t done = 0; done < count;) {
+            ssize_t written = pwrite(to, buffer + done, (size_t)(count - done), at + done);
+            if (written < 0 && errno == EINTR) continue;
+            if (written < 0) return -1;
+            done += written;
+        }
+        at += count;
+    }
+    return 0;
+}
+
 int aegix_copy_data(int from, int to, uint64_t most) {
     struct stat facts;
     if (fstat(from, &facts) < 0) return -1;
@@ -68,6 +88,10 @@ int aegix_copy_data(int from, int to, uint64_t most) {
         while (data < hole) {
             ssize_t count = copy_file_range(from, &data, to, &target, (size_t)(hole - data), 0);
             if (count < 0 && errno == EINTR) continue;
+            if (count < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) {
+                if (copy_by_hand(from, to, data, hole) < 0) return -1;
+                break;
+            }
             if (count < 0) return -1;
             if (count == 0) break; /* shortened meanwhile */
         }

@@ -23,7 +23,10 @@ static int failed(int descriptor) {
 
 /* Puts the detached `tree` where a mount may be made from it: over `place`, in the caller's mount namespace. */
 static int settle(int tree, int root, const char *place) {
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {
+        .flags = O_PATH | O_CLOEXEC,
+        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
     int target = (int)syscall(SYS_openat2, root, place, &how, sizeof how);
     if (target < 0) return -1;
     long rc = syscall(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
@@ -47,10 +50,12 @@ static int make(int lower, int layer, int is_volatile) {
     int context = (int)syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
     if (context < 0) return -1;
     if (set(context, "source", "aegix") < 0 || set_path(context, "lowerdir", lower, "") < 0 ||
-        set_path(context, "upperdir", layer, "/upper") < 0 || set_path(context, "workdir", layer, "/work") < 0 ||
-        set(context, "redirect_dir", "on") < 0 || set(context, "index", "on") < 0 || set(context, "metacopy", "off") < 0)
+        set_path(context, "upperdir", layer, "/upper") < 0 || set_path(context, "workdir", layer, "/work") < 0)
         return failed(context);
-    if (is_volatile && syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0) return failed(context);
+    if (set(context, "redirect_dir", "on") < 0 || set(context, "index", "on") < 0 || set(context, "metacopy", "off") < 0)
+        return failed(context);
+    if (is_volatile && syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
+        return failed(context);
     if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return failed(context);
     int tree = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
     if (tree < 0) return failed(context);
@@ -87,7 +92,8 @@ int aegix_overlay(const struct aegix_overlay *overlay) {
     if (theirs < 0 || root < 0 || ours < 0 || top < 0) goto end;
     /* Theirs is a copy that gives nothing back; what is settled there goes with the old root. */
     if (setns(theirs, CLONE_NEWNS) < 0) goto end;
-    if (settle(overlay->lower, root, overlay->lower_place) == 0 && settle(overlay->layer, root, overlay->layer_place) == 0)
+    if (settle(overlay->lower, root, overlay->lower_place) == 0 &&
+        settle(overlay->layer, root, overlay->layer_place) == 0)
         tree = make_as(overlay->uid, overlay->gid, overlay->lower, overlay->layer, overlay->is_volatile);
     error = errno;
     back = setns(ours, CLONE_NEWNS) < 0 || fchdir(top) < 0 || chroot(".") < 0;
@@ -100,7 +106,10 @@ end:
     if (ours >= 0) close(ours);
     if (top >= 0) close(top);
     if (here >= 0) close(here);
-    if (back && tree >= 0) { close(tree); tree = -1; }
+    if (back && tree >= 0) {
+        close(tree);
+        tree = -1;
+    }
     errno = error;
     return tree;
 }

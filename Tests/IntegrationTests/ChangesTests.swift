@@ -27,13 +27,18 @@ extension Integration {
 
         private func layered(_ script: String) throws -> Ended { try ground.shell(script) }
 
-        @Test func everyKind() throws {
+        private func layered(_ backing: String, _ script: String) throws -> Ended {
+            try ground.shell(script, try ground.policy("[workspace]\nbacking = \"\(backing)\"\n"))
+        }
+
+        @Test(arguments: ["overlay", "copy"]) func everyKind(backing: String) throws {
             try prepare(
                 """
                 mkdir -p sub/deep; echo a >a; echo b >b; echo c >sub/c; echo d >sub/deep/d; ln -s a link; echo moves >mv
                 echo t >turn; mkdir dir; echo x >dir/x
                 """)
             let ended = try layered(
+                backing,
                 """
                 set -e; echo new >n; echo A >>a; rm b; chmod 600 sub/c; rm -r sub/deep; mkdir nd; echo x2 >nd/x; ln nd/x nd/y
                 ln -sf b link; mv mv moved; mkfifo f; rm turn; mkdir turn; echo in >turn/in; rm -r dir; echo file >dir
@@ -53,9 +58,10 @@ extension Integration {
             #expect(first["after"]["sha256"].string == digest)
         }
 
-        @Test func nothingChanged() throws {
-            try prepare("echo a >a; mkdir d")
+        @Test(arguments: ["overlay", "copy"]) func nothingChanged(backing: String) throws {
+            try prepare("echo a >a; mkdir d; ln a l; truncate -s 1G sparse")
             let ended = try layered(
+                backing,
                 "python3 -c 'open(\"a\",\"r+\").close()'; chmod 755 d; mv a a2; mv a2 a; rmdir d; mkdir d")
             #expect(ended.code == 0, "\(ended.errorText)")
             #expect(try changes() == [])
@@ -100,6 +106,44 @@ extension Integration {
                 "import os; os.rename('a', 't'); os.rename('b', 'a'); os.rename('t', 'b'); os.rename('b/x', 'x')"
             #expect(try ground.run("--", "/usr/bin/python3", "-c", script).code == 0)
             #expect(try changes() == ["a renamed b -", "b renamed a -", "x renamed a/x -"])
+        }
+
+        /// A copy is exact: what an overlay of a user's can't carry, it does.
+        @Test func copiesAreExact() throws {
+            try prepare(
+                "echo a >a; ln a b; mkdir -p d/in; echo c >d/c; printf x >d/in/x; echo secret >.env; chmod 400 d/c; echo o >o; ln o o2"
+            )
+            let script = """
+                set -e; echo more >>a; test "$(cat b)" = "$(cat a)"; python3 -c 'import os; os.rename("d", "e")'
+                ln o o3; mkfifo f; test ! -s .env; mkdir -m 000 closed
+                """
+            let policy = try ground.policy("[workspace]\nbacking = \"copy\"\n[files]\ndeny = [\".env\"]\n")
+            let ended = try ground.shell(script, policy)
+            #expect(ended.code == 0, "\(ended.errorText)")
+            let told = try changes()
+            #expect(
+                told == [
+                    "a modified - -", "b modified - a", "closed added - -", "d deleted - -", "d/in deleted - -",
+                    "e added - -", "e/c renamed d/c -", "e/in added - -", "e/in/x renamed d/in/x -",
+                    "f added - - special", "o3 added - o",
+                ], "\(told)")
+            let run = try #require(ground.runs.last)
+            #expect(access("\(run)/copy", F_OK) != 0, "the copy is still there")
+        }
+
+        @Test func anInterruptedCopyIsCleared() throws {
+            try prepare("echo a >a")
+            let policy = try ground.policy("[workspace]\nbacking = \"copy\"\n")
+            var child = try ground.spawn(policy + ["--cmd", "echo up; exec sleep 60"])
+            #expect(child.line() == "up")
+            let run = try #require(ground.runs.last)
+            #expect(access("\(run)/copy/workspace/a", F_OK) == 0)
+            kill(child.pid, SIGKILL)
+            _ = child.finish()
+            while waitpid(-1, nil, 0) > 0 {}  // the sandbox dies with its aegix, and is ours to reap
+            try ground.run("reset", "--all")
+            #expect(access("\(run)/copy", F_OK) != 0)
+            #expect(try ground.record()["outcome"]["status"].string == "interrupted")
         }
 
         @Test func racedByTheHost() throws {
