@@ -20,7 +20,8 @@ let package = Package(
         .target(
             name: "AegixPlan", dependencies: ["AegixPolicy", "AegixWorkspace", "AegixSystem"], swiftSettings: strict),
         .target(
-            name: "AegixSandbox", dependencies: ["AegixPlan", "AegixWorkspace", "AegixSystem", "CAegix", "CSeccomp", "CCap"],
+            name: "AegixSandbox",
+            dependencies: ["AegixPlan", "AegixWorkspace", "AegixSystem", "CAegix", "CSeccomp", "CCap"],
             swiftSettings: strict),
         .target(
             name: "AegixAudit",

@@ -57,7 +57,7 @@ public enum AuditRecord {
             json.key("labels")
             json.raw(parts.labels)
             json.key("layer")
-            json.layer(layer, start.workspace?.layer ?? .user, in: directory)
+            json.layer(layer, start.workspace?.layer ?? .user, in: start.workspace?.sandbox?.path ?? directory)
             json.key("network")
             json.array([]) { $0.raw($1) }
             json.key("outcome")

@@ -95,6 +95,9 @@ public struct RunDirectory: ~Copyable {
         }
     }
 
+    /// The layer isn't in this directory: the run took place in a named sandbox.
+    public mutating func take(layer state: RunLayer.State) { layer = state }
+
     /// Stages: the outcome event; `audit.json`; the manifest, which covers it; the ledger's entry, which covers both; and
     /// only then the live file, so that a crash anywhere in between is closed by the next command. Returns the record.
     public consuming func finish(_ end: RunEnd) throws(Failure) -> Bytes {

@@ -37,7 +37,10 @@ public enum RunLayer {
     /// Whether the run changed anything. An empty layer stays as it is: where a file system discards freed blocks at once,
     /// each directory that is removed costs as much as a process. `mode` is what `make` was given; nil where it isn't known
     /// any more.
-    static func finish(in run: borrowing Descriptor, mode: mode_t?) throws(SystemError) -> State {
+    /// - keepsWork: the layer is mounted again: overlay's index of hard links stays.
+    static func finish(
+        in run: borrowing Descriptor, mode: mode_t?, keepsWork: Bool = false
+    ) throws(SystemError) -> State {
         guard let facts = try StateFile.facts(of: "layer/upper", in: run) else { return .none }
         // chmod of the workspace itself lands on the upper itself.
         let sameMode = mode == nil || mode.map { $0 & 0o7777 } == facts.mode & 0o7777
@@ -47,9 +50,26 @@ public enum RunLayer {
         where aegix_fchmodat(run.raw, name, 0o700) < 0 && errno != ENOENT {
             throw SystemError.last("chmod", Bytes(name))
         }
+        if keepsWork { try removeTree("layer/work/work", in: run) }
         if sameMode && isEmpty { return .none }
-        try removeTree("layer/work", in: run)
+        if !keepsWork { try removeTree("layer/work", in: run) }
         return .kept
+    }
+
+    /// For another mount over the same workspace. A run that was killed has left overlay's mark that the layer was never
+    /// synced, and overlay would refuse it.
+    static func prepareAgain(in run: borrowing Descriptor, owner: (uid: uid_t, gid: gid_t)?) throws(SystemError) {
+        if try StateFile.facts(of: "layer/work", in: run) == nil {
+            try StateFile.makeDirectory("layer/work", in: run)
+            if let owner, fchownat(run.raw, "layer/work", owner.uid, owner.gid, 0) < 0 {
+                throw SystemError.last("chown", Bytes("layer/work"))
+            }
+        }
+        for name in ["layer/work/work", "layer/work/work/incompat"]
+        where aegix_fchmodat(run.raw, name, 0o700) < 0 && errno != ENOENT {
+            throw SystemError.last("chmod", Bytes(name))
+        }
+        try removeTree("layer/work/work", in: run)
     }
 
     private static func isEmpty(_ name: String, in run: borrowing Descriptor) throws(SystemError) -> Bool {

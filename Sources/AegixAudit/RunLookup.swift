@@ -4,10 +4,11 @@ import AegixSystem
 import Glibc
 
 extension StateDirectory {
-    /// A run id, a unique prefix of one, or `last`: the newest finished run whose workspace is `directory` or above it.
+    /// A run id, a unique prefix of one, the name of a sandbox, whose newest run is meant, or `last`: the newest finished run whose workspace is `directory` or above it.
     public func find(_ text: String, from directory: Bytes) throws(Failure) -> RunID {
         do {
             if text == "last" { return try last(from: directory) }
+            if let id = try lastRun(inSandbox: text) { return id }
             let names = try StateFile.names(in: try StateFile.openDirectory("runs", in: root), room: 32 << 20)
             let wanted = Bytes(text.lowercased())
             let matches = names.filter { !wanted.isEmpty && $0.starts(with: wanted) }.compactMap {

@@ -142,11 +142,21 @@ public struct RunStart: Sendable {
         public var mode: String
         /// How the layer's marks are to be read: whoever reads them must not take the command's own xattrs for marks. nil: there is none.
         public var layer: Layer.Style?
+        /// The named sandbox, and its directory, which holds the layer.
+        public var sandbox: (name: String, path: Bytes)?
 
-        public init(path: Bytes, mode: String, layer: Layer.Style? = nil) {
+        public init(
+            path: Bytes, mode: String, layer: Layer.Style? = nil, sandbox: (name: String, path: Bytes)? = nil
+        ) {
             self.path = path
             self.mode = mode
             self.layer = layer
+            self.sandbox = sandbox
+        }
+
+        public static func == (a: Workspace, b: Workspace) -> Bool {
+            a.path == b.path && a.mode == b.mode && a.layer == b.layer && a.sandbox?.name == b.sandbox?.name
+                && a.sandbox?.path == b.sandbox?.path
         }
     }
 }

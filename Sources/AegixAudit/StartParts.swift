@@ -54,6 +54,8 @@ struct StartParts: Sendable {
                     json.string(workspace.mode)
                     json.key("path")
                     json.string(workspace.path)
+                    json.key("sandbox")
+                    json.optional(workspace.sandbox) { $0.string($1.name) }
                 }
             }
         }

@@ -7,7 +7,7 @@ enum Commands {
     static var all: [any Command.Type] {
         [
             RunCommand.self, PlanCommand.self, ShowCommand.self, HistoryCommand.self, PolicyCommand.self,
-            ResetCommand.self, DoctorCommand.self, HelpCommand.self,
+            SandboxesCommand.self, ResetCommand.self, DoctorCommand.self, HelpCommand.self,
         ]
     }
 

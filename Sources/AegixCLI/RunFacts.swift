@@ -8,7 +8,7 @@ import AegixSystem
 
 extension RunPreparation {
     /// - plan: nil when it was refused; what it would have said stays unknown.
-    func start(id: RunID, plan: Plan?) -> RunStart {
+    func start(id: RunID, plan: Plan?, named: NamedSandbox? = nil) -> RunStart {
         var start = RunStart(
             id: id, startedAt: Clock.realtime(), aegix: .init(version: Version.number, build: Version.build),
             invocation: .init(argv: RunPreparation.argv(), cwd: facts.cwd, how: invocation.form.name),
@@ -48,7 +48,8 @@ extension RunPreparation {
         }
         let mode = loaded.policy.workspace.mode
         start.workspace = .init(
-            path: facts.workspace.path, mode: mode.rawValue, layer: plan?.layerStyle)
+            path: facts.workspace.path, mode: mode.rawValue, layer: plan?.layerStyle,
+            sandbox: named.map { ($0.name, $0.path) })
         return start
     }
 

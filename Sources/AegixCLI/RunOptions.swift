@@ -1,5 +1,6 @@
 // Pure. The options of run and plan: their table, and the words of one call as typed values.
 
+import AegixAudit
 import AegixPolicy
 import AegixSystem
 
@@ -19,6 +20,10 @@ public struct RunOptions: Equatable, Sendable {
     public var write: [Bytes]
     public var require: Tier?
     public var record: Bytes?
+    /// A sandbox that lives on; nil: what $AEGIX_NAME and the policy say.
+    public var name: String?
+    /// Seconds to wait for another run in it.
+    public var wait: Int
     public var labels: [String: String]
     public var parent: String?
     public var stateDirectory: Bytes?
@@ -59,6 +64,8 @@ public struct RunOptions: Equatable, Sendable {
         write = try RunOptions.paths("write", arguments)
         require = try RunOptions.tier(arguments)
         record = try RunOptions.named("record", arguments)
+        name = try arguments.text("name").map { text throws(Failure) in try RunOptions.sandbox(text, from: "--name") }
+        wait = try RunOptions.wait(arguments)
         labels = try RunOptions.labels(arguments)
         parent = try RunOptions.named("parent", arguments) == nil ? nil : arguments.text("parent")
         stateDirectory = try RunOptions.named("state-dir", arguments)
@@ -82,6 +89,21 @@ public struct RunOptions: Equatable, Sendable {
     }
 
     // MARK: - One value each
+
+    static func sandbox(_ text: String, from origin: String) throws(Failure) -> String {
+        if NamedSandbox.isName(text) { return text }
+        throw Failure(
+            "usage.value",
+            "\(origin) takes 1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or a digit, and nothing that "
+                + "looks like a run id: not \(Bytes(text).shown)")
+    }
+
+    /// Whole seconds, rounded up.
+    private static func wait(_ arguments: Arguments) throws(Failure) -> Int {
+        guard let text = try arguments.text("wait") else { return 0 }
+        guard let time = try PolicyOverrides.timeout(text).amount else { return 365 * 86400 }
+        return Int((time + 999_999_999) / 1_000_000_000)
+    }
 
     private static func request(_ arguments: Arguments) throws(Failure) -> Request {
         var found: [(name: String, request: Request)] = []

@@ -8,7 +8,7 @@ extension RunOptions {
 
     /// What the contract knows and this version refuses by name.
     public static let unavailable = [
-        "name", "secret", "allow-host", "artifact", "out", "record-stdin",
+        "secret", "allow-host", "artifact", "out", "record-stdin",
         "fail-on-violation", "raw-stdout",
     ]
 
@@ -40,6 +40,19 @@ extension RunOptions {
             Option(
                 "workspace", "DIR", completes: .directory,
                 help: "Make DIR the workspace, in view at its own path. Default: the current directory."),
+            Option(
+                "name", "NAME",
+                help: """
+                    Run in the sandbox NAME, which lives on from call to call: its runs see each other's changes of the \
+                    workspace. One run at a time. Default: $AEGIX_NAME, else the policy's workspace.sandbox, else a \
+                    sandbox of the run's own.
+                    """),
+            Option(
+                "wait", "DURATION",
+                help: """
+                    Wait so long for another run in the same named sandbox to end. `none` waits for ever. Default: 0s, \
+                    which fails at once.
+                    """),
             Option(
                 "read", "PATH", repeatable: true, completes: .file,
                 help: "Let the command read PATH, beyond what the policy lets it read. Can be given more than once."),

@@ -15,6 +15,8 @@ struct RunPreparation {
     let loaded: LoadedPolicy
     let facts: HostFacts
     let invocation: Invocation
+    /// nil: the run has a sandbox of its own.
+    let sandbox: String?
 
     /// - runs: whether a run follows, which may ask the user's systemd for a cgroup.
     init(_ options: RunOptions, state: Bytes, runs: Bool) throws(Failure) {
@@ -30,6 +32,7 @@ struct RunPreparation {
                 workspace: workspace, cwd: cwd, policy: loaded.policy,
                 guarded: RunPreparation.guarded(state: state, home: home),
                 needsSealed: runs && loaded.policy.require == .sealed))
+        sandbox = try SandboxName.choose(options, loaded.policy, workspace: facts.workspace.path)
         invocation = Invocation(try RunPreparation.form(options.command, cwd: cwd))
     }
 

@@ -17,6 +17,8 @@ final class RunRecorder: RunObserver {
     private let beganAt = Clock.realtime()
     private var reserved: ReservedRun?
     private var directory: RunDirectory?
+    /// Held until aegix ends.
+    private var named: NamedSandbox?
     private var stdoutLog = Descriptor.none
     private var stderrLog = Descriptor.none
     private(set) var plan: Plan?
@@ -57,8 +59,38 @@ final class RunRecorder: RunObserver {
         guard preparation.loaded.policy.workspace.mode == .layer else { return nil }
         let top = preparation.facts.workspace
         let owner = preparation.facts.uid == 0 && top.uid != 0 ? (uid: top.uid, gid: top.gid) : nil
-        guard let made = try reserved?.makeLayer(mode: mode_t(top.mode & 0o1777), owner: owner) else { return nil }
+        let mode = mode_t(top.mode & 0o1777)
+        if let name = preparation.sandbox { return try namedLayer(name, mode: mode, owner: owner) }
+        guard let made = try reserved?.makeLayer(mode: mode, owner: owner) else { return nil }
         return LayerPlace(directory: Path.parent(made.upper))
+    }
+
+    /// The layer of a sandbox that lives on, once no other run is in it.
+    private func namedLayer(
+        _ name: String, mode: mode_t, owner: (uid: uid_t, gid: gid_t)?
+    ) throws(Failure) -> LayerPlace {
+        let policy = preparation.loaded.policy
+        let isConfined = Plan.isConfined(policy: policy, facts: preparation.facts)
+        if policy.workspace.backing == .copy || isConfined {
+            throw Failure(
+                "sandbox.mode",
+                "the sandbox \(name) needs an overlay, and \(isConfined ? "tier confined" : "backing = \"copy\"") works on "
+                    + "a copy of the workspace that goes with its run. Leave the name out")
+        }
+        let top = preparation.facts.workspace
+        let sandbox = try NamedSandbox.open(
+            name,
+            for: .init(
+                workspace: top.path, device: top.device, inode: top.inode,
+                style: preparation.facts.uid == 0 ? .trusted : .user, created: beganAt),
+            in: state, wait: preparation.options.wait)
+        named = sandbox
+        let made = try sandbox.makeLayer(mode: mode, owner: owner)
+        var place = LayerPlace(directory: Path.parent(made.upper))
+        let keep = policy.workspace.keep
+        if keep.contains(.home) { place.home = try sandbox.keep("home", mode: 0o700, owner: owner) }
+        if keep.contains(.tmp) { place.tmp = try sandbox.keep("tmp", mode: 0o1777, owner: owner) }
+        return place
     }
 
     // MARK: - During
@@ -76,7 +108,8 @@ final class RunRecorder: RunObserver {
 
     private func begin() throws(Failure) {
         guard let place = reserved.take() else { return }
-        directory = try RunDirectory.begin(preparation.start(id: id, plan: plan), in: state, reserved: place)
+        directory = try RunDirectory.begin(
+            preparation.start(id: id, plan: plan, named: named), in: state, reserved: place)
     }
 
     private var controls: RunEnd.Enforcement? {
@@ -111,7 +144,12 @@ final class RunRecorder: RunObserver {
     func finish(_ attempt: inout RunAttempt, includeText: Bool) throws(Failure) -> Bytes {
         try begin()
         do throws(Failure) {
-            if let state = try directory?.finishLayer() { attempt.layer = state }
+            if let named {
+                attempt.layer = try named.finishLayer()
+                directory?.take(layer: attempt.layer)
+            } else if let state = try directory?.finishLayer() {
+                attempt.layer = state
+            }
         } catch {
             attempt.lateFailure = error
         }
@@ -131,14 +169,21 @@ final class RunRecorder: RunObserver {
 
     private func changes(_ attempt: RunAttempt) throws(Failure) -> RunEnd.Changes {
         if plan?.workspaceMode == .direct, attempt.result?.program != nil { return .unknown }
-        guard attempt.layer == .kept, let style = plan?.layerStyle else { return .none }
-        let layer = Layer(upper: Path.join(path, Bytes("layer/upper")), style: style)
+        let earlier = try named?.previous() ?? ChangeList()
+        var list = ChangeList()
+        if attempt.layer == .kept, let style = plan?.layerStyle { list = try listed(style).since(earlier) }
+        if attempt.result?.program != nil { try named?.finish(id, list) }
+        return list == ChangeList() ? .none : .listed(list)
+    }
+
+    private func listed(_ style: Layer.Style) throws(Failure) -> ChangeList {
+        let layer = Layer(upper: Path.join(named?.path ?? path, Bytes("layer/upper")), style: style)
         do throws(SystemError) {
-            return .listed(
+            return
                 try LayerListing(
                     layer, over: preparation.facts.workspace.path, began: Int64(beganAt),
                     linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil
-                ).list())
+                ).list()
         } catch {
             throw Failure(
                 "layer.unreadable", "can't list what run \(id) changed: \(error)", errno: error.errno, exitCode: 123)

@@ -69,6 +69,10 @@ public struct Plan: Equatable, Sendable {
 
         var view = WorkspaceView(shifted: shifted)
         var copy = try Plan.copy(policy, facts: facts, layer: layer, run: run)
+        // First: the workspace may lie beneath /tmp, and then on top of it.
+        for (kept, path) in [(layer?.tmp, Bytes("/tmp")), (layer?.home, home)] where scratch.contains(path) {
+            if let kept { view.keep(kept, at: path) }
+        }
         // Parents before children, so that a view inside another lies on top of it.
         var views: [(fact: PathFact, kind: ViewKind)] = facts.reads.map { ($0, .read) }
         views += facts.writes.map { ($0, .write) }

@@ -57,3 +57,11 @@ public enum TierPlan {
         }
     }
 }
+
+extension Plan {
+    /// Whether a plan of these would be of tier confined.
+    public static func isConfined(policy: Policy, facts: HostFacts) -> Bool {
+        if case .confined = TierPlan.choose(policy: policy, facts: facts) { return true }
+        return false
+    }
+}

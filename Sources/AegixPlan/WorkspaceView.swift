@@ -32,8 +32,15 @@ public struct PreparedTree: Equatable, Sendable {
 public struct LayerPlace: Equatable, Sendable {
     /// Holds `upper/` and `work/`.
     public var directory: Bytes
+    /// Of a named sandbox: directories of the host that are the home and /tmp inside; nil: private and empty.
+    public var home: Bytes?
+    public var tmp: Bytes?
 
-    public init(directory: Bytes) { self.directory = directory }
+    public init(directory: Bytes, home: Bytes? = nil, tmp: Bytes? = nil) {
+        self.directory = directory
+        self.home = home
+        self.tmp = tmp
+    }
 }
 
 struct WorkspaceView {
@@ -95,6 +102,13 @@ struct WorkspaceView {
         target(workspace)
         bind(made, at: workspace.path, flags: [], owned: true)
         writable.append(workspace.path)
+    }
+
+    /// What lives on with a named sandbox, in the place of an empty directory that is there already.
+    mutating func keep(_ host: Bytes, at path: Bytes) {
+        let fact = PathFact(
+            path: host, kind: .directory, device: 0, inode: 0, uid: 0, gid: 0, mode: 0, origin: "sandbox")
+        bind(fact, at: path, flags: [], owned: true)
     }
 
     /// `files.read`: an overlay for a directory, so that no live socket or FIFO of the host can be reached through it.

@@ -70,6 +70,9 @@ extension LayeredPolicy {
         switch key {
         case .lock:
             return .words(Policy.Table.allCases.filter { policy.lock.union(most.lock).contains($0) }.map(\.rawValue))
+        case .workspaceKeep:
+            let both = policy.workspace.keep.intersection(most.workspace.keep)
+            return .words(Policy.Workspace.Kept.allCases.filter(both.contains).map(\.rawValue))
         case .workspaceProtect: return .words(joined(policy.workspace.protect, most.workspace.protect))
         case .filesRead:
             let kept = own.read.filter { theirs.readable($0) != nil }.map(\.rule)

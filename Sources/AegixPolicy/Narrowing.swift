@@ -35,6 +35,10 @@ public enum Narrowing {
         case .lock: return missing(parent.value(of: key), in: child.value(of: key))
         case .identityUser: return looser(child.identity == .keep && parent.identity == .nobody)
         case .workspaceBacking: return looser(child.workspace.backing == .overlay && parent.workspace.backing == .copy)
+        case .workspaceKeep:
+            return child.workspace.keep.subtracting(parent.workspace.keep).map { "adds \"\($0.rawValue)\"" }.sorted()
+        case .workspaceSandbox:
+            return looser(child.workspace.sandbox == .workspace && parent.workspace.sandbox == .run)
         case .workspaceMode: return looser(reach(child.workspace.mode) > reach(parent.workspace.mode))
         case .workspaceProtect: return missing(parent.value(of: key), in: child.value(of: key))
         case .filesRead, .filesWrite, .filesDeny:

@@ -36,6 +36,18 @@ public struct Policy: Equatable, Sendable {
         public var protect: [String] = [".git/hooks", ".git/config", ".envrc", "aegix.toml"]
 
         public var backing = Backing.overlay
+        public var sandbox = Lifetime.run
+        /// `home`, `tmp`: what of a named sandbox lives on beside the layer.
+        public var keep: Set<Kept> = []
+
+        /// How long a sandbox lives that the caller gives no name.
+        public enum Lifetime: String, CaseIterable, Sendable {
+            case run, workspace
+        }
+
+        public enum Kept: String, CaseIterable, Sendable {
+            case home, tmp
+        }
 
         /// What a layer is made of.
         public enum Backing: String, CaseIterable, Sendable {

@@ -5,8 +5,10 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case require, lock
     case identityUser = "identity.user"
     case workspaceBacking = "workspace.backing"
+    case workspaceKeep = "workspace.keep"
     case workspaceMode = "workspace.mode"
     case workspaceProtect = "workspace.protect"
+    case workspaceSandbox = "workspace.sandbox"
     case filesRead = "files.read"
     case filesWrite = "files.write"
     case filesDeny = "files.deny"
@@ -30,7 +32,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     static let sorted: [PolicyKey] = [
         .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
         .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall, .lock, .require,
-        .workspaceBacking, .workspaceMode, .workspaceProtect,
+        .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
     ]
 
     /// The name in `lock` that covers it; `require` isn't in a table, so it stays the caller's word.
@@ -38,7 +40,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         switch self {
         case .require, .lock: nil
         case .identityUser: .identity
-        case .workspaceBacking, .workspaceMode, .workspaceProtect: .workspace
+        case .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox: .workspace
         case .filesRead, .filesWrite, .filesDeny: .files
         case .wall, .grace, .cpuTime, .cpus, .memory, .pids, .disk, .output, .onOutput, .openFiles, .execs: .limits
         case .envPass, .envSet: .env
@@ -130,6 +132,12 @@ enum Schema {
                 SchemaKey(
                     name: "mode", type: .choice(["layer", "apply", "read-only", "direct"]),
                     summary: "What happens to changes of the workspace."),
+                SchemaKey(
+                    name: "keep", type: .choices(Policy.Workspace.Kept.allCases.map(\.rawValue)),
+                    summary: "What of a named sandbox lives on beside the workspace's layer."),
+                SchemaKey(
+                    name: "sandbox", type: .choice(Policy.Workspace.Lifetime.allCases.map(\.rawValue)),
+                    summary: "Whether the runs of a workspace share a sandbox that is named after it."),
                 SchemaKey(name: "backing", type: .choice(["overlay", "copy"]), summary: "What a layer is made of."),
                 SchemaKey(
                     name: "protect", type: .inside,

@@ -9,6 +9,8 @@ extension Policy {
         case .lock: .words(Table.allCases.filter(lock.contains).map(\.rawValue))
         case .identityUser: .word(identity.rawValue)
         case .workspaceBacking: .word(workspace.backing.rawValue)
+        case .workspaceKeep: .words(Workspace.Kept.allCases.filter(workspace.keep.contains).map(\.rawValue))
+        case .workspaceSandbox: .word(workspace.sandbox.rawValue)
         case .workspaceMode: .word(workspace.mode.rawValue)
         case .workspaceProtect: .words(workspace.protect)
         case .filesRead: .paths(files.read)
@@ -39,6 +41,9 @@ extension Policy {
         case (.lock, .words(let words)): lock = Set(words.compactMap(Table.init(rawValue:)))
         case (.identityUser, .word(let word)): Identity(rawValue: word).map { identity = $0 }
         case (.workspaceBacking, .word(let word)): Workspace.Backing(rawValue: word).map { workspace.backing = $0 }
+        case (.workspaceKeep, .words(let words)):
+            workspace.keep = Set(words.compactMap(Workspace.Kept.init(rawValue:)))
+        case (.workspaceSandbox, .word(let word)): Workspace.Lifetime(rawValue: word).map { workspace.sandbox = $0 }
         case (.workspaceMode, .word(let word)): Workspace.Mode(rawValue: word).map { workspace.mode = $0 }
         case (.workspaceProtect, .words(let words)): workspace.protect = words
         case (.filesRead, .paths(let rules)): files.read = rules

@@ -261,8 +261,9 @@ enum Presets {
                 user = "keep"
 
                 [workspace]
-                # The agent sees its own changes within a call; the workspace doesn't change.
+                # The agent's calls see each other's changes, in a sandbox named after the workspace; the workspace itself doesn't change.
                 mode = "layer"
+                sandbox = "workspace"
                 # What would run on the host by itself, or loosen the next call.
                 protect = [".git/hooks", ".git/config", ".envrc", ".vscode/tasks.json", ".github/workflows", "aegix.toml"]
 

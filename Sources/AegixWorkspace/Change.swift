@@ -167,6 +167,33 @@ public struct ChangeList: Equatable, Sendable {
     }
 }
 
+extension ChangeList {
+    /// For a layer that several runs wrote: `before` is what the first of them found. Where the workspace has changed since, nobody
+    /// saw it, and that is flagged.
+    public func since(_ earlier: ChangeList) -> ChangeList {
+        let known = Dictionary(earlier.changes.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
+        var list = self
+        for index in list.changes.indices {
+            guard let first = known[list.changes[index].path], first.from == list.changes[index].from else { continue }
+            let now = list.changes[index].before
+            let isSame =
+                switch (first.before, now) {
+                case (nil, nil): true
+                case (let old?, let new?): new.hasContent(of: old) && new.hasAttributes(of: old)
+                default: false
+                }
+            if first.flags.contains(.raced) { list.changes[index].flags.insert(.raced) }
+            if isSame { continue }
+            list.changes[index].before = first.before
+            list.changes[index].flags.insert(.raced)
+            if list.changes[index].kind != .symlink {
+                list.changes[index].kind = first.before == nil ? .added : .modified
+            }
+        }
+        return list
+    }
+}
+
 /// How much of a tree is looked into.
 public struct ListingBounds: Sendable {
     public var entries = 100_000

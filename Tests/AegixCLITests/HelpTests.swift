@@ -39,7 +39,8 @@ import Testing
     @Test func exactlyTheOptionsOfThisVersion() {
         #expect(
             Set(RunOptions.table.map(\.name)) == [
-                "cmd", "script", "python", "policy", "workspace", "timeout", "env", "pass-env", "read", "write",
+                "cmd", "script", "python", "policy", "workspace", "name", "wait", "timeout", "env", "pass-env", "read",
+                "write",
                 "require", "memory", "cpus", "pids",
                 "record", "label", "parent", "state-dir", "json", "quiet",
             ])

@@ -1,0 +1,117 @@
+// Sandboxes that live on from call to call.
+
+import Foundation
+import Testing
+
+extension Integration {
+    @Suite struct NamedSandboxTests {
+        let ground: Ground
+        init() throws { ground = try Ground() }
+
+        private func changes() throws -> [String] {
+            try ground.record()["changes"].array.map { change in
+                "\(change["path"].string ?? "-") \(change["kind"].string ?? "-") "
+                    + change["flags"].array.compactMap(\.string).joined(separator: "+")
+            }
+        }
+
+        @Test func callsSeeEachOther() throws {
+            try ground.write("\(ground.workspace)/a", "a\n")
+            #expect(try ground.run("--name", "one", "--cmd", "echo more >>a; mkdir d; echo x >d/x").code == 0)
+            #expect(try ground.run("--name", "one", "--cmd", "cat a d/x; rm -r d").text == "a\nmore\nx\n")
+            let third = try ground.shell("cat a; ls", env: ["AEGIX_NAME": bytes("one")])
+            #expect(third.text == "a\nmore\na\n", "\(third.errorText)")
+            #expect(try changes() == ["a modified "])
+            #expect(try ground.record()["workspace"]["sandbox"].string == "one")
+            // Another name, and none, see the workspace as it is.
+            #expect(try ground.run("--name", "two", "--cmd", "cat a").text == "a\n")
+            #expect(try ground.shell("cat a").text == "a\n")
+            #expect(ground.read("\(ground.workspace)/a") == bytes("a\n"))
+            let listed = try Ground.document(try ground.run("--json", "sandboxes"))
+            #expect(listed["sandboxes"].array.compactMap { $0["name"].string } == ["one", "two"])
+        }
+
+        @Test func linksAndRenamesLiveOn() throws {
+            _ = try ground.outside("/bin/sh", "-ec", "echo a >a; ln a b; mkdir -p d/in; echo x >d/in/x")
+            let moves = "import os; os.rename('d/in' if os.getuid() else 'd', 'e')"
+            let script =
+                geteuid() == 0 ? moves.replacingOccurrences(of: "'d/in' if os.getuid() else 'd'", with: "'d'") : ""
+            if geteuid() == 0 {
+                #expect(try ground.run("--name", "n", "--", "/usr/bin/python3", "-c", script).code == 0)
+            }
+            #expect(try ground.run("--name", "n", "--cmd", "echo more >>a").code == 0)
+            let seen = try ground.run("--name", "n", "--cmd", "cat b; find . -name x")
+            #expect(seen.text == (geteuid() == 0 ? "a\nmore\n./e/in/x\n" : "a\n./d/in/x\n"), "\(seen.errorText)")
+        }
+
+        @Test func oneRunAtATime() throws {
+            var child = try ground.spawn(
+                ["--quiet", "--name", "n", "--cmd", "echo up; read x; echo late >file"], stdin: .pipe)
+            #expect(child.line() == "up")
+            let second = try ground.outside(ground.aegix, "--name", "n", "--cmd", "true")
+            #expect(second.code == 125 && second.errorText.contains("another run goes on in the sandbox n"))
+            var third = try ground.spawn(["--quiet", "--name", "n", "--wait", "30s", "--cmd", "cat file"])
+            let first = child.finish(input: bytes("go\n"))
+            #expect(first.code == 0, "\(first.errorText)")
+            #expect(third.finish().text == "late\n")
+        }
+
+        @Test func aKilledRunDoesntSpoilIt() throws {
+            var child = try ground.spawn(["--name", "n", "--cmd", "echo kept >file; echo up; sleep 60"])
+            #expect(child.line() == "up")
+            kill(child.pid, SIGKILL)
+            _ = child.finish()
+            while waitpid(-1, nil, 0) > 0 {}  // the sandbox dies with its aegix, and is ours to reap
+            #expect(try ground.run("--name", "n", "--cmd", "cat file").text == "kept\n")
+            #expect(try changes() == ["file added "])
+        }
+
+        @Test func theHostsOwnChangesAreTold() throws {
+            try ground.write("\(ground.workspace)/a", "a\n")
+            #expect(try ground.run("--name", "n", "--cmd", "echo mine >a; echo new >b").code == 0)
+            try ground.write("\(ground.workspace)/a", "theirs\n")
+            try ground.write("\(ground.workspace)/b", "theirs\n")
+            #expect(try ground.run("--name", "n", "--cmd", "cat a b").text == "mine\nnew\n")
+            #expect(try changes() == ["a modified raced", "b added raced"])
+            #expect(try ground.record()["changes"][0]["before"]["size"].int == 2, "as the first run found it")
+        }
+
+        @Test func itBelongsToItsWorkspace() throws {
+            #expect(try ground.run("--name", "n", "--cmd", "true").code == 0)
+            let other = "\(ground.directory)/other"
+            try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: true)
+            let ended = try ground.run("--name", "n", "--workspace", other, "--cmd", "true")
+            #expect(ended.code == 125 && ended.errorText.contains("belongs to another workspace"))
+        }
+
+        @Test func whatThePolicyKeeps() throws {
+            let kept = try ground.policy("[workspace]\nkeep = [\"home\", \"tmp\"]\n") + ["--name", "n"]
+            #expect(try ground.shell("echo h >~/h; echo t >/tmp/t; touch f", kept).code == 0)
+            #expect(try ground.shell("cat ~/h /tmp/t; test -w /tmp && test -w ~", kept).text == "h\nt\n")
+            let plain = try ground.shell("cat ~/h /tmp/t", ["--name", "n"])
+            #expect(plain.code == 1 && plain.text.isEmpty, "kept although the policy doesn't say so")
+        }
+
+        @Test func thePolicyNamesItAfterTheWorkspace() throws {
+            let policy = try ground.policy("[workspace]\nsandbox = \"workspace\"\n")
+            #expect(try ground.shell("echo x >x", policy).code == 0)
+            #expect(try ground.shell("cat x", policy).text == "x\n")
+            #expect(try ground.shell("cat x").code == 1)
+            let direct = try ground.policy("[workspace]\nmode = \"direct\"\nsandbox = \"workspace\"\n")
+            #expect(try ground.shell("test ! -e x", direct).code == 0)
+        }
+
+        @Test(arguments: ["", "last", ".hidden", "-x", "a/b", "..", "a b", "01m7zmv5zvfv3s8hc6ssp5v", "é"])
+        func namesThatAreNone(name: String) throws {
+            let ended = try ground.run("--name=\(name)", "--cmd", "true")
+            #expect(ended.code == 125 && ended.errorText.contains("--name takes"), "\(ended.errorText)")
+        }
+
+        @Test func whatCantHaveOne() throws {
+            for text in ["mode = \"direct\"", "mode = \"read-only\"", "backing = \"copy\""] {
+                let ended = try ground.shell("true", try ground.policy("[workspace]\n\(text)\n") + ["--name", "n"])
+                #expect(ended.code == 125 && ended.errorText.contains("sandbox"), "\(text): \(ended.errorText)")
+            }
+        }
+    }
+}
