@@ -12,6 +12,7 @@ let package = Package(
         .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(name: "CCap", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CAegix", cSettings: strictC),
         .target(name: "CTOML", cxxSettings: [.treatAllWarnings(as: .error)]),
         .target(name: "AegixSystem", dependencies: ["CAegix", "CCrypto"], swiftSettings: strict),
@@ -20,15 +21,18 @@ let package = Package(
         .target(
             name: "AegixSandbox", dependencies: ["AegixPlan", "AegixSystem", "CAegix", "CSeccomp", "CCap"],
             swiftSettings: strict),
-        .target(name: "AegixWorkspace", dependencies: ["AegixSystem", "CAegix"], swiftSettings: strict),
+        .target(
+            name: "AegixWorkspace", dependencies: ["AegixPolicy", "AegixSystem", "CAegix", "CZlib"],
+            swiftSettings: strict),
         .target(
             name: "AegixAudit",
             dependencies: ["AegixWorkspace", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem"],
             swiftSettings: strict),
         .target(
             name: "AegixCLI",
-            dependencies: ["AegixAudit", "AegixWorkspace", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem"],
-            swiftSettings: strict),
+            dependencies: [
+                "AegixAudit", "AegixWorkspace", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem", "CAegix",
+            ], swiftSettings: strict),
         .executableTarget(name: "aegix", dependencies: ["AegixCLI"], swiftSettings: strict),
         .testTarget(name: "AegixSystemTests", dependencies: ["AegixSystem"], swiftSettings: strict),
         .testTarget(

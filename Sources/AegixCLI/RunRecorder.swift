@@ -133,12 +133,17 @@ final class RunRecorder: RunObserver {
         if plan?.workspaceMode == .direct, attempt.result?.program != nil { return .unknown }
         guard attempt.layer == .kept else { return .none }
         let layer = Layer(upper: Path.join(path, Bytes("layer/upper")), style: .user)
-        do throws(SystemError) {
-            return .listed(
-                try LayerListing(layer, over: preparation.facts.workspace.path, began: Int64(beganAt)).list())
-        } catch {
+        let workspace = preparation.facts.workspace.path
+        do {
+            var list = try LayerListing(layer, over: workspace, began: Int64(beganAt)).list()
+            let protect = preparation.loaded.policy.workspace.protect
+            try Protection(protect, around: try LayerSurroundings(layer, over: workspace)).flag(&list)
+            return .listed(list)
+        } catch let error as SystemError {
             throw Failure(
                 "layer.unreadable", "can't list what run \(id) changed: \(error)", errno: error.errno, exitCode: 123)
+        } catch {
+            throw Failure("layer.unreadable", "can't judge what run \(id) changed: \(error)", exitCode: 123)
         }
     }
 
