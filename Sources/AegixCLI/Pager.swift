@@ -37,8 +37,8 @@ struct Pager {
         return Pager(line: line, path: Bytes(directories.joined(separator: [UInt8(ascii: ":")])))
     }
 
-    /// All of the text, or as much as the reader wanted to see. Returns when the pager has ended.
-    func show(_ text: Bytes) throws(Failure) {
+    /// All of the text, or as much as the reader wanted to see. Returns when the pager has ended: whether there was one.
+    func show(_ text: Bytes) throws(Failure) -> Bool {
         var ends: [Int32] = [-1, -1]
         if aegix_pipe(&ends) < 0 { throw Failure("review.pager", "can't start the pager", SystemError.last("pipe")) }
         let output = Descriptor(owning: ends[1])
@@ -58,6 +58,8 @@ struct Pager {
         _ = consume output
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        // The shell's word for a program that isn't there, or can't be run.
+        return status != 127 << 8 && status != 126 << 8
     }
 
     private func start(reading input: consuming Descriptor) throws(Failure) -> pid_t {

@@ -79,11 +79,8 @@ public enum ReviewCommand: Command {
         } else {
             text = ReviewText(review, ReviewPaint(form.isColored), differences: !form.isStat).bytes()
         }
-        if form.isPaged, let pager = Pager.find(outside: changes.workspace) {
-            try pager.show(text)
-        } else {
-            try console.write(text)
-        }
+        if form.isPaged, let pager = Pager.find(outside: changes.workspace), try pager.show(text) { return 0 }
+        try console.write(text)
         return 0
     }
 

@@ -52,7 +52,7 @@ enum GitText {
             var used = room
             // With this much room there is one error left, that memory runs out, and Swift traps on that everywhere.
             let code = bytes.withUnsafeBufferPointer {
-                compress2(buffer.baseAddress, &used, $0.baseAddress ?? empty, uLong($0.count), Z_DEFAULT_COMPRESSION)
+                compress2(buffer.baseAddress, &used, $0.baseAddress ?? empty, uLong($0.count), Z_BEST_SPEED)
             }
             precondition(code == Z_OK, "no memory to compress")
             count = Int(used)

@@ -15,7 +15,9 @@ public struct PatchWriter {
 
     private let source: ReviewSource
     private let list: ChangeList
+    /// Directories that something comes to, and that something goes from.
     private let filled: Set<Bytes>
+    private let emptied: Set<Bytes>
     private var deletions = Bytes()
     private var rest = Bytes()
     public private(set) var leftOut = LeftOut()
@@ -27,6 +29,7 @@ public struct PatchWriter {
     public init(_ list: ChangeList, from source: ReviewSource) {
         (self.list, self.source) = (list, source)
         filled = Set(list.changes.filter { $0.after != nil }.map { Path.relativeParent($0.path) })
+        emptied = Set(list.changes.filter { $0.before != nil }.map { Path.relativeParent($0.from ?? $0.path) })
     }
 
     /// - wanted: which changes; a directory that moved brings all that is in it.
@@ -52,7 +55,7 @@ public struct PatchWriter {
         let hasOld = old == .file || old == .symlink
         let hasNew = new == .file || new == .symlink
         guard hasOld || hasNew else {
-            if new != .directory || change.kind == .mode || !filled.contains(change.path) { leftOut.other += 1 }
+            if !isCarried(change) { leftOut.other += 1 }
             if source.isStale(change) { throw PatchWriter.failure(.stale, change.path) }
             return
         }
@@ -65,11 +68,20 @@ public struct PatchWriter {
         for patch in patches { write(patch) }
     }
 
-    /// What a patch of an existing file says of its permissions is whether it is executable.
+    /// A directory comes and goes with what is in it.
+    private func isCarried(_ change: Change) -> Bool {
+        if change.kind == .mode { return false }
+        if let after = change.after { return after.kind == .directory && filled.contains(change.path) }
+        return change.before?.kind == .directory && emptied.contains(change.path)
+    }
+
+    /// What a patch says of permissions is whether a file is executable.
     private func hasOtherAttributes(_ change: Change) -> Bool {
         guard let after = change.after else { return false }
-        guard let before = change.before else { return after.attributes != nil }
-        return after.mode & 0o1677 != before.mode & 0o1677 || after.attributes != before.attributes
+        guard let before = change.before, before.kind == .file else {
+            return after.attributes != nil || after.mode & 0o1600 != 0o600 || after.mode & 0o444 != 0o444
+        }
+        return after.mode & 0o1666 != before.mode & 0o1666 || after.attributes != before.attributes
     }
 
     /// A directory that was renamed without being copied: each file in it that isn't listed by itself.
