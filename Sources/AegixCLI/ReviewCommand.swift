@@ -41,7 +41,7 @@ public enum ReviewCommand: Command {
             "only", "GLOB", repeatable: true,
             help: """
                 Show only changes whose path matches GLOB, or lies beneath what it matches. It is relative to the \
-                workspace; `**` stands for any number of directories. Default: all.
+                workspace; `**` stands for any number of directories. May be given more than once. Default: all.
                 """),
         Option(
             "color", "WHEN", completes: .words(["auto", "always", "never"]),

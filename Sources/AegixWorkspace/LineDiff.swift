@@ -20,9 +20,12 @@ public struct LineDiff {
     private let most: Int
 
     /// Lines as numbers: equal ones are equal.
-    /// - steps: how many diagonals may be followed in all; `most`: how many edits one comparison looks for.
-    public static func edits(_ a: [Int32], _ b: [Int32], steps: Int = 20_000_000, most: Int = 4096) -> [Edit] {
-        var diff = LineDiff(a, b, steps: steps, most: most)
+    /// - steps: how many diagonals may be followed in all; nil: in proportion to the length, so that many files cost no more
+    ///   than one that is as long as all of them.
+    /// - most: how many edits one comparison looks for.
+    public static func edits(_ a: [Int32], _ b: [Int32], steps: Int? = nil, most: Int = 4096) -> [Edit] {
+        let fair = min(20_000_000, 100_000 + 200 * (a.count + b.count))
+        var diff = LineDiff(a, b, steps: steps ?? fair, most: most)
         diff.compare()
         return diff.collected()
     }

@@ -61,7 +61,7 @@ public struct PatchWriter {
         }
         let before = try bytes(source.before(change, limit: PatchWriter.longest), change.path)
         let after = try bytes(source.after(change, limit: PatchWriter.longest), change.path)
-        let origin = hasOld && hasNew ? change.from ?? change.path : change.path
+        let origin = hasOld ? source.place(change) : change.path
         let patches = Patch.make(
             Patch.Side(origin, change.before, before), Patch.Side(change.path, change.after, after))
         if patches.isEmpty || hasNew && new != .symlink && hasOtherAttributes(change) { leftOut.other += 1 }

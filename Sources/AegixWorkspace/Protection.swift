@@ -9,7 +9,10 @@ import AegixSystem
 /// hangs together with a judged one: further names of the same file, and a directory that went with one in it.
 /// Not done here: nothing is refused. `apply` leaves out what is protected; `review` shows both on top.
 public struct Protection {
+    /// As written and folded.
     private let patterns: [PathPattern]
+    /// The same, and all that lies beneath.
+    private let whole: [PathPattern]
     private let around: any Surroundings
 
     /// - protect: the policy's, which has checked them.
@@ -20,6 +23,11 @@ public struct Protection {
             patterns += [pattern, Protection.folded(pattern)]
         }
         self.patterns = patterns
+        whole = patterns.map { pattern in
+            var whole = pattern
+            whole.components.append(.anyDepth)
+            return whole
+        }
         self.around = around
     }
 
@@ -78,11 +86,9 @@ public struct Protection {
         let exact = Path.components(path)
         let names = exact.map(FoldedName.fold)
         if names.last == GitNames.directory || names.last == GitNames.modules { return true }
-        for pattern in patterns {
-            if Protection.covers(pattern, names) || Protection.covers(pattern, exact) { return true }
-            // Through a link there, another file would stand at the protected path.
-            if isLink, Protection.leads(names, to: pattern) { return true }
-        }
+        if whole.contains(where: { $0.matches(names: names) || $0.matches(names: exact) }) { return true }
+        // Through a link there, another file would stand at the protected path.
+        if isLink, patterns.contains(where: { Protection.leads(names, to: $0) }) { return true }
         for (index, name) in names.enumerated() {
             let rest = names[(index + 1)...]
             if name == GitNames.directory {
@@ -97,13 +103,6 @@ public struct Protection {
             }
         }
         return false
-    }
-
-    /// Whether the pattern names the path, or a directory above it.
-    private static func covers(_ pattern: PathPattern, _ names: [Bytes]) -> Bool {
-        var whole = pattern
-        whole.components.append(.anyDepth)
-        return whole.matches(names: names)
     }
 
     /// Whether the path is that of a directory above what a pattern names, as far as it can be told.

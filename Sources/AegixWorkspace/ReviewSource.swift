@@ -52,7 +52,8 @@ public final class ReviewSource {
         var found = Content.unavailable(.stale)
         for place in places(change) {
             do throws(SystemError) {
-                found = try content(entry, Path.name(place), in: try parent(of: place), limit: limit, else: .stale)
+                found = try content(
+                    entry, ReviewSource.name(place), in: try parent(of: place), limit: limit, else: .stale)
             } catch {
                 found = .unavailable(ReviewSource.isAbsent(error) ? .stale : .unreadable)
             }
@@ -67,7 +68,7 @@ public final class ReviewSource {
         guard let entry = change.before else { return !isFree(change.path) }
         for place in places(change) {
             do throws(SystemError) {
-                guard let facts = try parent(of: place).facts(name: Path.name(place)) else { continue }
+                guard let facts = try parent(of: place).facts(name: ReviewSource.name(place)) else { continue }
                 let now = Entry(facts)
                 guard now.kind == entry.kind else { continue }
                 if now.identity == entry.identity || now.kind == .directory { return false }
@@ -86,6 +87,21 @@ public final class ReviewSource {
         if let from = change.from { return [from] }
         let origin = self.origin(change.path)
         return origin == change.path ? [origin] : [origin, change.path]
+    }
+
+    /// The one of these that holds what was there before; the first where none does.
+    public func place(_ change: Change) -> Bytes {
+        let places = self.places(change)
+        guard places.count > 1, let entry = change.before else { return places[0] }
+        for place in places {
+            do throws(SystemError) {
+                guard let facts = try parent(of: place).facts(name: ReviewSource.name(place)) else { continue }
+                if Entry(facts).identity == entry.identity { return place }
+            } catch {
+                continue
+            }
+        }
+        return places[0]
     }
 
     /// A path of the run's view as one of the workspace.
@@ -123,10 +139,10 @@ public final class ReviewSource {
     /// A file of the workspace that isn't in the list: it has no recorded digest.
     public func unchanged(_ path: Bytes, limit: UInt64) throws(SystemError) -> Content {
         let tree = try parent(of: path)
-        guard let facts = try tree.facts(name: Path.name(path)) else { return .unavailable(.stale) }
-        if facts.isLink { return .bytes(try tree.link(Path.name(path))) }
+        guard let facts = try tree.facts(name: ReviewSource.name(path)) else { return .unavailable(.stale) }
+        if facts.isLink { return .bytes(try tree.link(ReviewSource.name(path))) }
         if facts.size > limit { return .unavailable(.large) }
-        return .bytes(try tree.file(Path.name(path)).readAll(limit: Int(clamping: limit)))
+        return .bytes(try tree.file(ReviewSource.name(path)).readAll(limit: Int(clamping: limit)))
     }
 
     // MARK: - After
@@ -139,8 +155,8 @@ public final class ReviewSource {
         for place in [change.path, change.linkOf].compactMap({ $0 }) {
             do throws(SystemError) {
                 let tree = try upperParent(of: place)
-                guard try tree.facts(name: Path.name(place)) != nil else { continue }
-                return try content(entry, Path.name(place), in: tree, limit: limit, else: .altered)
+                guard try tree.facts(name: ReviewSource.name(place)) != nil else { continue }
+                return try content(entry, ReviewSource.name(place), in: tree, limit: limit, else: .altered)
             } catch {
                 if !ReviewSource.isAbsent(error) { return .unavailable(.unreadable) }
             }
@@ -215,6 +231,9 @@ public final class ReviewSource {
         }
         return tree
     }
+
+    /// The workspace's top has no name.
+    private static func name(_ path: Bytes) -> Bytes { path.isEmpty ? Bytes(".") : Path.name(path) }
 
     private static func isAbsent(_ error: SystemError) -> Bool {
         [ENOENT, ENOTDIR, ELOOP, EXDEV].contains(error.errno)
