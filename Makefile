@@ -34,6 +34,7 @@ DEPS := \
 	/usr/include/seccomp.h:libseccomp-dev \
 	/usr/include/sys/capability.h:libcap-dev \
 	/usr/include/openssl/sha.h:libssl-dev \
+	/usr/include/zlib.h:zlib1g-dev \
 	/usr/include/toml++/toml.h:libtomlplusplus-dev
 
 TEST_DEPS := \

@@ -12,11 +12,14 @@ let package = Package(
         .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(name: "CCap", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CAegix", cSettings: strictC),
         .target(name: "CTOML", cxxSettings: [.treatAllWarnings(as: .error)]),
         .target(name: "AegixSystem", dependencies: ["CAegix", "CCrypto"], swiftSettings: strict),
         .target(name: "AegixPolicy", dependencies: ["AegixSystem", "CTOML", "CCap"], swiftSettings: strict),
-        .target(name: "AegixWorkspace", dependencies: ["AegixSystem", "CAegix"], swiftSettings: strict),
+        .target(
+            name: "AegixWorkspace", dependencies: ["AegixPolicy", "AegixSystem", "CAegix", "CZlib"],
+            swiftSettings: strict),
         .target(
             name: "AegixPlan", dependencies: ["AegixPolicy", "AegixWorkspace", "AegixSystem"], swiftSettings: strict),
         .target(
@@ -29,8 +32,9 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "AegixCLI",
-            dependencies: ["AegixAudit", "AegixWorkspace", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem"],
-            swiftSettings: strict),
+            dependencies: [
+                "AegixAudit", "AegixWorkspace", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem", "CAegix",
+            ], swiftSettings: strict),
         .executableTarget(name: "aegix", dependencies: ["AegixCLI"], swiftSettings: strict),
         .testTarget(name: "AegixSystemTests", dependencies: ["AegixSystem"], swiftSettings: strict),
         .testTarget(

@@ -20,6 +20,7 @@ echo "hello" >"$scratch/project/notes.txt"
     echo '<!-- session -->'
     type 'aegix --cmd "echo changed > notes.txt; cat notes.txt"'
     type 'cat notes.txt'
+    type 'aegix review last'
     type 'aegix --cmd "cat /etc/shadow; ls /home; cat /proc/net/route"'
     type 'aegix --timeout 1s -- sleep 60; echo "exit code $?"'
     type 'aegix show last'

@@ -43,6 +43,8 @@ enum ManualPage {
 
     private static let environment = [
         ("AEGIX_STATE", "The state directory, where --state-dir isn't given."),
+        ("AEGIX_PAGER, PAGER", "What review shows itself through on a terminal. Default: less. Empty or cat: nothing."),
+        ("NO_COLOR", "Not empty: no colours, where --color doesn't ask for them."),
         ("XDG_STATE_HOME", "The directory that holds the state directory. Default: ~/.local/state."),
         ("XDG_CONFIG_HOME", "The directory that holds aegix/policy.toml. Default: ~/.config."),
     ]

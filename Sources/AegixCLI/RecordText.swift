@@ -5,6 +5,7 @@ import AegixSystem
 enum RecordText {
     private static let processLines = 200
     private static let violationLines = 50
+    private static let changeLines = 50
     private static let columns = 200
 
     static func lines(_ record: JSON) -> [String] {
@@ -17,8 +18,12 @@ enum RecordText {
         lines += section("programs", ProcessTree.lines(record, limit: processLines).map { clipped($0) })
         lines += section("refused", violations(record))
         lines += section("output", streams(record))
+        lines += section("changes", changes(record))
         if let layer = record["layer"]?["path"] {
-            lines += ["", "changes are waiting, not applied, in", "  " + shown(layer)]
+            lines += [
+                "", "changes are waiting, not applied (aegix review \(shown(record["run_id"]))), in",
+                "  " + shown(layer),
+            ]
         }
         if let cut = record["cut"]?.object, !cut.isEmpty {
             let names = cut.keys.sorted().map { Bytes($0).shown }.joined(separator: ", ")
@@ -95,6 +100,23 @@ enum RecordText {
             )
         }
         if all.count > violationLines { lines.append("  … and \(all.count - violationLines) more") }
+        return lines
+    }
+
+    private static func changes(_ record: JSON) -> [String] {
+        let all = record["changes"]?.array ?? []
+        // What is flagged first: it mustn't hide behind a thousand others.
+        let flagged = all.filter { $0["flags"]?.array?.isEmpty == false }
+        let plain = all.filter { $0["flags"]?.array?.isEmpty != false }
+        var lines = (flagged + plain).prefix(changeLines).map { change -> String in
+            let path = change["path"]?.bytesValue == [] ? "." : shown(change["path"])
+            let from = change["from"]?.bytesValue.map { " from " + $0.shown } ?? ""
+            let flags = (change["flags"]?.array ?? []).map { shown($0) }.joined(separator: ", ")
+            return clipped(
+                "  \(padded(shown(change["kind"]), 9)) \(path)\(from)\(flags.isEmpty ? "" : "  [\(flags)]")")
+        }
+        let total = max(all.count, record["cut"]?["changes"]?["of"]?.int ?? 0)
+        if total > changeLines { lines.append("  … and \(total - changeLines) more") }
         return lines
     }
 

@@ -178,15 +178,20 @@ final class RunRecorder: RunObserver {
 
     private func listed(_ style: Layer.Style) throws(Failure) -> ChangeList {
         let layer = Layer(upper: Path.join(named?.path ?? path, Bytes("layer/upper")), style: style)
-        do throws(SystemError) {
-            return
-                try LayerListing(
-                    layer, over: preparation.facts.workspace.path, began: Int64(beganAt),
-                    linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil
-                ).list()
-        } catch {
+        let workspace = preparation.facts.workspace.path
+        do {
+            var list = try LayerListing(
+                layer, over: workspace, began: Int64(beganAt),
+                linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil
+            ).list()
+            let protect = preparation.loaded.policy.workspace.protect
+            try Protection(protect, around: try LayerSurroundings(layer, over: workspace)).flag(&list)
+            return list
+        } catch let error as SystemError {
             throw Failure(
                 "layer.unreadable", "can't list what run \(id) changed: \(error)", errno: error.errno, exitCode: 123)
+        } catch {
+            throw Failure("layer.unreadable", "can't judge what run \(id) changed: \(error)", exitCode: 123)
         }
     }
 

@@ -3,6 +3,7 @@
 import AegixAudit
 import AegixSandbox
 import AegixSystem
+import AegixWorkspace
 
 struct RunReport {
     let console: Console
@@ -49,8 +50,13 @@ struct RunReport {
             let more = violations.count > 3 ? " and \(violations.count - 3) more" : ""
             parts.append("refused inside: \(rules)\(more)")
         }
-        if attempt.layer == .kept {
+        switch attempt.changes {
+        case .listed(let list) where list != ChangeList():
+            let least = list.cut.isEmpty ? "" : "at least "
+            parts.append("\(least)\(ChangeSummary(list.changes).line): aegix review \(Path.name(runPath).shown)")
+        case .unknown where attempt.layer == .kept:
             parts.append("changes are kept in \(Path.join(runPath, Bytes("layer/upper")).shown)")
+        default: break
         }
         return parts.isEmpty ? nil : parts.joined(separator: "; ")
     }

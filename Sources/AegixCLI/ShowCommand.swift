@@ -11,8 +11,8 @@ public enum ShowCommand: Command {
     public static let usage = ["show RUN [--state-dir DIR] [--json]"]
     public static let details = """
         RUN is a run id, a unique prefix of one, or `last`: the newest finished run of the workspace that the current \
-        directory lies in. Shown are the outcome, the controls that held, the programs that ran, what was refused, and \
-        where output and changes lie. Names are shown with control characters made visible.
+        directory lies in. Shown are the outcome, the controls that held, the programs that ran, what was refused, what \
+        changed, and where output and changes lie. Names are shown with control characters made visible.
 
         With --json it prints `audit.json` as it is on disk; `docs/audit.md` explains each member.
         """

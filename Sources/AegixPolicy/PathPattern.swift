@@ -126,8 +126,11 @@ public struct PathPattern: Equatable, Hashable, Sendable {
 
     /// Whether an absolute, normalized path is what the pattern names itself (not what lies beneath).
     public func matches(_ path: Bytes) -> Bool {
-        Self.matches(components[...], Path.components(path)[...])
+        matches(names: Path.components(path))
     }
+
+    /// The same of a path that has been taken apart.
+    public func matches(names: [Bytes]) -> Bool { Self.matches(components[...], names[...]) }
 
     private static func matches(_ pattern: ArraySlice<Component>, _ names: ArraySlice<Bytes>) -> Bool {
         // As in Wildcard: only the last `**` has to be gone back to.

@@ -43,3 +43,17 @@ public enum Hex {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 }
+
+/// SHA-1, for one purpose: git names its objects by it, and a binary patch has to name them.
+public enum SHA1 {
+    /// Lower-case hexadecimal.
+    public static func hex(_ head: Bytes, _ bytes: Bytes) -> String {
+        var context = SHA_CTX()
+        SHA1_Init(&context)
+        head.withUnsafeBytes { _ = SHA1_Update(&context, $0.baseAddress, $0.count) }
+        bytes.withUnsafeBytes { _ = SHA1_Update(&context, $0.baseAddress, $0.count) }
+        var digest = Bytes(repeating: 0, count: 20)
+        SHA1_Final(&digest, &context)
+        return Hex.encode(digest)
+    }
+}

@@ -29,7 +29,13 @@ final class EntryReader {
             if facts.size > left { note(.bytes) }
             if cut.contains(.time) || facts.size > left { return entry }
             left -= facts.size
-            guard let file = try open(name, in: tree, facts, own: own) else { return entry }
+            let file: Descriptor
+            do throws(SystemError) {
+                file = try EntryReader.open(name, in: tree, facts, own: own)
+            } catch {
+                if error.errno == EACCES, !own { return entry }
+                throw error
+            }
             entry.digest = try digest(file)
             entry.attributes = try Attributes.digest(of: file)
         case .symlink: entry.target = try tree.link(name)
@@ -40,14 +46,14 @@ final class EntryReader {
         return entry
     }
 
-    private func open(
+    /// A regular file for reading, one of our own also where its mode closes it to us.
+    static func open(
         _ name: Bytes, in tree: Tree, _ facts: FileFacts, own: Bool
-    ) throws(SystemError) -> Descriptor? {
+    ) throws(SystemError) -> Descriptor {
         do throws(SystemError) {
             return try tree.file(name)
         } catch {
-            guard error.errno == EACCES else { throw error }
-            if !own { return nil }
+            guard error.errno == EACCES, own else { throw error }
         }
         let opened = facts.permissions | 0o400
         if name.withCString({ fchmodat(tree.raw, $0, opened, 0) }) < 0 { throw SystemError.last("chmod", name) }
