@@ -66,7 +66,12 @@ struct ReviewText {
         }
     }
 
-    static func path(_ change: Change) -> String { change.path.isEmpty ? "." : change.path.shown }
+    /// Of one longer than a line its ends.
+    static func path(_ change: Change) -> String {
+        if change.path.isEmpty { return "." }
+        let text = change.path.shown
+        return text.count > 400 ? "\(text.prefix(150))…\(text.suffix(240))" : text
+    }
 
     // MARK: - Differences
 

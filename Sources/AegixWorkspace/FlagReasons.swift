@@ -8,7 +8,8 @@ extension Change.Flag {
         switch self {
         case .protected:
             isGit(change)
-                ? "git on the host obeys what lies here" : "the policy protects it, or what is in it"
+                ? "git on the host obeys what lies here"
+                : "the policy or git's configuration names it, or what is in it"
         case .executes: reason(change)
         case .setuid: "it has a setuid or setgid bit, which is never applied"
         case .special: "it is a \(change.after?.kind.rawValue ?? "special file"), which is never applied"

@@ -33,9 +33,18 @@ public struct Protection {
 
     public func flag(_ list: inout ChangeList) throws(SystemError) {
         let repositories = try Repositories(list, around)
+        let configuration = try GitConfiguration(list, around)
         for index in list.changes.indices {
-            let flags = try judge(list.changes[index], repositories)
-            list.changes[index].flags.formUnion(flags)
+            let change = list.changes[index]
+            list.changes[index].flags.formUnion(try judge(change, repositories))
+            let isLink =
+                change.after?.kind == .symlink || change.kind == .renamed && change.after?.kind == .directory
+            for path in [change.path, change.from, change.linkOf].compactMap({ $0 }) {
+                let names = FoldedName.components(path)
+                if configuration.names(names) || isLink && configuration.leads(names) {
+                    list.changes[index].flags.insert(.protected)
+                }
+            }
         }
         Protection.spreadOverLinks(&list)
         Protection.raise(&list)

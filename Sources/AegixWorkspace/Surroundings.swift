@@ -5,6 +5,8 @@ import Glibc
 
 /// What `Protection` asks of the trees; a test answers from memory.
 public protocol Surroundings: AnyObject {
+    /// The workspace's own path.
+    var workspace: Bytes { get }
     /// What lies at a path of the workspace as the run found it.
     func kind(_ path: Bytes) throws(SystemError) -> Entry.Kind?
     /// All that lies beneath a directory of the workspace, relative to it; nil: more than can be looked at.
@@ -17,12 +19,14 @@ public protocol Surroundings: AnyObject {
 
 /// The real ones.
 public final class LayerSurroundings: Surroundings {
+    public let workspace: Bytes
     private let base: Tree
     private let upper: Tree
     private static let longest = 1 << 20
     private static let most = 10_000
 
     public init(_ layer: Layer, over workspace: Bytes) throws(SystemError) {
+        self.workspace = workspace
         base = try Tree(at: workspace)
         upper = try Tree(at: layer.upper)
     }

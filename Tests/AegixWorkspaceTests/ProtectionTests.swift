@@ -8,6 +8,7 @@ import Testing
 @Suite struct ProtectionTests {
     /// A workspace in memory: paths with their texts; a path that ends in a slash is a directory.
     private final class Memory: Surroundings {
+        let workspace = Bytes("/home/w")
         var base: [String: String] = [:]
         var layer: [String: String] = [:]
 
@@ -192,6 +193,47 @@ import Testing
         var follower = ProtectionTests.new("sub/.git/config")
         follower.linkOf = Bytes("a")
         #expect(try flags([ProtectionTests.new("a"), follower]) == ["protected", "protected"])
+    }
+
+    @Test func whatGitsConfigurationNames() throws {
+        let config = """
+            # hooksPath = not/this
+            [core]
+            \thooksPath = "scripts/git hooks" ; a comment
+            \tfsmonitor = ./tools/watch --fast
+            \tattributesFile = /home/w/attrs
+            [Include] path = ../.gitconfig
+            [diff "x"]
+            \ttextconv = python3 \\
+            tools/show.py
+            [remote "origin"]
+            \tfetch = +refs/heads/*:refs/remotes/origin/*
+            [core]
+            \texcludesFile = ignored
+            \tworktree = ../elsewhere
+            """
+        let base = [
+            ".git/config": config, ".gitconfig": "[alias]\n\tx = !sh bin/alias.sh\n",
+            "m/.git": "gitdir: ../.git/modules/m\n",
+            ".git/modules/m/config": "[core]\nhookspath=hk\n",
+        ]
+        for path in [
+            "scripts/git hooks/pre-commit", "tools/watch", "attrs", ".gitconfig", "tools/show.py", "bin/alias.sh",
+            "TOOLS/Watch",
+            "m/hk/x", "scripts/git hooks",
+        ] {
+            #expect(try flag(ProtectionTests.new(path), base: base) == "protected", "\(path)")
+            #expect(try flag(ProtectionTests.new(path)) == "", "\(path)")
+        }
+        let bare = [
+            ".git/config": "[alias]\nb = build\ny = !sh here.sh\n[credential]\nhelper = cache\n", "here.sh": "",
+        ]
+        #expect(try flag(ProtectionTests.edited("here.sh"), base: bare) == "protected")
+        for path in ["build", "cache/x", "sh"] { #expect(try flag(ProtectionTests.new(path), base: bare) == "") }
+        for path in ["scripts/other", "not/this", "ignored", "elsewhere", "src/x", "hk/x"] {
+            #expect(try flag(ProtectionTests.new(path), base: base) == "", "\(path)")
+        }
+        #expect(try flag(ProtectionTests.new("scripts", .symlink), base: base) == "protected")
     }
 
     @Test func directoriesThatMove() throws {

@@ -112,7 +112,7 @@ extension Integration {
                     "changed", "gone", "kept",
                 ])
             #expect(ground.read("\(ground.runs.last ?? "")/layer/upper/changed") == bytes("after\n"))
-            #expect(ended.errorText.contains("aegix review"), "the summary doesn't say how to see the changes")
+            #expect(ended.errorText.contains("aegix review "), "the summary doesn't say how to see the changes")
             // The next run begins with the workspace as it is, not with the last one's layer.
             #expect(try ground.shell("cat changed gone").text == "before\ngone\n")
         }
