@@ -7,7 +7,7 @@ enum Commands {
     static var all: [any Command.Type] {
         [
             RunCommand.self, PlanCommand.self, ShowCommand.self, HistoryCommand.self, PolicyCommand.self,
-            ResetCommand.self, DoctorCommand.self, HelpCommand.self,
+            ApplyCommand.self, DiscardCommand.self, ResetCommand.self, DoctorCommand.self, HelpCommand.self,
         ]
     }
 
@@ -16,7 +16,7 @@ enum Commands {
 
     /// Commands that the contract knows and this version doesn't have: named in an error, never in help.
     static let unavailable = [
-        "why", "review", "apply", "discard", "replay", "export", "verify", "keygen",
+        "why", "review", "replay", "export", "verify", "keygen",
     ]
 
     static func named(_ name: Bytes) -> (any Command.Type)? { all.first { name.elementsEqual($0.name.utf8) } }

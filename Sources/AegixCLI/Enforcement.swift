@@ -38,7 +38,7 @@ enum Enforcement {
     private static func workspace(_ plan: Plan, shifted: Bool) -> String {
         let view =
             switch plan.workspaceMode {
-            case .layer: "overlay, upper in the run directory"
+            case .layer, .apply: "overlay, upper in the run directory"
             case .readOnly: "overlay without an upper"
             case .direct: "bind; sockets and FIFOs made during the run are reachable"
             }

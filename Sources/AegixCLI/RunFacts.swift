@@ -48,7 +48,7 @@ extension RunPreparation {
         }
         let mode = loaded.policy.workspace.mode
         start.workspace = .init(
-            path: facts.workspace.path, mode: mode.rawValue, layer: mode == .layer ? .user : nil)
+            path: facts.workspace.path, mode: mode.rawValue, layer: mode.hasLayer ? .user : nil)
         return start
     }
 

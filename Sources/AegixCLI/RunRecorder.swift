@@ -54,7 +54,7 @@ final class RunRecorder: RunObserver {
 
     /// The layer's top looks like the workspace's: the command sees its mode and owner.
     private func makeLayer() throws(Failure) -> LayerPlace? {
-        guard preparation.loaded.policy.workspace.mode == .layer else { return nil }
+        guard preparation.loaded.policy.workspace.mode.hasLayer else { return nil }
         let top = preparation.facts.workspace
         let owner = preparation.facts.uid == 0 && top.uid != 0 ? (uid: top.uid, gid: top.gid) : nil
         guard let made = try reserved?.makeLayer(mode: mode_t(top.mode & 0o1777), owner: owner) else { return nil }
@@ -127,6 +127,19 @@ final class RunRecorder: RunObserver {
             throw attempt.failure ?? attempt.result?.failure ?? Failure("record.failed", "run \(id) has no record")
         }
         return try directory.finish(end)
+    }
+
+    /// Workspace mode `apply`: what a command that ended well has changed isn't waited with. Conflicts are told like a record
+    /// that couldn't be written; the layer stays.
+    func apply(_ attempt: inout RunAttempt) {
+        guard plan?.workspaceMode == .apply, attempt.layer == .kept, attempt.outcome.status == .exited,
+            attempt.outcome.exitCode == 0, attempt.lateFailure == nil
+        else { return }
+        do throws(Failure) {
+            attempt.applied = try state.apply(id)
+        } catch {
+            attempt.lateFailure = error
+        }
     }
 
     private func changes(_ attempt: RunAttempt) throws(Failure) -> RunEnd.Changes {

@@ -18,6 +18,9 @@ struct RunReport {
         if let error = attempt.result?.logError {
             late = Failure("record.log", "can't keep the command's output", error, exitCode: 123)
         }
+        if let applied = attempt.applied, applied.status == .conflict {
+            late = late ?? Failure("apply.conflict", applied.line, exitCode: 123)
+        }
         if let copy { do throws(Failure) { try copy.write(record) } catch { late = error } }
         if let late, attempt.result?.failure == nil, attempt.failure == nil {
             console.note(late.message)
@@ -49,7 +52,9 @@ struct RunReport {
             let more = violations.count > 3 ? " and \(violations.count - 3) more" : ""
             parts.append("refused inside: \(rules)\(more)")
         }
-        if attempt.layer == .kept {
+        if let applied = attempt.applied, applied.status != .conflict {
+            parts.append(applied.line)
+        } else if attempt.applied == nil, attempt.layer == .kept {
             parts.append("changes are kept in \(Path.join(runPath, Bytes("layer/upper")).shown)")
         }
         return parts.isEmpty ? nil : parts.joined(separator: "; ")

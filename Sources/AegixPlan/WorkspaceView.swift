@@ -45,7 +45,7 @@ struct WorkspaceView {
             writable.append(workspace.path)
         case .readOnly:
             overlayReadOnly(workspace, owned: true)
-        case .layer:
+        case .layer, .apply:
             guard let layer else { throw Failure("plan.layer", "a layer needs a run directory to keep it in") }
             let lower = stage(workspace, owned: true)
             let kept = Staging.place("layer")

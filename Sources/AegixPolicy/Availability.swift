@@ -13,7 +13,6 @@ enum Availability {
 
     /// Every key under a table's name alone, or one key by its path.
     static let later: [String: Accepted] = [
-        "workspace.mode": .allBut(["apply"]),
         "workspace.backing": .only(["overlay"]),
         "commands.default": .only(["allow"]),
         "commands.rule": .emptyList,
