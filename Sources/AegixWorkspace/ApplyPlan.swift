@@ -71,7 +71,7 @@ struct ApplyPlan {
                 if within(change.path, gone, isOfOld: one.isOfOld) != nil { continue }
                 let step = Step(verb: .take, path: change.path, slot: next(), old: old(one))
                 placed.append((change.path, 0, Item(step: step)))
-            } else if change.kind == .mode, change.after?.kind != .symlink, let found = one.found {
+            } else if change.kind == .mode, !one.joins, change.after?.kind != .symlink, let found = one.found {
                 let step = Step(verb: .attributes, path: change.path, old: Image(found))
                 let item = Item(step: step, staged: [change])
                 if found.kind == .directory { last.append(item) } else { placed.append((change.path, 1, item)) }

@@ -14,6 +14,8 @@ struct Checked: Sendable {
     var isThere = false
     /// What goes was in the directory that made room for one that moves to the same path, not in that one.
     var isOfOld = false
+    /// It is there already as a file of its own, and is to become a name of another one.
+    var joins = false
 }
 
 /// Compares each path with what the list says of it: by what it is on disk, and where that differs, by content.
@@ -80,13 +82,14 @@ final class BaseCheck {
         let found = try facts(place, makes: change.before == nil)
         if let found {
             let tree = try parent(of: place)
+            checked.joins = try joins(change, found)
             let isRaced = change.flags.contains(.raced)
             if !isRaced, let before = change.before, try isSame(before, found, place, in: tree) {
                 checked.found = Entry(found)
                 checked.found?.digest = before.digest
                 if found.isDirectory, change.after?.kind != .directory { try isComplete(place, change.path) }
                 if change.after == nil { _ = try tree.place(Path.name(place)) }
-            } else if let after = change.after, try isWanted(after, found, place, change, in: tree) {
+            } else if !checked.joins, let after = change.after, try isWanted(after, found, place, change, in: tree) {
                 return
             } else {
                 let reason =
@@ -131,6 +134,12 @@ final class BaseCheck {
             checked.isThere = true
         }
         needed.append(checked)
+    }
+
+    /// Files that are alike, but aren't one file yet.
+    private func joins(_ change: Change, _ found: FileFacts) throws(SystemError) -> Bool {
+        guard change.kind == .mode, found.isFile, let leader = change.linkOf else { return false }
+        return try facts(place(of: leader), makes: true)?.inode != found.inode
     }
 
     // MARK: - What is there
@@ -220,6 +229,7 @@ final class BaseCheck {
         switch error.errno {
         case ELOOP, ENOTDIR: "doesn't lie in a directory any more: a link or a file stands in its way"
         case EXDEV: "is a mount point, or lies on another file system"
+        case EACCES: "can't be looked at: permission denied"
         case ENOENT, ESTALE: "went away while it was looked at"
         default: nil
         }

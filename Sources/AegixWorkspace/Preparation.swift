@@ -86,7 +86,8 @@ public final class Preparation {
         }
         let maker: Staging
         do throws(SystemError) {
-            maker = try Staging(layer, into: staging, base: held.tree)
+            let inPlace = plan.items.filter { $0.step.verb == .attributes }.map(\.step.path)
+            maker = try Staging(layer, into: staging, base: held.tree, inPlace: Set(inPlace))
         } catch {
             throw .failed("can't open the run's layer", error)
         }
@@ -97,7 +98,7 @@ public final class Preparation {
             case .put where step.new == nil, .exchange:
                 let image = try maker.stage(item.staged, slot: step.slotName, place: check.place)
                 step.new = image
-                if image.root.kind == .directory, image.root.mode & 0o300 != 0o300, geteuid() != 0 {
+                if image.root.kind == .directory, image.root.mode & 0o700 != 0o700, geteuid() != 0 {
                     last.append(Preparation.closing(step, image.root))
                 }
             case .attributes:
@@ -118,9 +119,14 @@ public final class Preparation {
                 }
             default: break
             }
-            steps.append(step)
+            if step.verb == .attributes, step.old?.root.kind == .directory {
+                last.append(step)
+            } else {
+                steps.append(step)
+            }
         }
-        steps += last.reversed()
+        // All that may close a directory comes at the end, the deepest first.
+        steps += last.sorted { $1.path.lexicographicallyPrecedes($0.path) }
     }
 
     /// The last of the steps for a new directory that is closed to its owner.
@@ -145,7 +151,6 @@ public final class Preparation {
             }
         }
         first.sort { $0.path.lexicographicallyPrecedes($1.path) }
-        last.sort { $0.path.lexicographicallyPrecedes($1.path) }
     }
 
     private func open(

@@ -10,6 +10,7 @@ final class Staging {
     private let layer: LayerReader
     private let target: Tree
     private let base: Tree
+    private let inPlace: Set<Bytes>
     private let copier = FileCopy()
     private let isRoot = geteuid() == 0
     /// Where the first name of a file of several lies in the staging directory.
@@ -18,7 +19,9 @@ final class Staging {
     private var held: (path: Bytes, tree: Tree)?
 
     /// - base: the workspace, for names of files that are in it already.
-    init(_ layer: Layer, into target: Tree, base: Tree) throws(SystemError) {
+    /// - inPlace: files of it that get other attributes.
+    init(_ layer: Layer, into target: Tree, base: Tree, inPlace: Set<Bytes>) throws(SystemError) {
+        self.inPlace = inPlace
         self.layer = try LayerReader(layer)
         self.target = target
         self.base = base
@@ -43,8 +46,9 @@ final class Staging {
                 }
                 var entry = after
                 if let facts = try parent.facts(name: Path.name(staged)) {
+                    entry.identity = Entry(facts).identity
                     // A name of a file that is there already has that file's time.
-                    (entry.identity, entry.modified) = (Entry(facts).identity, facts.modified)
+                    if !inPlace.contains(change.linkOf ?? []) { entry.modified = facts.modified }
                 }
                 nodes.append(Image.Node(path: below, entry: entry))
             } catch {
@@ -175,7 +179,8 @@ final class LayerReader {
         for name in Path.components(path) {
             let facts = try tree.facts(name: name)
             if let facts, facts.isDirectory, facts.permissions & 0o500 != 0o500 {
-                if aegix_change_mode(try tree.place(name).raw, facts.permissions | 0o700) < 0 {
+                let place = try tree.place(name)
+                if aegix_change_mode(place.raw, facts.permissions | 0o700) < 0 {
                     throw SystemError.last("chmod", name)
                 }
                 tree = try tree.directory(name)

@@ -49,7 +49,9 @@ struct Transaction {
             case ESTALE: throw .conflicts([Conflict(step.path, "was changed while it was applied")])
             case EEXIST: throw .conflicts([Conflict(step.path, "was made by somebody else meanwhile")])
             default:
-                if let reason = BaseCheck.reason(error) { throw .conflicts([Conflict(step.path, reason)]) }
+                if error.errno != EACCES, let reason = BaseCheck.reason(error) {
+                    throw .conflicts([Conflict(step.path, reason)])
+                }
                 throw .failed("can't change \(step.path.isEmpty ? "the workspace itself" : step.path.shown)", error)
             }
         }
@@ -151,10 +153,16 @@ struct Transaction {
         var children: [Bytes: [Image.Node]] = [:]
         for node in image.nodes.dropFirst() { children[Path.relativeParent(node.path), default: []].append(node) }
         var waiting: [Bytes] = [[]]
-        let top = try tree.directory(name)
         while let path = waiting.popLast() {
-            let directory = try top.directory(path)
             let expected = children[path] ?? []
+            let directory: Tree
+            do throws(SystemError) {
+                directory = try tree.directory(Path.join(name, path))
+            } catch {
+                // Closed by its mode, which nobody but its owner has opened to come in.
+                if error.errno == EACCES { continue }
+                throw error
+            }
             if try directory.entries().count != expected.count { return false }
             for node in expected {
                 guard let found = try directory.facts(name: Path.name(node.path)), isSame(found, node.entry) else {

@@ -81,7 +81,8 @@ extension Tree {
     /// By a descriptor of its own, since fchmodat follows links.
     private func openUp(_ name: Bytes, _ facts: FileFacts) throws(SystemError) {
         if facts.permissions & 0o700 == 0o700 || geteuid() == 0 { return }
-        if aegix_change_mode(try place(name).raw, 0o700) < 0 { throw SystemError.last("chmod", name) }
+        let place = try place(name)
+        if aegix_change_mode(place.raw, 0o700) < 0 { throw SystemError.last("chmod", name) }
     }
 
     private func hoist(_ name: Bytes, to top: Tree) throws(SystemError) {
