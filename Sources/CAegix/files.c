@@ -52,6 +52,26 @@ ssize_t aegix_get_attribute(int descriptor, const char *name, void *value, size_
     return getxattr(place(descriptor).path, name, value, room);
 }
 
+/* One stretch by way of memory: between file systems of different kinds copy_file_range only says EXDEV. */
+static int carry(int from, off_t at, off_t end, int to) {
+    char buffer[64 << 10];
+    while (at < end) {
+        size_t most = (size_t)(end - at) < sizeof buffer ? (size_t)(end - at) : sizeof buffer;
+        ssize_t count = pread(from, buffer, most, at);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return -1;
+        if (count == 0) return 0; /* shortened meanwhile */
+        for (ssize_t done = 0; done < count;) {
+            ssize_t put = pwrite(to, buffer + done, (size_t)(count - done), at + done);
+            if (put < 0 && errno == EINTR) continue;
+            if (put < 0) return -1;
+            done += put;
+        }
+        at += count;
+    }
+    return 0;
+}
+
 int aegix_copy_data(int from, int to, uint64_t most) {
     struct stat facts;
     if (fstat(from, &facts) < 0) return -1;
@@ -68,6 +88,10 @@ int aegix_copy_data(int from, int to, uint64_t most) {
         while (data < hole) {
             ssize_t count = copy_file_range(from, &data, to, &target, (size_t)(hole - data), 0);
             if (count < 0 && errno == EINTR) continue;
+            if (count < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) {
+                if (carry(from, data, hole, to) < 0) return -1;
+                break;
+            }
             if (count < 0) return -1;
             if (count == 0) break; /* shortened meanwhile */
         }
