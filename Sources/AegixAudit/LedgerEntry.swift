@@ -2,7 +2,7 @@
 
 import AegixSystem
 
-/// What the ledger says of a run, once at its start and once at its end: enough for `history` and `last` without opening
+/// What the ledger says of a run, at its start, at its end and when its changes are applied, reset or dropped: enough for `history` and `last` without opening
 /// any run.
 public struct LedgerEntry: Equatable, Sendable {
     public var kind: Kind
@@ -14,12 +14,25 @@ public struct LedgerEntry: Equatable, Sendable {
     public var command: Bytes
     public var labels: [String: String] = [:]
     public var closing: Closing?
+    /// Of what was done to the workspace later.
+    public var result: Result?
 
     public enum Kind: String, Sendable {
         case start
         case finish
         /// Closed by a later command, since the run's own aegix was killed.
         case interrupted
+        /// The run's changes were put into the workspace, taken out again, or dropped.
+        case applied, reset, discarded
+
+        /// Whether the run is over with this.
+        public var isEnd: Bool { self == .finish || self == .interrupted }
+    }
+
+    public struct Result: Equatable, Sendable {
+        public var changes: Int
+        /// SHA-256 of the journal, or of what says that the layer was dropped, in hex.
+        public var digest: String
     }
 
     public struct Closing: Equatable, Sendable {
@@ -91,6 +104,10 @@ public struct LedgerEntry: Equatable, Sendable {
                 json.key("audit")
                 json.string(closing.audit)
             }
+            if let result {
+                json.key("changes")
+                json.int(result.changes)
+            }
             json.key("command")
             json.string(command)
             if let closing {
@@ -113,6 +130,10 @@ public struct LedgerEntry: Equatable, Sendable {
             }
             json.key("prev")
             json.string(prev)
+            if let result {
+                json.key("result")
+                json.string(result.digest)
+            }
             json.key("run")
             json.string(run.description)
             json.key("seq")
@@ -139,6 +160,11 @@ public struct LedgerEntry: Equatable, Sendable {
         self.init(kind, run, time: time, workspace: json["workspace"]?.bytesValue, command: command)
         labels = (json["labels"]?.object ?? [:]).compactMapValues(\.string)
         if kind == .start { return }
+        if !kind.isEnd {
+            guard let changes = json["changes"]?.int, let digest = json["result"]?.string else { return nil }
+            result = Result(changes: changes, digest: digest)
+            return
+        }
         guard let status = json["status"]?.string, let audit = json["audit"]?.string,
             let manifest = json["manifest"]?.string
         else { return nil }

@@ -14,6 +14,8 @@ public struct Recovery: Sendable {
     public var failed: [(run: RunID, error: SystemError)] = []
     /// Cgroups that killed runs had left.
     public var cgroups = CgroupSweep()
+    /// Applies and resets that were cut off.
+    public var transactions: [(run: RunID, remainder: Undertaking.Remainder)] = []
 }
 
 extension StateDirectory {
@@ -26,6 +28,14 @@ extension StateDirectory {
         recovery.cgroups = sweep
         do {
             for name in try StateFile.names(in: live) {
+                if let mark = LiveMark(name) {
+                    do {
+                        if let remainder = try recover(mark) { recovery.transactions.append((mark.run, remainder)) }
+                    } catch {
+                        recovery.failed.append((mark.run, error))
+                    }
+                    continue
+                }
                 guard let id = name.text.flatMap({ RunID($0) }) else { continue }
                 do {
                     if try close(id) { recovery.closed.append(id) }
@@ -87,8 +97,8 @@ extension StateDirectory {
         guard let ledger = try LedgerReader.open(in: self) else { return false }
         var found = false
         _ = try ledger.newestFirst(mentioning: Bytes(id.description)) { entry in
-            if entry.run != id { return true }
-            found = entry.kind != .start
+            if entry.run != id || entry.kind != .start && !entry.kind.isEnd { return true }
+            found = entry.kind.isEnd
             return false
         }
         return found

@@ -40,7 +40,7 @@ extension StateDirectory {
         let ledger = try LedgerReader.open(in: self)
         if let ledger {
             _ = try ledger.newestFirst { entry in
-                guard entry.kind != .start, let workspace = entry.workspace, Path.contains(workspace, directory) else {
+                guard entry.kind.isEnd, let workspace = entry.workspace, Path.contains(workspace, directory) else {
                     return true
                 }
                 found = entry.run
@@ -78,6 +78,7 @@ extension StateDirectory {
             guard let ledger = try LedgerReader.open(in: self) else { return history }
             let isWhole = try ledger.newestFirst { entry in
                 if let since = query.since, entry.time < since { return false }
+                if entry.kind != .start, !entry.kind.isEnd { return true }
                 if entry.kind == .start, ended.remove(entry.run) != nil { return true }
                 // A run that was closed twice (aegix killed between two steps) counts once.
                 if entry.kind != .start, !ended.insert(entry.run).inserted { return true }

@@ -44,7 +44,7 @@ enum ConfinedControls {
 
     private static func workspace(_ plan: Plan, _ confined: ConfinedPlan) -> String {
         switch plan.workspaceMode {
-        case .layer:
+        case .layer, .apply:
             "a copy at another path, \(confined.copy?.destination.shown ?? ""); what changed in it goes to the layer"
         case .readOnly: "Landlock, read only; no FIFO in it at the start"
         case .direct: "Landlock, writable in place; FIFOs made during the run are reachable"

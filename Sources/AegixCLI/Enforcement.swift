@@ -38,9 +38,10 @@ enum Enforcement {
     private static func workspace(_ plan: Plan, shifted: Bool) -> String {
         let view =
             switch plan.workspaceMode {
-            case .layer where plan.copy != nil: "a copy in the run directory; what changed in it goes to the layer"
-            case .layer where shifted: "overlay mounted by root, upper in the run directory"
-            case .layer: "overlay, upper in the run directory"
+            case .layer where plan.copy != nil, .apply where plan.copy != nil:
+                "a copy in the run directory; what changed in it goes to the layer"
+            case .layer where shifted, .apply where shifted: "overlay mounted by root, upper in the run directory"
+            case .layer, .apply: "overlay, upper in the run directory"
             case .readOnly: "overlay without an upper"
             case .direct: "bind; sockets and FIFOs made during the run are reachable"
             }

@@ -12,6 +12,8 @@ struct RunAttempt {
     var lateFailure: Failure?
     var layer = RunLayer.State.none
     var changes = RunEnd.Changes.unknown
+    /// In mode `apply`, of a run that exited with 0.
+    var applied: ApplyReport?
 
     var outcome: Outcome {
         if let result { return result.outcome }

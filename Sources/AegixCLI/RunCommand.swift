@@ -19,7 +19,8 @@ public enum RunCommand: Command {
         The command sees the system read-only, its workspace, and private /tmp, /dev and home; it has no network and no \
         powers. What it changes in the workspace goes to a layer of its own unless the policy says otherwise. Its exit \
         code is aegix's; 124 says that time ran out, 125 that aegix, the policy or the host let nothing run, 126 that \
-        the program may not be executed, 127 that there is none, 123 that it ran and its record couldn't be finished.
+        the program may not be executed, 127 that there is none, 123 that it ran and its record couldn't be finished, or \
+        its changes, in workspace mode `apply`, couldn't be applied.
 
         The words of run may be left out: `aegix --cmd "make test"` is `aegix run --cmd "make test"`.
         """
@@ -53,6 +54,7 @@ public enum RunCommand: Command {
             console.note("can't remove the run's cgroup: \(error.reason); a later command will try again")
         }
         let record = try recorder.finish(&attempt, includeText: console.json)
+        recorder.apply(&attempt)
         return try RunReport(
             console: console, options: options, runPath: recorder.path, copy: copy, recovered: recovered.closed
         ).tell(attempt, recorder.violations, record)

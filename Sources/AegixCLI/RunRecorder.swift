@@ -56,7 +56,7 @@ final class RunRecorder: RunObserver {
 
     /// The layer's top looks like the workspace's: the command sees its mode and owner.
     private func makeLayer() throws(Failure) -> LayerPlace? {
-        guard preparation.loaded.policy.workspace.mode == .layer else { return nil }
+        guard preparation.loaded.policy.workspace.mode.hasLayer else { return nil }
         let top = preparation.facts.workspace
         let owner = preparation.facts.uid == 0 && top.uid != 0 ? (uid: top.uid, gid: top.gid) : nil
         let mode = mode_t(top.mode & 0o1777)
@@ -167,6 +167,19 @@ final class RunRecorder: RunObserver {
         return try directory.finish(end)
     }
 
+    /// Workspace mode `apply`: what a command that ended well has changed isn't waited with. Conflicts are told like a record
+    /// that couldn't be written; the layer stays.
+    func apply(_ attempt: inout RunAttempt) {
+        guard plan?.workspaceMode == .apply, attempt.layer == .kept, attempt.outcome.status == .exited,
+            attempt.outcome.exitCode == 0, attempt.lateFailure == nil
+        else { return }
+        do throws(Failure) {
+            attempt.applied = try state.apply(id)
+        } catch {
+            attempt.lateFailure = error
+        }
+    }
+
     private func changes(_ attempt: RunAttempt) throws(Failure) -> RunEnd.Changes {
         if plan?.workspaceMode == .direct, attempt.result?.program != nil { return .unknown }
         let earlier = try named?.previous() ?? ChangeList()
@@ -221,7 +234,7 @@ final class RunRecorder: RunObserver {
 extension Plan {
     /// nil: the run has no layer.
     var layerStyle: Layer.Style? {
-        guard workspaceMode == .layer else { return nil }
+        guard workspaceMode.hasLayer else { return nil }
         return trees.contains { $0.layer != nil } ? .trusted : .user
     }
 }

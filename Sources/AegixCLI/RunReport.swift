@@ -19,6 +19,9 @@ struct RunReport {
         if let error = attempt.result?.logError {
             late = Failure("record.log", "can't keep the command's output", error, exitCode: 123)
         }
+        if let applied = attempt.applied, applied.status == .conflict {
+            late = late ?? Failure("apply.conflict", applied.line, exitCode: 123)
+        }
         if let copy { do throws(Failure) { try copy.write(record) } catch { late = error } }
         if let late, attempt.result?.failure == nil, attempt.failure == nil {
             console.note(late.message)
@@ -49,6 +52,10 @@ struct RunReport {
             let rules = violations.prefix(3).map(\.rule).joined(separator: ", ")
             let more = violations.count > 3 ? " and \(violations.count - 3) more" : ""
             parts.append("refused inside: \(rules)\(more)")
+        }
+        if let applied = attempt.applied, applied.status != .conflict {
+            parts.append(applied.line)
+            return parts.joined(separator: "; ")
         }
         switch attempt.changes {
         case .listed(let list) where list != ChangeList():

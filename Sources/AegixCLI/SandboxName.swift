@@ -10,7 +10,7 @@ enum SandboxName {
     static func choose(_ options: RunOptions, _ policy: Policy, workspace: Bytes) throws(Failure) -> String? {
         var given = options.name
         if given == nil { given = try environment() }
-        let isLayer = policy.workspace.mode == .layer
+        let isLayer = policy.workspace.mode.hasLayer
         if let given, !isLayer {
             throw Failure(
                 "sandbox.mode",

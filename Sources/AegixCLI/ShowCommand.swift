@@ -2,6 +2,7 @@
 
 import AegixAudit
 import AegixSystem
+import AegixWorkspace
 import Glibc
 
 /// `aegix show RUN`.
@@ -56,11 +57,27 @@ enum RecordState {
     static func open(at path: Bytes, _ console: Console) throws(Failure) -> StateDirectory? {
         guard let state = try StateDirectory.openExisting(at: path) else { return nil }
         let recovery = try state.closeInterrupted()
-        for failed in recovery.failed {
-            console.note("can't close the record of the killed run \(failed.run): \(failed.error.reason)")
-        }
+        tellFailed(recovery, console)
+        for one in recovery.transactions { console.note(line(one.run, one.remainder)) }
         tellCgroups(recovery, console)
         return state
+    }
+
+    static func tellFailed(_ recovery: Recovery, _ console: Console) {
+        for failed in recovery.failed {
+            console.note("can't clear what the killed aegix of run \(failed.run) left: \(failed.error)")
+        }
+    }
+
+    /// What became of an apply or a reset that was cut off.
+    static func line(_ run: RunID, _ remainder: Undertaking.Remainder) -> String {
+        let what = "the \(remainder.verb) of run \(run) had been cut off: "
+        if remainder.isDone { return what + "it was complete" }
+        if remainder.left.isEmpty { return what + "it is undone" }
+        let some = remainder.left.prefix(5).map(\.shown).joined(separator: ", ")
+        let more = remainder.left.count > 5 ? " and \(remainder.left.count - 5) more" : ""
+        let place = remainder.kept.map { "; what belongs there is in \($0.shown)" } ?? ""
+        return what + "it is undone but for \(some)\(more), changed by somebody else since\(place)"
     }
 
     /// Left for the next command.

@@ -49,7 +49,7 @@ extension Plan {
         let system = facts.base.map(\.path) + BaseView.rootPaths
         let hidden = Plan.hidden(
             facts: facts, views: [workspace.path] + (facts.reads + facts.writes).map(\.path) + system)
-        if policy.workspace.mode == .layer {
+        if policy.workspace.mode.hasLayer {
             guard let layer else { throw Failure("plan.layer", "a layer needs a run directory to keep it in") }
             confined.copy = WorkspaceCopy(
                 source: workspace.path, device: workspace.device, inode: workspace.inode,
@@ -160,7 +160,7 @@ extension LandlockPlan {
         rules += facts.reads.map { Rule(path: $0.path, access: look) }
         rules += facts.writes.map { Rule(path: $0.path, access: full) }
         switch mode {
-        case .layer: if let copy = confined.copy { rules.append(Rule(path: copy.destination, access: full)) }
+        case .layer, .apply: if let copy = confined.copy { rules.append(Rule(path: copy.destination, access: full)) }
         case .readOnly: rules.append(Rule(path: facts.workspace.path, access: look))
         case .direct: rules.append(Rule(path: facts.workspace.path, access: full))
         }

@@ -133,7 +133,7 @@ public struct Plan: Equatable, Sendable {
     private static func copy(
         _ policy: Policy, facts: HostFacts, layer: LayerPlace?, run: Bytes
     ) throws(Failure) -> WorkspaceCopy? {
-        guard policy.workspace.mode == .layer, policy.workspace.backing == .copy else { return nil }
+        guard policy.workspace.mode.hasLayer, policy.workspace.backing == .copy else { return nil }
         guard let layer else { throw Failure("plan.layer", "a layer needs a run directory to keep it in") }
         var copy = WorkspaceCopy(
             source: facts.workspace.path, device: facts.workspace.device, inode: facts.workspace.inode,

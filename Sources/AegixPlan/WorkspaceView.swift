@@ -68,7 +68,7 @@ struct WorkspaceView {
             writable.append(workspace.path)
         case .readOnly:
             overlayReadOnly(workspace, owned: true)
-        case .layer:
+        case .layer, .apply:
             guard let layer else { throw Failure("plan.layer", "a layer needs a run directory to keep it in") }
             writable.append(workspace.path)
             if shifted {

@@ -6,14 +6,12 @@ enum Availability {
     enum Accepted {
         case nothing
         case only([String])
-        case allBut([String])
         case emptyList
         case emptyText
     }
 
     /// Every key under a table's name alone, or one key by its path.
     static let later: [String: Accepted] = [
-        "workspace.mode": .allBut(["apply"]),
         "commands.default": .only(["allow"]),
         "commands.rule": .emptyList,
         "network.mode": .only(["none"]),
@@ -35,7 +33,6 @@ enum Availability {
         guard let accepted = later[path] ?? table.flatMap({ later[$0] }) else { return false }
         switch (accepted, value) {
         case (.only(let words), .word(let word)): return !words.contains(word)
-        case (.allBut(let words), .word(let word)): return words.contains(word)
         case (.emptyList, .words(let words)): return !words.isEmpty
         case (.emptyText, .word(let word)): return !word.isEmpty
         default: return true

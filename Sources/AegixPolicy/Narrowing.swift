@@ -72,7 +72,8 @@ public enum Narrowing {
         switch mode {
         case .readOnly: 0
         case .layer: 1
-        case .direct: 2
+        case .apply: 2
+        case .direct: 3
         }
     }
 

@@ -56,8 +56,12 @@ public struct Policy: Equatable, Sendable {
 
         public enum Mode: String, CaseIterable, Sendable {
             case layer
+            /// A layer that is applied by itself when the command exits with 0.
+            case apply
             case readOnly = "read-only"
             case direct
+
+            public var hasLayer: Bool { self == .layer || self == .apply }
         }
         public init() {}
     }

@@ -40,7 +40,6 @@ public enum PolicySchema {
     private static func note(_ accepted: Availability.Accepted) -> String {
         switch accepted {
         case .only(let words): " Only \(words.joined(separator: ", ")) is available in this version."
-        case .allBut(let words): " \(words.joined(separator: ", ")) isn't available in this version."
         default: " Not available in this version."
         }
     }

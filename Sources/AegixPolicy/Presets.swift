@@ -206,8 +206,8 @@ enum Presets {
                 user = "keep"
 
                 [workspace]
-                # Build products stay in the layer, and the checkout as clean as it was.
-                mode = "layer"
+                # What a step that succeeded has made is there for the next one; a step that failed leaves the checkout as it was.
+                mode = "apply"
                 protect = [".git/hooks", ".git/config", ".envrc", "aegix.toml"]
 
                 [files]

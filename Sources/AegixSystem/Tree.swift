@@ -35,6 +35,11 @@ public final class Tree {
         return file
     }
 
+    /// What a path names, not opened: for its attributes. A link is named itself.
+    public func place(_ path: Bytes) throws(SystemError) -> Descriptor {
+        try open(path.isEmpty ? Bytes(".") : path, Descriptor.pathOnly | O_NOFOLLOW)
+    }
+
     /// What a path of this tree names, no link followed; nil: nothing.
     public func facts(_ path: Bytes) throws(SystemError) -> FileFacts? {
         let parent = Path.relativeParent(path)

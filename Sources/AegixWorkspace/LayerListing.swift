@@ -47,7 +47,7 @@ private final class LayerWalk {
     /// Directories of the base that are elsewhere now: paths in the base.
     private var moved: Set<Bytes> = []
     /// Files of the layer with several names that are as they were under one of them.
-    private var unchanged: [Entry.Identity: Bytes] = [:]
+    private var unchanged: [Entry.Identity: (path: Bytes, base: Entry.Identity)] = [:]
 
     init(_ style: Layer.Style, base: Tree, began: Int64, linksBreak: Bool, _ bounds: ListingBounds) {
         self.style = style
@@ -173,8 +173,13 @@ private final class LayerWalk {
         var change = Change(place, .modified, before: old, after: new)
         if new.hasContent(of: old) {
             if new.hasAttributes(of: old) {
-                if new.identity.links > 1, unchanged[new.identity] == nil { unchanged[new.identity] = place }
-                return
+                if new.identity.links == 1 { return }
+                guard let first = unchanged[new.identity] else {
+                    unchanged[new.identity] = (place, old.identity)
+                    return
+                }
+                // Two files that were alike are one now; `link` says of which this is a name.
+                if first.base.inode == old.identity.inode { return }
             }
             change.kind = .mode
         } else if new.kind == .symlink {
@@ -250,7 +255,7 @@ private final class LayerWalk {
     /// Of the names that a file of the layer has, the first stands for the content, and the others are links to it; one
     /// that is as it was stands before all.
     private func link() {
-        var first = unchanged
+        var first = unchanged.mapValues(\.path)
         let order = changes.indices.sorted { changes[$0].path.lexicographicallyPrecedes(changes[$1].path) }
         for index in order {
             guard let after = changes[index].after, after.kind == .file, after.identity.links > 1 else { continue }

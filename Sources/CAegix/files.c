@@ -112,6 +112,16 @@ int aegix_move(int from_directory, const char *from, int to_directory, const cha
     return renameat2(from_directory, from, to_directory, to, RENAME_NOREPLACE);
 }
 
+int aegix_exchange(int directory, const char *name, int other_directory, const char *other) {
+    return renameat2(directory, name, other_directory, other, RENAME_EXCHANGE);
+}
+
+int aegix_make_node(int directory, const char *name, mode_t mode, dev_t device) {
+    return mknodat(directory, name, mode, device);
+}
+
+int aegix_sync_file_system(int descriptor) { return syncfs(descriptor); }
+
 int aegix_set_times(int descriptor, int64_t seconds, int64_t nanoseconds) {
     struct timespec times[2] = {{seconds, nanoseconds}, {seconds, nanoseconds}};
     return futimens(descriptor, times);

@@ -16,6 +16,10 @@ int aegix_renameat(int directory, const char *from, const char *to) {
     return renameat(directory, from, directory, to);
 }
 
+int aegix_rename_to(int directory, const char *from, int other_directory, const char *to) {
+    return renameat(directory, from, other_directory, to);
+}
+
 int aegix_linkat(int from_directory, const char *from, int to_directory, const char *to) {
     return linkat(from_directory, from, to_directory, to, 0);
 }

@@ -98,11 +98,11 @@ struct ConfinedTests {
         }
         var writable = ["/srv/out"] + ["tmp", "home"].map { "/home/ada/.local/state/aegix/runs/1/confined/" + $0 }
         switch mode {
-        case .layer: writable.append(Self.copy)
+        case .layer, .apply: writable.append(Self.copy)
         case .direct: writable.append("/home/ada/project")
         case .readOnly: #expect(rule("/home/ada/project") == look)
         }
-        if mode == .layer { #expect(rule("/home/ada/project") == 0) }
+        if mode.hasLayer { #expect(rule("/home/ada/project") == 0) }
         #expect(Set(landlock.writable) == Set(writable.map { Bytes($0) }))
         let devices = Access.makeCharacterDevice | Access.makeBlockDevice
         for rule in landlock.rules { #expect(rule.access & devices == 0 && rule.access & ~landlock.handled == 0) }

@@ -68,7 +68,7 @@ private func matches(_ pattern: [String], _ path: [String]) -> Bool {
     return matches(Array(pattern[1...]), Array(path[1...]))
 }
 
-private enum Right: Int { case none, read, layered, written }
+private enum Right: Int { case none, read, layered, applied, written }
 
 /// The deepest entry decides; which of two equally deep ones isn't said anywhere, so both ways are asked.
 private func rights(_ policy: Policy, readWinsTies: Bool) -> [Right] {
@@ -79,6 +79,7 @@ private func rights(_ policy: Policy, readWinsTies: Bool) -> [Right] {
         switch policy.workspace.mode {
         case .readOnly: .read
         case .layer: .layered
+        case .apply: .applied
         case .direct: .written
         }
     let deny = covers(policy.files.deny)

@@ -62,7 +62,7 @@ struct PolicyReaderTests {
     }
 
     @Test(arguments: [
-        "[workspace]\nmode = \"apply\"", "[commands]\ndefault = \"deny\"",
+        "[commands]\ndefault = \"deny\"",
         "[[commands.rule]]\nargv = [\"git\"]\ndecision = \"deny\"", "[network]\nmode = \"allow\"",
         "[network]\nmode = \"host\"",
         "[network]\nmode = \"guarded\"", "[network]\nallow = [\"pypi.org:443\"]", "[network]\ndeny = [\"10.0.0.0/8\"]",

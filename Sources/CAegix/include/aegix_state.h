@@ -23,6 +23,8 @@ struct aegix_file_facts {
 int aegix_mkdirat(int directory, const char *name, mode_t mode);
 int aegix_unlinkat(int directory, const char *name, int flags);
 int aegix_renameat(int directory, const char *from, const char *to);
+/* From one directory to another, over what is there. */
+int aegix_rename_to(int directory, const char *from, int other_directory, const char *to);
 /* Never follows a link at `from`. */
 int aegix_linkat(int from_directory, const char *from, int to_directory, const char *to);
 int aegix_fchmodat(int directory, const char *name, mode_t mode);

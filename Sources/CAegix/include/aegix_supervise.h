@@ -75,6 +75,12 @@ int aegix_symlinkat(const char *target, int directory, const char *name);
 ssize_t aegix_readlinkat(int directory, const char *name, void *buffer, size_t length);
 /* From one directory to another; never over something that is there. */
 int aegix_move(int from_directory, const char *from, int to_directory, const char *to);
+/* Both names change places in one step, so that neither is ever missing. EINVAL where a file system can't. */
+int aegix_exchange(int directory, const char *name, int other_directory, const char *other);
+/* A FIFO, socket or device that was there before, put back; no umask. */
+int aegix_make_node(int directory, const char *name, mode_t mode, dev_t device);
+/* Everything written to the file system that `descriptor` lies on is on disk afterwards. */
+int aegix_sync_file_system(int descriptor);
 int aegix_set_times(int descriptor, int64_t seconds, int64_t nanoseconds);
 /* Who asks, for the kernel: the effective and the real ids and no groups; the saved ones stay, and with them the way back. */
 int aegix_become(uid_t uid, gid_t gid);

@@ -1,0 +1,81 @@
+// Side effects: writes to the console. What an apply or a reset came to, for a person and as a document.
+
+import AegixAudit
+import AegixSystem
+import AegixWorkspace
+
+extension ApplyReport {
+    /// Lists are bounded; the counts are whole.
+    private static let most = 1000
+    private static let mostShown = 20
+
+    func json(_ schema: String) -> JSON {
+        [
+            "schema": .string(schema), "run_id": .string(run.description), "workspace": .bytes(workspace),
+            "status": .string(status.rawValue), "already": .int(already),
+            "changed": .array(changed.prefix(ApplyReport.most).map { .bytes($0) }),
+            "changed_count": .int(changed.count),
+            "conflicts": .array(
+                conflicts.prefix(ApplyReport.most).map { ["path": .bytes($0.path), "reason": .string($0.reason)] }),
+            "conflict_count": .int(conflicts.count),
+            "left_out": .array(
+                leftOut.prefix(ApplyReport.most).map { one in
+                    ["path": .bytes(one.path), "reason": .string(one.reason.word)]
+                }), "left_out_count": .int(leftOut.count),
+        ]
+    }
+
+    /// Conflicts go to stderr, what was done to stdout.
+    func tell(_ console: Console) throws(Failure) {
+        for conflict in conflicts.prefix(ApplyReport.mostShown) {
+            console.note("\(ApplyReport.shown(conflict.path)) \(conflict.reason)")
+        }
+        if conflicts.count > ApplyReport.mostShown {
+            console.note("… and \(conflicts.count - ApplyReport.mostShown) more")
+        }
+        for one in leftOut.prefix(ApplyReport.mostShown) {
+            console.note("left out: \(ApplyReport.shown(one.path)) \(one.reason.words)")
+        }
+        if leftOut.count > ApplyReport.mostShown {
+            console.note("left out: … and \(leftOut.count - ApplyReport.mostShown) more")
+        }
+        switch status {
+        case .applied:
+            try console.print(
+                "\(ApplyReport.count(changed.count)) of run \(run) applied to \(workspace.shown); `aegix reset \(run)` undoes it"
+            )
+        case .reset: try console.print("\(workspace.shown) is as it was before run \(run) was applied")
+        case .already: try console.print("run \(run) is already applied")
+        case .nothing where already > 0:
+            try console.print("nothing to do: \(workspace.shown) already is as run \(run) left it")
+        case .nothing: try console.print("nothing to do for run \(run)")
+        case .conflict: console.note("nothing was changed in \(workspace.shown)")
+        }
+    }
+
+    /// One line, for a run that applies its changes by itself.
+    var line: String {
+        switch status {
+        case .conflict:
+            let some = conflicts.prefix(3).map { "\(ApplyReport.shown($0.path)) \($0.reason)" }.joined(separator: ", ")
+            let more = conflicts.count > 3 ? ", and \(conflicts.count - 3) more" : ""
+            return "its changes aren't applied: \(some)\(more). `aegix apply \(run)` tries again"
+        default:
+            var parts: [String] = []
+            if !changed.isEmpty {
+                parts.append("\(ApplyReport.count(changed.count)) applied; `aegix reset \(run)` undoes it")
+            }
+            if !leftOut.isEmpty {
+                let some = leftOut.prefix(3).map { "\(ApplyReport.shown($0.path)) \($0.reason.words)" }
+                parts.append(
+                    "left out: " + some.joined(separator: ", ")
+                        + (leftOut.count > 3 ? ", and \(leftOut.count - 3) more" : ""))
+            }
+            return parts.joined(separator: "; ")
+        }
+    }
+
+    private static func count(_ number: Int) -> String { number == 1 ? "1 change" : "\(number) changes" }
+
+    private static func shown(_ path: Bytes) -> String { path.isEmpty ? "the workspace itself" : path.shown }
+}
