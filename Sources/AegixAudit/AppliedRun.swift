@@ -57,8 +57,13 @@ extension StateDirectory {
     }
 
     /// Stages: what is asked for; the workspace held; compared; staged and carried out under a journal; told.
-    public func apply(_ id: RunID, _ request: ApplyRequest = ApplyRequest()) throws(Failure) -> ApplyReport {
+    ///
+    /// - named: the sandbox that the run took place in, where the run itself holds it.
+    public func apply(
+        _ id: RunID, _ request: ApplyRequest = ApplyRequest(), in named: NamedSandbox? = nil
+    ) throws(Failure) -> ApplyReport {
         let run = try changes(of: id)
+        let sandbox = try self.hold(run, held: named)
         var report = ApplyReport(run: id, workspace: run.workspace, status: .nothing)
         if run.list.changes.isEmpty { return report }
         if try isDiscarded(id) {
@@ -92,6 +97,11 @@ extension StateDirectory {
             try carryOut(preparation, id, isDurable: isDurable(run.record))
             report.changed = preparation.changed
             report.status = .applied
+            do throws(SystemError) {
+                try sandbox?.handLayer(to: id, in: self)
+            } catch {
+                throw .untidy(error)
+            }
         } catch {
             report.conflicts = try conflicts(error, id, run.workspace)
             report.status = .conflict
@@ -208,8 +218,10 @@ extension StateDirectory {
 
     /// False: there was nothing to drop.
     public func discard(_ id: RunID) throws(Failure) -> Bool {
-        _ = try record(of: id)
+        let run = try changes(of: id)
+        let sandbox = try hold(run, held: nil)
         do throws(SystemError) {
+            try sandbox?.handLayer(to: id, in: self)
             guard try StateFile.facts(of: "layer", in: try openRun(id)) != nil else { return false }
             let file = try mark(LiveMark(id, .discard))
             try finishDiscard(id)

@@ -59,7 +59,8 @@ extension StateDirectory {
         let own = if let held { held } else { try HeldWorkspace(workspace.path) }
         // While we waited another may have done it.
         guard let file = try claim(mark) else { return nil }
-        let remainder = try Undertaking.recover(bytes, in: own, run: try Tree(at: runPath(mark.run)))
+        var remainder = try Undertaking.recover(bytes, in: own, run: try Tree(at: runPath(mark.run)))
+        if let kept = remainder?.kept { remainder?.kept = Path.join(runPath(mark.run), kept) }
         if remainder?.isDone == true {
             try conclude(mark.run)
         } else {

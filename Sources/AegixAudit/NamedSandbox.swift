@@ -11,7 +11,7 @@ public final class NamedSandbox {
     public let name: String
     public let path: Bytes
     public private(set) var about: About
-    private let directory: Descriptor
+    let directory: Descriptor
     private let lock: Descriptor
 
     /// `about.json`.
@@ -44,7 +44,7 @@ public final class NamedSandbox {
 
     static let parent = "sandboxes"
     private static let aboutName = "about.json"
-    private static let changesName = "changes.jsonl"
+    static let changesName = "changes.jsonl"
 
     /// Letters, digits, `.`, `_` and `-`, not first; nothing that a run's id or `last` could be.
     public static func isName(_ text: String) -> Bool {
@@ -276,19 +276,18 @@ extension StateDirectory {
         }
     }
 
-    /// Takes the sandbox away, whatever is in it, and returns where it lies now: somebody has to remove it from there. nil: there
-    /// is none of that name.
-    public func dropSandbox(_ name: String) throws(Failure) -> Bytes? {
+    /// Takes the sandbox away, whatever is in it; it still has to be removed (`clearAway`). False: there is none of that name.
+    public func dropSandbox(_ name: String) throws(Failure) -> Bool {
         do throws(SystemError) {
             let place = "\(NamedSandbox.parent)/\(name)"
-            guard try StateFile.facts(of: place, in: root) != nil else { return nil }
+            guard try StateFile.facts(of: place, in: root) != nil else { return false }
             let directory = try StateFile.openDirectory(place, in: root)
             let lock = try StateFile.open("lock", in: directory, O_RDWR | O_CREAT)
             guard try FileLock.attempt(lock) else { throw SystemError("flock", Bytes(name), errno: EBUSY) }
-            try StateDirectory.makeIfMissing("gone", in: root)
-            let away = "gone/\(try RunID.make())"
+            try StateDirectory.makeIfMissing(StateDirectory.away, in: root)
+            let away = "\(StateDirectory.away)/\(try RunID.make())"
             if aegix_renameat(root.raw, place, away) < 0 { throw SystemError.last("rename", Bytes(place)) }
-            return Path.join(path, Bytes(away))
+            return true
         } catch {
             if error.errno == EBUSY, error.call == "flock" {
                 throw Failure("sandbox.busy", "a run goes on in the sandbox \(name). End it, or wait for it")

@@ -12,6 +12,8 @@ public struct RunChanges: Sendable {
     public let mode: String
     /// nil: nothing was kept.
     public let layer: Layer?
+    /// The named sandbox whose layer it is still; nil: the layer is the run's own.
+    public let sandbox: String?
     public let list: ChangeList
     /// The whole of it.
     public let record: JSON
@@ -29,13 +31,30 @@ extension StateDirectory {
             else { throw Failure("run.unreadable", "the record of run \(id) doesn't say where its layer lies") }
             layer = Layer(upper: path, style: style)
         }
+        var sandbox = record["workspace"]?["sandbox"]?.string
+        if sandbox != nil, try hasLayer(id) {
+            // It was handed over when it was applied or dropped.
+            layer?.upper = runPath(id) + Bytes("/layer/upper")
+            sandbox = nil
+        }
         guard let changes = record["changes"]?.array else {
             throw Failure(
                 "run.unlisted", "what run \(id) changed isn't known: \(RunChanges.reason(record["outcome"], mode))")
         }
         let list = changes.isEmpty ? ChangeList() : try readList(id)
         return RunChanges(
-            run: id, workspace: workspace, mode: mode, layer: layer, list: list, record: record)
+            run: id, workspace: workspace, mode: mode, layer: layer, sandbox: sandbox, list: list,
+            record: record)
+    }
+
+    private func hasLayer(_ id: RunID) throws(Failure) -> Bool {
+        do throws(SystemError) {
+            let run = try openRun(id)
+            if try StateFile.facts(of: "layer", in: run) != nil { return true }
+            return try StateFile.facts(of: StateDirectory.discardedName, in: run) != nil
+        } catch {
+            throw failure(error)
+        }
     }
 
     private func readList(_ id: RunID) throws(Failure) -> ChangeList {

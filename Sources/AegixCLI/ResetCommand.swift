@@ -11,12 +11,15 @@ import AegixSystem
 public enum ResetCommand: Command {
     public static let name = "reset"
     public static let summary = "undo an apply, or clear what killed runs left behind"
-    public static let usage = ["reset RUN [--state-dir DIR] [--json]", "reset --all [--state-dir DIR] [--json]"]
+    public static let usage = ["reset RUN|NAME [--state-dir DIR] [--json]", "reset --all [--state-dir DIR] [--json]"]
     public static let details = """
         With RUN (a run id, a unique prefix of one, or `last`) the workspace gets back what was there before the run was \
         applied: all of it, or nothing. Where something was changed since, the paths are named, nothing is done, and the \
         exit code is 1. The run can be applied again afterwards. Of a run that wasn't applied there is nothing to undo; \
         `aegix discard` drops its layer.
+
+        With the NAME of a sandbox, what its runs changed is dropped, applied or not, with its home and /tmp: its next \
+        run begins with the workspace as it is.
 
         A run whose aegix was killed has left a half-written record, and perhaps a cgroup; an apply that was killed, half \
         a workspace. The next aegix command of any kind clears that; with --all this one does nothing else, and says what it cleared. Doing it \
@@ -34,7 +37,9 @@ public enum ResetCommand: Command {
         }
         _ = try arguments.operands()
         let path = try StateLocation.current(option: arguments.value("state-dir"))
-        let recovery = try StateDirectory.openExisting(at: path)?.closeInterrupted()
+        let state = try StateDirectory.openExisting(at: path)
+        let recovery = try state?.closeInterrupted()
+        _ = try state?.clearAway(until: .max)
         if console.json {
             try console.document([
                 "schema": "aegix.reset/v1",
@@ -63,6 +68,7 @@ public enum ResetCommand: Command {
     }
 
     private static func undo(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
+        if try drop(arguments, console) { return 0 }
         let (state, id) = try RecordState.run(arguments, console)
         let report = try state.reset(id)
         if console.json {
@@ -72,6 +78,23 @@ public enum ResetCommand: Command {
         }
         return report.status == .conflict ? 1 : 0
     }
+
+    /// A sandbox by its name. False: the word isn't one.
+    private static func drop(_ arguments: Arguments, _ console: Console) throws(Failure) -> Bool {
+        guard let name = try arguments.operands("RUN")[0].text, NamedSandbox.isName(name) else { return false }
+        let path = try StateLocation.current(option: arguments.value("state-dir"))
+        guard let state = try RecordState.open(at: path, console), try state.dropSandbox(name) else { return false }
+        // Most are gone at once; the caller doesn't wait for the others.
+        if try !state.clearAway(until: Clock.monotonic() + ResetCommand.patience) { state.clearAwayAside() }
+        if console.json {
+            try console.document(["schema": "aegix.reset/v1", "sandbox": .string(name)])
+        } else {
+            try console.print("the sandbox \(name) is gone: its next run begins with the workspace as it is")
+        }
+        return true
+    }
+
+    private static let patience: UInt64 = 20_000_000
 
     private static func tell(_ recovery: Recovery, _ console: Console) throws(Failure) {
         for id in recovery.closed { try console.print("closed the record of run \(id), which was killed") }

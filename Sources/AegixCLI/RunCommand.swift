@@ -39,6 +39,7 @@ public enum RunCommand: Command {
         let recovered = try state.closeInterrupted(
             sweep: preparation.facts.cgroup.map(CgroupSweep.clear) ?? CgroupSweep())
         RecordState.tellCgroups(recovered, console)
+        for one in recovered.transactions { console.note(RecordState.line(one.run, one.remainder)) }
         var recorder = try RunRecorder(preparation, in: state)
         // From here on a record is owed: whatever fails becomes a part of it.
         var attempt = RunAttempt()

@@ -174,7 +174,7 @@ final class RunRecorder: RunObserver {
             attempt.outcome.exitCode == 0, attempt.lateFailure == nil
         else { return }
         do throws(Failure) {
-            attempt.applied = try state.apply(id)
+            attempt.applied = try state.apply(id, in: named)
         } catch {
             attempt.lateFailure = error
         }

@@ -7,13 +7,17 @@ import Glibc
 /// Removes what a run left, however deep, wide or closed it is: each directory is moved to the top before it is emptied,
 /// so that neither descriptors nor the stack grow with it. Nothing is followed, and no mount is entered.
 public enum TreeRemoval {
-    /// A place that isn't there is as good as removed.
-    public static func remove(_ place: Bytes) throws(SystemError) {
+    public static func remove(_ place: Bytes) throws(SystemError) { _ = try remove(place, until: .max) }
+
+    /// Whether all of it is gone; what isn't yet can be removed by another call. A place that isn't there is as good as removed.
+    ///
+    /// - until: by the monotonic clock.
+    public static func remove(_ place: Bytes, until deadline: UInt64) throws(SystemError) -> Bool {
         let root: Tree
         do throws(SystemError) {
             root = try Tree(at: place)
         } catch {
-            if error.errno == ENOENT { return }
+            if error.errno == ENOENT { return true }
             throw error
         }
         if fchmod(root.raw, 0o700) < 0 { throw SystemError.last("chmod", place) }
@@ -21,10 +25,12 @@ public enum TreeRemoval {
         var number = 0
         try empty(root, into: root, &waiting, &number)
         while let name = waiting.popLast() {
+            if Clock.monotonic() >= deadline { return false }
             try empty(try root.directory(name), into: root, &waiting, &number)
             if name.withCString({ unlinkat(root.raw, $0, AT_REMOVEDIR) }) < 0 { throw SystemError.last("rmdir", name) }
         }
         if place.withCString({ rmdir($0) }) < 0 { throw SystemError.last("rmdir", place) }
+        return true
     }
 
     private static func empty(

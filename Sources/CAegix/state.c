@@ -75,3 +75,12 @@ ssize_t aegix_list_names(int directory, char *names, size_t length) {
         }
     }
 }
+
+int aegix_fork_aside(void) {
+    pid_t pid = fork();
+    if (pid != 0) return pid;
+    setsid();
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int stream = 0; stream < 3 && null >= 0; stream++) dup2(null, stream);
+    return 0;
+}

@@ -11,7 +11,8 @@ import time
 from harness import cgroups, descendants, end_tree, mounts, reap, wait_until
 
 # What may lie in a state directory and in a run's: anything else is a temporary file that somebody forgot.
-RUN_FILES = {"audit.json", "events.jsonl", "stdout.log", "stderr.log", "policy.toml", "layer", "artifacts", "manifest.json"}
+RUN_FILES = {"audit.json", "events.jsonl", "stdout.log", "stderr.log", "policy.toml", "layer", "artifacts", "manifest.json",
+             "changes.jsonl"}
 STATE_FILES = {"runs", "sandboxes", "ledger.jsonl", "keys", "cache", "live", "trust"}
 LIMITS = '[limits]\nmemory = "256MiB"\npids = 64\ndisk = "64MiB"\ncpus = 1.5\ncpu_time = "30s"\n'
 

@@ -22,6 +22,8 @@ struct aegix_file_facts {
 
 int aegix_mkdirat(int directory, const char *name, mode_t mode);
 int aegix_unlinkat(int directory, const char *name, int flags);
+/* A process that goes on without its caller: no terminal, session or stream of it. As fork. */
+int aegix_fork_aside(void);
 int aegix_renameat(int directory, const char *from, const char *to);
 /* From one directory to another, over what is there. */
 int aegix_rename_to(int directory, const char *from, int other_directory, const char *to);
