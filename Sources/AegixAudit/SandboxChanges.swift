@@ -31,7 +31,9 @@ extension NamedSandbox {
         } catch {
             throw Failure("sandbox.unusable", "can't use the sandbox \(name)", error, exitCode: 1)
         }
-        guard let about else { throw Failure("sandbox.unusable", "the sandbox \(name) has never been used", exitCode: 1) }
+        guard let about else {
+            throw Failure("sandbox.unusable", "the sandbox \(name) has never been used", exitCode: 1)
+        }
         return try open(name, for: about, in: state, wait: 0)
     }
 

@@ -101,6 +101,56 @@ extension Integration {
             #expect(try ground.shell("test ! -e x", direct).code == 0)
         }
 
+        /// Once applied, the layer goes with its run: the host's later edits aren't hidden by what the sandbox wrote before.
+        @Test func appliedByItsName() throws {
+            try ground.write("\(ground.workspace)/a", "a\n")
+            #expect(try ground.run("--name", "n", "--cmd", "echo mine >a; echo new >b").code == 0)
+            #expect(try ground.run("review", "n", "--stat").text.contains("2 files changed"))
+            #expect(try ground.run("apply", "n").code == 0)
+            #expect(ground.read("\(ground.workspace)/a") == bytes("mine\n"))
+            try ground.write("\(ground.workspace)/a", "edited\n")
+            #expect(try ground.run("--name", "n", "--cmd", "cat a b").text == "edited\nnew\n")
+            #expect(try changes() == [])
+        }
+
+        @Test func onlyTheNewestRunStandsForIt() throws {
+            #expect(try ground.run("--name", "n", "--cmd", "echo 1 >one").code == 0)
+            let first = try #require(ground.runs.last?.split(separator: "/").last.map(String.init))
+            #expect(try ground.run("--name", "n", "--cmd", "echo 2 >two").code == 0)
+            for verb in ["apply", "discard"] {
+                let ended = try ground.run(verb, first)
+                #expect(ended.code == 1 && ended.errorText.contains("the sandbox n went on"), "\(ended.errorText)")
+            }
+            #expect(try ground.run("discard", "n").code == 0)
+            #expect(try ground.run("--name", "n", "--cmd", "ls").text.isEmpty)
+        }
+
+        @Test func resetByItsName() throws {
+            #expect(
+                try ground.run("--name", "n", "--cmd", "mkdir -m 000 closed; echo x >x; mkdir -p deep/er; ln x deep/y")
+                    .code == 0)
+            #expect(try ground.run("reset", "n").code == 0)
+            #expect(try ground.run("--name", "n", "--cmd", "ls").text.isEmpty)
+            try ground.run("reset", "--all")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: "\(ground.state)/gone").isEmpty)
+            #expect(try ground.run("reset", "nobody").code == 125)
+            var child = try ground.spawn(["--quiet", "--name", "n", "--cmd", "echo up; read x"], stdin: .pipe)
+            #expect(child.line() == "up")
+            let busy = try ground.outside(ground.aegix, "reset", "n")
+            #expect(busy.code != 0 && busy.errorText.contains("a run goes on"), "\(busy.errorText)")
+            #expect(child.finish(input: bytes("go\n")).code == 0)
+        }
+
+        @Test func appliedByItself() throws {
+            let policy = try ground.policy("[workspace]\nmode = \"apply\"\n") + ["--name", "n"]
+            #expect(try ground.shell("echo x >x", policy).code == 0)
+            #expect(ground.read("\(ground.workspace)/x") == bytes("x\n"))
+            #expect(try ground.shell("echo y >y; exit 3", policy).code == 3)
+            #expect(ground.read("\(ground.workspace)/y") == nil)
+            #expect(try ground.shell("cat x y", policy).text == "x\ny\n", "what wasn't applied is there still")
+            #expect(ground.read("\(ground.workspace)/y") == bytes("y\n"))
+        }
+
         @Test(arguments: ["", "last", ".hidden", "-x", "a/b", "..", "a b", "01m7zmv5zvfv3s8hc6ssp5v", "é"])
         func namesThatAreNone(name: String) throws {
             let ended = try ground.run("--name=\(name)", "--cmd", "true")
