@@ -25,7 +25,7 @@ public enum ApplyCommand: Command {
         Option(
             "only", "GLOB", repeatable: true,
             help:
-                "Apply only what the pattern names, and what lies beneath it: as in the policy's [files], from the top of the workspace. `*` stays in one directory, `**/` is any. Default: everything."
+                "Apply only what the pattern names, and what lies beneath it: as in the policy's [files], from the top of the workspace. `*` stays in one directory, `**/` is any. May be given more than once. Default: everything."
         ),
         Option("include-protected", help: "Apply also what the policy protects. Default: it is left out and named."),
         Option.recordState,
