@@ -44,7 +44,7 @@ extension StateDirectory {
     func recover(_ mark: LiveMark, holding held: HeldWorkspace? = nil) throws(SystemError) -> Undertaking.Remainder? {
         guard try isDead(mark) else { return nil }
         guard mark.kind == .journal else {
-            guard let file = try claim(mark) else { return nil }
+            guard let file = try claim(mark, waits: false) else { return nil }
             try finishDiscard(mark.run)
             _ = consume file
             return nil
@@ -52,13 +52,13 @@ extension StateDirectory {
         let bytes = try StateFile.read(mark.name, in: live, limit: 1 << 30)
         guard let workspace = Undertaking.workspace(of: bytes) else {
             // Not even the first line is whole, so nothing was begun.
-            if try claim(mark) != nil { try StateFile.remove(mark.name, in: live) }
+            if try claim(mark, waits: false) != nil { try StateFile.remove(mark.name, in: live) }
             return nil
         }
         if let held, held.device != workspace.device || held.inode != workspace.inode { return nil }
         let own = if let held { held } else { try HeldWorkspace(workspace.path) }
         // While we waited another may have done it.
-        guard let file = try claim(mark) else { return nil }
+        guard let file = try claim(mark, waits: held != nil) else { return nil }
         var remainder = try Undertaking.recover(bytes, in: own, run: try Tree(at: runPath(mark.run)))
         if let kept = remainder?.kept { remainder?.kept = Path.join(runPath(mark.run), kept) }
         if remainder?.isDone == true {
@@ -81,14 +81,16 @@ extension StateDirectory {
         }
     }
 
-    /// The lock of a dead one's file; nil if it is gone. Whoever else takes it gives it back at once, or has done the work.
-    private func claim(_ mark: LiveMark) throws(SystemError) -> Descriptor? {
+    /// The lock of a dead one's file; nil if it is gone, or in another's hands.
+    ///
+    /// - waits: its maker can't be alive, since the caller holds the workspace: whoever has the lock is only asking.
+    private func claim(_ mark: LiveMark, waits: Bool) throws(SystemError) -> Descriptor? {
         do {
             // Not while it is made and isn't locked yet.
             try FileLock.exclusive(live)
             defer { FileLock.release(live) }
             let file = try StateFile.open(mark.name, in: live, O_RDWR)
-            try FileLock.exclusive(file)
+            if waits { try FileLock.exclusive(file) } else if !(try FileLock.attempt(file)) { return nil }
             guard let named = try StateFile.facts(of: mark.name, in: live) else { return nil }
             if named.inode != (try StateFile.facts(file)).inode { return nil }
             return file
