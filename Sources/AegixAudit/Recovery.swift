@@ -147,6 +147,7 @@ extension Recovery {
         try ConfinedGround.clear(run: path, uid: geteuid())
         try TreeRemoval.remove(Path.join(path, Plan.copyName))
         remains.layer = try RunLayer.finish(in: directory, mode: nil)
+        if remains.layer == .kept { try RunLayer.dropWork(in: directory) }
         return remains
     }
 

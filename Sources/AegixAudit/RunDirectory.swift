@@ -95,6 +95,15 @@ public struct RunDirectory: ~Copyable {
         }
     }
 
+    /// When the changes are listed, overlay's own directory is needed no more.
+    public func dropWork() throws(Failure) {
+        do throws(SystemError) {
+            try RunLayer.dropWork(in: directory)
+        } catch {
+            throw Failure("layer.unclean", "can't clear the layer of run \(id)", error, exitCode: 123)
+        }
+    }
+
     /// The layer isn't in this directory: the run took place in a named sandbox.
     public mutating func take(layer state: RunLayer.State) { layer = state }
 

@@ -52,9 +52,12 @@ public enum RunLayer {
         }
         if keepsWork { try removeTree("layer/work/work", in: run) }
         if sameMode && isEmpty { return .none }
-        if !keepsWork { try removeTree("layer/work", in: run) }
+        if !keepsWork { try removeTree("layer/work/work", in: run) }
         return .kept
     }
+
+    /// Once the layer is complete without it.
+    static func dropWork(in run: borrowing Descriptor) throws(SystemError) { try removeTree("layer/work", in: run) }
 
     /// For another mount over the same workspace. A run that was killed has left overlay's mark that the layer was never
     /// synced, and overlay would refuse it.

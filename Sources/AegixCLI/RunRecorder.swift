@@ -185,7 +185,11 @@ final class RunRecorder: RunObserver {
         let earlier = try named?.previous() ?? ChangeList()
         var list = ChangeList()
         if attempt.layer == .kept, let style = plan?.layerStyle { list = try listed(style).since(earlier) }
-        if attempt.result?.program != nil { try named?.finish(id, list) }
+        if let named {
+            if attempt.result?.program != nil { try named.finish(id, list) }
+        } else if attempt.layer == .kept {
+            try directory?.dropWork()
+        }
         return list == ChangeList() ? .none : .listed(list)
     }
 
@@ -193,6 +197,7 @@ final class RunRecorder: RunObserver {
         let layer = Layer(upper: Path.join(named?.path ?? path, Bytes("layer/upper")), style: style)
         let workspace = preparation.facts.workspace.path
         do {
+            try Redirects.complete(layer, over: workspace)
             var list = try LayerListing(
                 layer, over: workspace, began: Int64(beganAt),
                 linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil

@@ -114,7 +114,7 @@ final class ExecWatch {
         }
         // Looked up before it goes on: a short command's end takes the sandbox's root with it.
         if isCommand {
-            path = plan.command.candidates.lazy.compactMap { self.canonical($0) }.first
+            path = found()
         } else if let name = path {
             path = resolve(name, notice, pid)
         }
@@ -125,6 +125,14 @@ final class ExecWatch {
         guard let path else { return .nothing }  // no such file: a search along PATH, not an exec
         execs += 1
         return .exec(event(pid, parent, path, arguments), program: command ?? .none)
+    }
+
+    /// The candidate that is there. Each is asked once: a sandbox that is ended takes its root away meanwhile.
+    private func found() -> Bytes? {
+        for candidate in plan.command.candidates {
+            if let path = canonical(candidate) { return path }
+        }
+        return nil
     }
 
     private func event(_ pid: pid_t, _ parent: Int32?, _ program: Bytes, _ arguments: ([Bytes], Bool)) -> ExecEvent {

@@ -27,10 +27,11 @@ enum SameMemory {
 /// What the host calls processes that the sandbox numbers in its own way.
 enum HostNumbers {
     static func of(_ tasks: [aegix_task_facts], proc: Int32, initial: pid_t) -> [Int32: pid_t] {
-        let space = tasks.lazy.map { task in
-            Bytes("\(task.pid)/ns/pid").withCString { openat(proc, $0, O_RDONLY | O_CLOEXEC) }
-        }.first { $0 >= 0 }
-        guard let space else { return [:] }
+        var space: Int32 = -1
+        for task in tasks where space < 0 {
+            space = Bytes("\(task.pid)/ns/pid").withCString { openat(proc, $0, O_RDONLY | O_CLOEXEC) }
+        }
+        if space < 0 { return [:] }
         let namespace = Descriptor(owning: space)
         var numbers: [Int32: pid_t] = [:]
         for task in tasks {

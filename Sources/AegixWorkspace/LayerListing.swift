@@ -30,13 +30,13 @@ public struct LayerListing {
         let upper = try Tree(at: layer.upper)
         let base = try Tree(at: workspace)
         let walk = LayerWalk(layer.style, base: base, began: began, linksBreak: linksBreak, bounds)
-        if layer.style == .trusted { try walk.findMoved(upper, [], depth: 0) }
+        if layer.style == .trusted { try walk.findMoved(upper, basePath: [], depth: 0) }
         try walk.top(upper)
         return try walk.finish()
     }
 }
 
-private final class LayerWalk {
+final class LayerWalk {
     private let style: Layer.Style
     private let base: Tree
     private let began: Int64
@@ -59,16 +59,17 @@ private final class LayerWalk {
     }
 
     /// Before the walk, which may come to the old place first.
-    func findMoved(_ upper: Tree, _ path: Bytes, depth: Int) throws(SystemError) {
+    func findMoved(_ upper: Tree, basePath: Bytes, depth: Int) throws(SystemError) {
         if depth > bounds.depth { return }
         for entry in try upper.entries() {
             guard let facts = try upper.facts(name: entry.name), facts.isDirectory else { continue }
             let inner = try upper.directory(entry.name)
-            let place = LayerWalk.under(path, entry.name)
+            var beneath = LayerWalk.under(basePath, entry.name)
             if let from = try Attributes.overlay("redirect", of: inner.descriptor, style) {
-                moved.insert(LayerWalk.resolve(from, at: place, basePath: path))
+                beneath = LayerWalk.resolve(from, basePath: basePath)
+                moved.insert(beneath)
             }
-            try findMoved(inner, place, depth: depth + 1)
+            try findMoved(inner, basePath: beneath, depth: depth + 1)
         }
     }
 
@@ -103,7 +104,7 @@ private final class LayerWalk {
             if after.isWhiteout {
                 if let before, let base { try deleted(entry.name, in: base, before, place, beneath, depth: depth) }
             } else if after.isDirectory {
-                try directory(entry.name, upper, after, base, before, place, beneath, depth: depth)
+                try directory(entry.name, upper, after, base, before, place, beneath, isOpaque: isOpaque, depth: depth)
             } else {
                 try leaf(entry.name, upper, after, base, before, place)
             }
@@ -119,15 +120,17 @@ private final class LayerWalk {
 
     private func directory(
         _ name: Bytes, _ upper: Tree, _ after: FileFacts, _ base: Tree?, _ before: FileFacts?, _ place: Bytes,
-        _ beneath: Bytes, depth: Int
+        _ beneath: Bytes, isOpaque: Bool, depth: Int
     ) throws(SystemError) {
         let inner = try open(name, in: upper, after)
         var new = Entry(after)
         new.attributes = try Attributes.digest(of: inner.descriptor)
-        let isOpaque = try Attributes.overlay("opaque", of: inner.descriptor, style) == Bytes("y")
+        // What lies in an opaque directory hides all of the base, without a mark of its own.
+        var isOpaque = isOpaque
+        if try Attributes.overlay("opaque", of: inner.descriptor, style) == Bytes("y") { isOpaque = true }
         var (old, lower, lowerPath) = (Entry?.none, Tree?.none, beneath)
         if style == .trusted, let redirect = try Attributes.overlay("redirect", of: inner.descriptor, style) {
-            lowerPath = LayerWalk.resolve(redirect, at: place, basePath: Path.relativeParent(beneath))
+            lowerPath = LayerWalk.resolve(redirect, basePath: Path.relativeParent(beneath))
             guard let facts = try self.base.facts(lowerPath), facts.isDirectory else {
                 throw SystemError("open", lowerPath, errno: ESTALE)
             }
@@ -305,7 +308,7 @@ private final class LayerWalk {
     static func under(_ path: Bytes, _ name: Bytes) -> Bytes { path.isEmpty ? name : Path.join(path, name) }
 
     /// A redirect is absolute, from the overlay's top, or a name in the same directory of the base.
-    static func resolve(_ redirect: Bytes, at place: Bytes, basePath: Bytes) -> Bytes {
+    static func resolve(_ redirect: Bytes, basePath: Bytes) -> Bytes {
         Path.isAbsolute(redirect) ? Bytes(redirect.dropFirst()) : under(basePath, redirect)
     }
 }

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -43,6 +44,20 @@ int aegix_set_attribute(int descriptor, const char *name, const void *value, siz
 }
 
 int aegix_remove_attribute(int descriptor, const char *name) { return removexattr(place(descriptor).path, name); }
+
+ssize_t aegix_file_handle(int directory, const char *name, uint8_t *bytes, size_t room, int32_t *type) {
+    union {
+        struct file_handle handle;
+        char space[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+    } found;
+    int mount;
+    found.handle.handle_bytes = MAX_HANDLE_SZ;
+    if (name_to_handle_at(directory, name, &found.handle, &mount, 0) < 0) return -1;
+    if (found.handle.handle_bytes > room) return errno = EOVERFLOW, -1;
+    memcpy(bytes, found.handle.f_handle, found.handle.handle_bytes);
+    *type = found.handle.handle_type;
+    return (ssize_t)found.handle.handle_bytes;
+}
 
 ssize_t aegix_list_attributes(int descriptor, char *names, size_t room) {
     return listxattr(place(descriptor).path, names, room);

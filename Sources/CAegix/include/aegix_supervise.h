@@ -108,6 +108,8 @@ int aegix_open_in_root(int root, const char *path, int flags);
 int aegix_open_beneath(int directory, const char *path, int flags);
 /* The same, and never into another mount. */
 int aegix_open_within(int directory, const char *path, int flags);
+/* The bytes that a file system knows a file by, as overlayfs writes them down. Their number; -1 with errno. */
+ssize_t aegix_file_handle(int directory, const char *name, uint8_t *bytes, size_t room, int32_t *type);
 /* user.* of a file, by a descriptor that may be O_PATH: as listxattr and getxattr. */
 ssize_t aegix_list_attributes(int descriptor, char *names, size_t room);
 ssize_t aegix_get_attribute(int descriptor, const char *name, void *value, size_t room);
