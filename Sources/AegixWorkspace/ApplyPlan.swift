@@ -5,8 +5,8 @@ import AegixSystem
 /// What a run's changes come to as steps.
 ///
 /// Order: closed directories are opened; directories that move go out of the way, the deepest first; then everything in
-/// the order of paths, a directory before what is in it, at one path what goes before what comes; last the attributes of
-/// directories, the deepest first, since they may close them.
+/// the order of paths, a directory before what is in it, at one path what goes before what comes; then the attributes of
+/// files, whose other names may have gone before; last those of directories, the deepest first, since they may close them.
 struct ApplyPlan {
     private(set) var items: [Item] = []
     private let checked: [Checked]
@@ -48,6 +48,9 @@ struct ApplyPlan {
         }
         var placed: [(path: Bytes, rank: Int, item: Item)] = []
         var last: [Item] = []
+        // After all else: another name of the file may go, as what it was.
+        var attributes: [Item] = []
+        var set: Set<UInt64> = []
         let made = roots { $0.change.after?.kind == .directory && $0.change.kind != .mode && !isMove($0) }
         let gone = roots { $0.change.before?.kind == .directory && $0.change.after?.kind != .directory }
         for one in checked {
@@ -72,9 +75,11 @@ struct ApplyPlan {
                 let step = Step(verb: .take, path: change.path, slot: next(), old: old(one))
                 placed.append((change.path, 0, Item(step: step)))
             } else if change.kind == .mode, !one.joins, change.after?.kind != .symlink, let found = one.found {
+                // One step sets it under all its names.
+                if found.kind == .file, !set.insert(found.identity.inode).inserted { continue }
                 let step = Step(verb: .attributes, path: change.path, old: Image(found))
                 let item = Item(step: step, staged: [change])
-                if found.kind == .directory { last.append(item) } else { placed.append((change.path, 1, item)) }
+                if found.kind == .directory { last.append(item) } else { attributes.append(item) }
             } else {
                 if within(change.path, made) != nil { continue }
                 let image = one.found == nil ? nil : old(one)
@@ -89,7 +94,7 @@ struct ApplyPlan {
             }
         }
         placed.sort { $0.path == $1.path ? $0.rank < $1.rank : $0.path.lexicographicallyPrecedes($1.path) }
-        items += placed.map(\.item) + last.reversed()
+        items += placed.map(\.item) + attributes + last.reversed()
     }
 
     private mutating func next() -> Int {

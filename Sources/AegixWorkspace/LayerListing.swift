@@ -32,7 +32,7 @@ public struct LayerListing {
         let walk = LayerWalk(layer.style, base: base, began: began, linksBreak: linksBreak, bounds)
         if layer.style == .trusted { try walk.findMoved(upper, basePath: [], depth: 0) }
         try walk.top(upper)
-        return try walk.finish()
+        return walk.finish()
     }
 }
 
@@ -81,9 +81,8 @@ final class LayerWalk {
         try merged(upper, base, [], basePath: [], isOpaque: false, depth: 0)
     }
 
-    func finish() throws(SystemError) -> ChangeList {
+    func finish() -> ChangeList {
         link()
-        if style == .trusted { try spread() }
         return ChangeList(
             Renames.pair(changes).sorted { $0.path.lexicographicallyPrecedes($1.path) }, cut: reader.cut)
     }
@@ -266,39 +265,6 @@ final class LayerWalk {
                 changes[index].linkOf = leader
             } else {
                 first[after.identity] = changes[index].path
-            }
-        }
-    }
-
-    /// Through an index of hard links, a write changes the file under all its names; only the written one is in the layer.
-    private func spread() throws(SystemError) {
-        var wanted: [Entry.Identity: Change] = [:]
-        for change in changes {
-            guard let before = change.before, let after = change.after, before.kind == .file, after.kind == .file,
-                before.identity.links > 1, change.kind == .modified || change.kind == .mode
-            else { continue }
-            wanted[before.identity] = change
-        }
-        if wanted.isEmpty { return }
-        let named = Set(changes.map(\.path))
-        try others(of: wanted, in: base, [], named, depth: 0)
-    }
-
-    private func others(
-        of wanted: [Entry.Identity: Change], in tree: Tree, _ path: Bytes, _ named: Set<Bytes>, depth: Int
-    ) throws(SystemError) {
-        if depth > bounds.depth { return reader.note(.depth) }
-        for entry in try tree.entries() {
-            guard let facts = try tree.facts(name: entry.name) else { continue }
-            let place = LayerWalk.under(path, entry.name)
-            if facts.isDirectory {
-                try others(of: wanted, in: try tree.directory(entry.name), place, named, depth: depth + 1)
-            } else if facts.isFile, facts.links > 1, !named.contains(place), let change = wanted[Entry(facts).identity]
-            {
-                var other = change
-                other.path = place
-                other.linkOf = change.linkOf ?? change.path
-                changes.append(other)
             }
         }
     }

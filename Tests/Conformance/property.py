@@ -36,7 +36,8 @@ def picture(top, times=True, links=True):
     with Opened(top) as opened:
         look(top, times, links, opened.modes, found, names)
     for group in names.values():
-        for key in group:
+        # A lone name: the other one is kept with what was there before an apply.
+        for key in group * (len(group) > 1):
             found[key].append(sorted(group))
     return found
 
