@@ -67,10 +67,18 @@ if [ "$(id -u)" = 0 ]; then
     stage_for_user
     # The runner makes a user of its own and tries each case as both.
     [ -n "${FILTER:-}" ] || part "conformance" "$python" Tests/Conformance/run.py --aegix dist/aegix
+    if [ -z "${FILTER:-}" ]; then
+        # The same scripts every time: a failure is of the change that is tested.
+        part "random edits as root" "$python" Tests/Conformance/property.py --aegix dist/aegix --links --seed 1 --seeds 500
+        part "random edits as a user" as_user "$python" Tests/Conformance/property.py --aegix dist/aegix --seed 1 --seeds 500
+    fi
     part "tests as a user" as_user "$bundle" --testing-library swift-testing ${FILTER:+--filter "$FILTER"}
     part "tests as root" "$swift" test --skip-build --disable-xctest ${FILTER:+--filter "$FILTER"}
 else
-    [ -n "${FILTER:-}" ] || part "conformance" "$python" Tests/Conformance/run.py --aegix dist/aegix
+    if [ -z "${FILTER:-}" ]; then
+        part "conformance" "$python" Tests/Conformance/run.py --aegix dist/aegix
+        part "random edits" "$python" Tests/Conformance/property.py --aegix dist/aegix --seed 1 --seeds 1000
+    fi
     part "tests" "$swift" test --skip-build --disable-xctest ${FILTER:+--filter "$FILTER"}
 fi
 

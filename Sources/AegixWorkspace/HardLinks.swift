@@ -62,9 +62,13 @@ final class HardLinks {
         if facts.isFile, facts.links > 1 { placed[facts.inode] = (directory, name) }
     }
 
-    private func source(_ name: Bytes, _ facts: FileFacts, in lower: Tree) throws(SystemError) -> (tree: Tree, name: Bytes)? {
+    private func source(_ name: Bytes, _ facts: FileFacts, in lower: Tree) throws(SystemError) -> (
+        tree: Tree, name: Bytes
+    )? {
         if let known = placed[facts.inode] { return known }
-        guard let index, !indexed.isEmpty, let handle = handle(name, in: lower), let entry = indexed[handle] else { return nil }
+        guard let index, !indexed.isEmpty, let handle = handle(name, in: lower), let entry = indexed[handle] else {
+            return nil
+        }
         placed[facts.inode] = (index, entry)
         return (index, entry)
     }
@@ -84,9 +88,12 @@ final class HardLinks {
             if facts.isDirectory {
                 if let there, !there.isDirectory { continue }
                 let inner = there == nil ? nil : try directory?.directory(entry.name)
-                if let inner, try Attributes.overlay("opaque", of: inner.descriptor, .trusted) == Bytes("y") { continue }
+                if let inner, try Attributes.overlay("opaque", of: inner.descriptor, .trusted) == Bytes("y") {
+                    continue
+                }
                 try complete(try lower.directory(entry.name), inner, place, depth: depth + 1)
-            } else if there == nil, facts.isFile, facts.links > 1, let source = try source(entry.name, facts, in: lower) {
+            } else if there == nil, facts.isFile, facts.links > 1, let source = try source(entry.name, facts, in: lower)
+            {
                 try source.tree.link(source.name, to: try way(to: path), entry.name)
             }
         }

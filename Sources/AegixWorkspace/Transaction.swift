@@ -174,12 +174,14 @@ struct Transaction {
         return true
     }
 
-    /// Without the time of its inode: to be moved or linked changes it.
+    /// Without the time of its inode: to be moved or linked changes it. Nor with that of the content where there are other names,
+    /// by which a step before may have set it.
     private static func isSame(_ found: FileFacts, _ known: Entry) -> Bool {
         let entry = Entry(found)
         guard entry.kind == known.kind, entry.identity.inode == known.identity.inode,
             entry.identity.device == known.identity.device
         else { return false }
-        return entry.kind != .file || entry.size == known.size && entry.modified == known.modified
+        if entry.kind != .file { return true }
+        return entry.size == known.size && (known.identity.links > 1 || entry.modified == known.modified)
     }
 }

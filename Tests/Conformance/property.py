@@ -179,7 +179,7 @@ for _ in range(r.randint(1, 25)):
         elif verb == "mvdir" and len(dirs) > 1:
             old = r.choice(dirs[1:])
             linked = any(os.lstat(os.path.join(at, f)).st_nlink > 1 for at, _, fs in os.walk(old) for f in fs)
-            if not linked and not (place + "/").startswith(old + "/") and not (old + "/").startswith(place + "/"):
+            if (not linked or os.geteuid() == 0) and not (place + "/").startswith(old + "/") and not (old + "/").startswith(place + "/"):
                 gone(place); shutil.move(old, place)
         elif verb == "swap":
             if some:
@@ -324,6 +324,7 @@ def main():
         if not os.environ.get("AEGIX_KEEP"):
             shutil.rmtree(base, ignore_errors=True)
     print(f"{options.seeds - failed} of {options.seeds} seeds from {first} hold" + (f", {kills} kills" if options.kill else ""))
+    print(f"{options.seeds - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
