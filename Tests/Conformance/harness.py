@@ -29,6 +29,10 @@ BWRAP = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--tmpfs", "/tmp", "--
          "--die-with-parent", "--cap-drop", "ALL", "--new-session"]
 
 
+# A case may ask for what an old kernel doesn't have.
+KERNEL = tuple(int(number) for number in os.uname().release.split("-")[0].split(".")[:2])
+
+
 class Skip(Exception):
     """A case that can't run here. `excused`: this machine lacks what it needs, and no installation would give it."""
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness import cgroups, descendants, end_tree, mounts, reap, wait_until
+from harness import KERNEL, cgroups, descendants, end_tree, mounts, reap, wait_until
 
 # What may lie in a state directory and in a run's: anything else is a temporary file that somebody forgot.
 RUN_FILES = {"audit.json", "events.jsonl", "stdout.log", "stderr.log", "policy.toml", "layer", "artifacts", "manifest.json",
@@ -282,6 +282,9 @@ def crowded(t):
         line = (t.world.aegix, "run", "--state-dir", f"{small}/state", "--workspace", workspace, "--", *command)
         return caller + " ".join(f"'{w}'" for w in line)
     code, out, err = private(mounting % ("1m", run("/bin/echo", "fits")))
+    if owner.root and KERNEL < (6, 3) and code == 125 and b"id-mapped mounts" in err:
+        t.note("this kernel's tmpfs has no id-mapped mounts, which root needs: no full disk was tried")
+        return
     t.check((code, out) == (0, b"fits\n"), f"the control: a small disk that suffices: {code}, {out!r}, {err!r}")
     if code != 0:
         return
