@@ -70,6 +70,7 @@ import Testing
             if changed { try Data().write(to: URL(fileURLWithPath: try #require(paths.upper.text) + "/new")) }
             let layer = try run.finishLayer()
             #expect(layer == (changed ? .kept : .none))
+            if changed { try run.dropWork() }
             let json = try JSON.parse(try run.finish(Sample.end()))
             #expect(json["layer"]?["path"]?.bytesValue == (changed ? paths.upper : nil))
             // An empty layer is left as it is: removing directories is what costs.

@@ -95,7 +95,11 @@ extension Integration {
                 return
             }
             #expect(ended.code == 0, "\(ended.errorText)")
-            #expect(try changes() == ["e renamed d -", "e/a deleted - -", "e/new added - -"])
+            #expect(
+                try changes() == [
+                    "d deleted - -", "d/a deleted - -", "d/in deleted - -", "e added - -", "e/c renamed d/c -",
+                    "e/in added - -", "e/in/b renamed d/in/b -", "e/new added - -",
+                ])
             try prepare("test -f d/a && test ! -e e")
         }
 
@@ -105,7 +109,11 @@ extension Integration {
             let script =
                 "import os; os.rename('a', 't'); os.rename('b', 'a'); os.rename('t', 'b'); os.rename('b/x', 'x')"
             #expect(try ground.run("--", "/usr/bin/python3", "-c", script).code == 0)
-            #expect(try changes() == ["a renamed b -", "b renamed a -", "x renamed a/x -"])
+            let told = try changes()
+            #expect(
+                told == [
+                    "a/2 renamed b/2 -", "a/x deleted - -", "b/1 renamed a/1 -", "x added - -", "x/3 renamed a/x/3 -",
+                ], "\(told)")
         }
 
         /// A copy is exact: what an overlay of a user's can't carry, it does.
