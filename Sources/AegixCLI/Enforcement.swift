@@ -31,6 +31,14 @@ enum Enforcement {
             add("environment", "built from nothing", "execve")
             if !plan.hidden.isEmpty { add("hidden", "\(plan.hidden.count) paths", "masked by read-only mounts") }
         }
+        if facts.dumpsToSocket {
+            controls.append(
+                Control(
+                    "core dumps", asked: "no handler of the host's",
+                    mechanism:
+                        "not held: the host's core_pattern names a socket, and the kernel connects to it for a crash inside",
+                    held: false))
+        }
         for limit in plan.limitPlan.controls { add(limit.name, limit.asked, limit.mechanism) }
         return RunEnd.Enforcement(tier: plan.tier.name, controls: controls)
     }

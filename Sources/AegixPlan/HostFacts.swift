@@ -11,6 +11,8 @@ public struct HostFacts: Equatable, Sendable {
     public var landlockABI = 0
     /// Processors that the caller may use.
     public var processors = 1
+    /// The kernel hands core dumps to a socket of the host's, whatever the limit is.
+    public var dumpsToSocket = false
     /// Where cgroup v2 can hold a run; nil where it can't.
     public var cgroup: CgroupPlace?
     /// Why it can't.

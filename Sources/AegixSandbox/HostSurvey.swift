@@ -42,6 +42,7 @@ public enum HostSurvey {
         facts.kernel = kernel()
         facts.landlockABI = Int(aegix_landlock_abi())
         facts.processors = Int(aegix_processors())
+        facts.dumpsToSocket = dumpsToSocket
         let isRequired = request.policy.require == .sealed
         switch isRequired ? CgroupSearch.find(enters: request.needsSealed) : CgroupSearch.find() {
         case .place(let place): facts.cgroup = place
@@ -317,6 +318,18 @@ extension HostSurvey {
             throw Failure("script.missing", "can't read the script \(path.shown)", error)
         } catch {
             throw Failure("script.missing", "can't read the script \(path.shown): \(error)")
+        }
+    }
+}
+
+extension HostSurvey {
+    /// A `core_pattern` of `@/path`, since Linux 6.16. One that can't be read is no such thing: then there is no /proc/sys.
+    private static var dumpsToSocket: Bool {
+        do throws(SystemError) {
+            let pattern = try Descriptor.open(Bytes("/proc/sys/kernel/core_pattern"), O_RDONLY).readAll(limit: 4096)
+            return pattern.first == UInt8(ascii: "@")
+        } catch {
+            return false
         }
     }
 }
