@@ -63,7 +63,7 @@ extension StateDirectory {
         _ id: RunID, _ request: ApplyRequest = ApplyRequest(), in named: NamedSandbox? = nil
     ) throws(Failure) -> ApplyReport {
         let run = try changes(of: id)
-        let sandbox = try self.hold(run, held: named)
+        let sandbox = try self.hold(id, in: run.sandbox, held: named)
         var report = ApplyReport(run: id, workspace: run.workspace, status: .nothing)
         if run.list.changes.isEmpty { return report }
         if try isDiscarded(id) {
@@ -218,8 +218,7 @@ extension StateDirectory {
 
     /// False: there was nothing to drop.
     public func discard(_ id: RunID) throws(Failure) -> Bool {
-        let run = try changes(of: id)
-        let sandbox = try hold(run, held: nil)
+        let sandbox = try hold(id, in: try sandbox(of: id))
         do throws(SystemError) {
             try sandbox?.handLayer(to: id, in: self)
             guard try StateFile.facts(of: "layer", in: try openRun(id)) != nil else { return false }

@@ -31,11 +31,10 @@ extension StateDirectory {
             else { throw Failure("run.unreadable", "the record of run \(id) doesn't say where its layer lies") }
             layer = Layer(upper: path, style: style)
         }
-        var sandbox = record["workspace"]?["sandbox"]?.string
-        if sandbox != nil, try hasLayer(id) {
-            // It was handed over when it was applied or dropped.
+        let sandbox = try sandbox(of: id, record)
+        // Handed over when it was applied or dropped.
+        if sandbox == nil, record["workspace"]?["sandbox"]?.string != nil {
             layer?.upper = runPath(id) + Bytes("/layer/upper")
-            sandbox = nil
         }
         guard let changes = record["changes"]?.array else {
             throw Failure(
@@ -45,6 +44,16 @@ extension StateDirectory {
         return RunChanges(
             run: id, workspace: workspace, mode: mode, layer: layer, sandbox: sandbox, list: list,
             record: record)
+    }
+
+    /// The named sandbox that has the run's layer still; nil: the run has it itself.
+    func sandbox(of id: RunID) throws(Failure) -> String? {
+        try sandbox(of: id, try parse(try record(of: id), "audit.json", of: id))
+    }
+
+    private func sandbox(of id: RunID, _ record: JSON) throws(Failure) -> String? {
+        guard let name = record["workspace"]?["sandbox"]?.string else { return nil }
+        return try hasLayer(id) ? nil : name
     }
 
     private func hasLayer(_ id: RunID) throws(Failure) -> Bool {

@@ -10,14 +10,14 @@ extension StateDirectory {
     /// its newest run stands for what is in it. nil: the run had a sandbox of its own, or its layer is in its own hands by now.
     ///
     /// - held: by the run itself, which is just ending.
-    func hold(_ run: RunChanges, held: NamedSandbox?) throws(Failure) -> NamedSandbox? {
-        guard let name = run.sandbox else { return nil }
+    func hold(_ id: RunID, in name: String?, held: NamedSandbox? = nil) throws(Failure) -> NamedSandbox? {
+        guard let name else { return nil }
         if let held { return held }
         let sandbox = try NamedSandbox.hold(name, in: self)
-        if sandbox.about.lastRun == run.run { return sandbox }
+        if sandbox.about.lastRun == id { return sandbox }
         throw Failure(
             "sandbox.moved",
-            "the sandbox \(name) went on after run \(run.run): what it holds now is shown by `aegix review \(name)`",
+            "the sandbox \(name) went on after run \(id): what it holds now is shown by `aegix review \(name)`",
             exitCode: 1)
     }
 }

@@ -101,8 +101,9 @@ public struct RunOptions: Equatable, Sendable {
     /// Whole seconds, rounded up.
     private static func wait(_ arguments: Arguments) throws(Failure) -> Int {
         guard let text = try arguments.text("wait") else { return 0 }
-        guard let time = try PolicyOverrides.timeout(text).amount else { return 365 * 86400 }
-        return Int((time + 999_999_999) / 1_000_000_000)
+        let longest: UInt64 = 365 * 86400
+        guard let time = try PolicyOverrides.timeout(text).amount else { return Int(longest) }
+        return Int(min(time / 1_000_000_000 + (time % 1_000_000_000 == 0 ? 0 : 1), longest))
     }
 
     private static func request(_ arguments: Arguments) throws(Failure) -> Request {

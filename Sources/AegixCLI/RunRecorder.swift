@@ -171,7 +171,7 @@ final class RunRecorder: RunObserver {
     /// that couldn't be written; the layer stays.
     func apply(_ attempt: inout RunAttempt) {
         guard plan?.workspaceMode == .apply, attempt.layer == .kept, attempt.outcome.status == .exited,
-            attempt.outcome.exitCode == 0, attempt.lateFailure == nil
+            attempt.outcome.exitCode == 0, attempt.lateFailure == nil, attempt.result?.lateFailure == nil
         else { return }
         do throws(Failure) {
             attempt.applied = try state.apply(id, in: named)
@@ -186,7 +186,7 @@ final class RunRecorder: RunObserver {
         var list = ChangeList()
         if attempt.layer == .kept, let style = plan?.layerStyle { list = try listed(style).since(earlier) }
         if let named {
-            if attempt.result?.program != nil { try named.finish(id, list) }
+            if attempt.result?.program != nil { try named.finish(id, list.remembering(earlier)) }
         } else if attempt.layer == .kept {
             try directory?.dropWork()
         }

@@ -12,6 +12,8 @@ final class CopyGround {
     private let owner: ConfinedPlan.Owner?
     private let top: Tree
     private let known: [Bytes: WorkspaceCopy.Known]
+    /// Removed with this, as long as it holds nothing that isn't elsewhere.
+    private var place: Bytes?
 
     /// - owner: whose the copy is, where root calls for a command that is somebody else: it reads what that user may.
     init(_ plan: WorkspaceCopy, owner: ConfinedPlan.Owner?) throws(Failure) {
@@ -36,8 +38,19 @@ final class CopyGround {
         for path in [place, plan.destination] where path.withCString({ mkdir($0, 0o700) }) < 0 {
             throw Failure("workspace.copy", "can't make \(path.shown)", SystemError.last("mkdir", path))
         }
-        return try CopyGround(plan, owner: nil)
+        do throws(Failure) {
+            let ground = try CopyGround(plan, owner: nil)
+            ground.place = place
+            return ground
+        } catch {
+            // Why there is no copy is the one to tell.
+            do throws(SystemError) { try TreeRemoval.remove(place) } catch {}
+            throw error
+        }
     }
+
+    /// Best effort: of a run that never began.
+    deinit { if let place { do throws(SystemError) { try TreeRemoval.remove(place) } catch {} } }
 
     /// After the last process is gone: the changes go to the layer.
     func finish() throws(Failure) {
@@ -51,6 +64,7 @@ final class CopyGround {
             }
             try changes.take()
         } catch {
+            place = nil  // what couldn't be taken is still in the copy
             throw Failure(
                 "layer.copy", "\(error.message); what the run left stays in \(plan.destination.shown)",
                 errno: error.errno, exitCode: 123)
@@ -58,8 +72,9 @@ final class CopyGround {
     }
 
     /// Once nothing of it is needed any more.
-    static func remove(_ plan: WorkspaceCopy) throws(Failure) {
-        let place = Path.parent(plan.destination)
+    func remove() throws(Failure) {
+        guard let place else { return }
+        self.place = nil
         do throws(SystemError) {
             try TreeRemoval.remove(place)
         } catch {

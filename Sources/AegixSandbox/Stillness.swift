@@ -32,25 +32,25 @@ struct Stillness {
             known = pids.compactMap { pid in host[pid].map { Process(pid: $0, time: 0) } }
         }
         let before = known
-        read()
-        isSettled = known == before && !known.isEmpty && known.count == inside.count
+        isSettled = read() && known == before && !known.isEmpty && known.count == inside.count
     }
 
     /// Whether nothing ran since the last look, which needn't be repeated then.
     mutating func holds(now: UInt64) -> Bool {
         if !isSettled || now >= fullAt { return false }
         let before = known
-        read()
-        isSettled = known == before
+        isSettled = read() && known == before
         return isSettled
     }
 
-    private mutating func read() {
+    /// Whether all of them are there still.
+    private mutating func read() -> Bool {
         for index in known.indices {
             var time = timespec()
-            // The kernel's name for the CPU clock of a process. One that is gone has no time, which is another than before.
-            let gone = clock_gettime(~known[index].pid << 3 | 2, &time) < 0
-            known[index].time = gone ? 0 : UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+            // The kernel's name for the CPU clock of a process.
+            if clock_gettime(~known[index].pid << 3 | 2, &time) < 0 { return false }
+            known[index].time = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
         }
+        return true
     }
 }

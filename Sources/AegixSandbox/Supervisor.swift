@@ -54,7 +54,7 @@ public struct Supervisor {
         do throws(Failure) {
             try ground?.finish(ran: result.program != nil)
             if result.program != nil { try copy?.finish() }
-            if let copy = plan.copy { try CopyGround.remove(copy) }
+            try copy?.remove()
         } catch {
             result.lateFailure = error
         }

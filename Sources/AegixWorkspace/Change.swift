@@ -194,6 +194,15 @@ extension ChangeList {
     }
 }
 
+extension ChangeList {
+    /// What a sandbox that lives on has to know of its base: also where the workspace has meanwhile become what the layer holds, since
+    /// the layer goes on hiding what the host makes of it later.
+    public func remembering(_ earlier: ChangeList) -> ChangeList {
+        let paths = Set(changes.map(\.path))
+        return ChangeList(changes + earlier.changes.filter { !paths.contains($0.path) }, cut: cut)
+    }
+}
+
 /// How much of a tree is looked into.
 public struct ListingBounds: Sendable {
     public var entries = 100_000

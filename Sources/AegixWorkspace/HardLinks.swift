@@ -88,15 +88,19 @@ final class HardLinks {
             if facts.isDirectory {
                 if let there, !there.isDirectory { continue }
                 let inner = there == nil ? nil : try directory?.directory(entry.name)
-                if let inner, try Attributes.overlay("opaque", of: inner.descriptor, .trusted) == Bytes("y") {
-                    continue
-                }
+                // What hides the base here, or comes from elsewhere in it.
+                if let inner, try HardLinks.hides(inner) { continue }
                 try complete(try lower.directory(entry.name), inner, place, depth: depth + 1)
             } else if there == nil, facts.isFile, facts.links > 1, let source = try source(entry.name, facts, in: lower)
             {
                 try source.tree.link(source.name, to: try way(to: path), entry.name)
             }
         }
+    }
+
+    private static func hides(_ directory: Tree) throws(SystemError) -> Bool {
+        if try Attributes.overlay("opaque", of: directory.descriptor, .trusted) == Bytes("y") { return true }
+        return try Attributes.overlay("redirect", of: directory.descriptor, .trusted) != nil
     }
 
     /// The directory of the layer for one of the base, made with its ancestors where it isn't there.

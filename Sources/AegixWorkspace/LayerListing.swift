@@ -105,7 +105,7 @@ final class LayerWalk {
             } else if after.isDirectory {
                 try directory(entry.name, upper, after, base, before, place, beneath, isOpaque: isOpaque, depth: depth)
             } else {
-                try leaf(entry.name, upper, after, base, before, place)
+                try leaf(entry.name, upper, after, base, before, place, beneath, depth: depth)
             }
         }
         guard isOpaque, let base else { return }
@@ -159,7 +159,8 @@ final class LayerWalk {
     }
 
     private func leaf(
-        _ name: Bytes, _ upper: Tree, _ after: FileFacts, _ base: Tree?, _ before: FileFacts?, _ place: Bytes
+        _ name: Bytes, _ upper: Tree, _ after: FileFacts, _ base: Tree?, _ before: FileFacts?, _ place: Bytes,
+        _ beneath: Bytes, depth: Int
     ) throws(SystemError) {
         let new = try reader.entry(name, in: upper, after, own: true)
         guard let before, let base else {
@@ -169,7 +170,7 @@ final class LayerWalk {
             let old = Entry(before)
             add(Change(place, new.kind == .symlink ? .symlink : .modified, before: old, after: new), after)
             let inner = try base.directory(name)
-            return try contents(of: inner, place, place, depth: 0)
+            return try contents(of: inner, place, beneath, depth: depth + 1)
         }
         let old = try reader.entry(name, in: base, before, own: false)
         var change = Change(place, .modified, before: old, after: new)

@@ -17,7 +17,9 @@ extension Integration {
 
         /// `path kind from link_of flags`, a line a change.
         private func changes() throws -> [String] {
-            try ground.record()["changes"].array.map { change in
+            let listed = try ground.record()["changes"]
+            #expect(listed.isList, "there is no list at all")
+            return listed.array.map { change in
                 func text(_ name: String) -> String { change[name].string ?? "-" }
                 let flags = change["flags"].array.compactMap(\.string).joined(separator: "+")
                 return "\(text("path")) \(text("kind")) \(text("from")) \(text("link_of")) \(flags)"
@@ -152,6 +154,18 @@ extension Integration {
             try ground.run("reset", "--all")
             #expect(access("\(run)/copy", F_OK) != 0)
             #expect(try ground.record()["outcome"]["status"].string == "interrupted")
+            // What it changed isn't known, and can be dropped all the same.
+            let id = try #require(run.split(separator: "/").last.map(String.init))
+            #expect(try ground.run("apply", id).code == 125)
+            #expect(try ground.run("discard", id).code == 0)
+        }
+
+        @Test func aCopyThatIsTooLargeLeavesNothing() throws {
+            try prepare("truncate -s 1 a; d=.; for i in $(seq 300); do d=$d/d; done; mkdir -p $d")
+            let ended = try layered("copy", "true")
+            #expect(ended.code == 125 && ended.errorText.contains("too large to be copied"), "\(ended.errorText)")
+            let run = try #require(ground.runs.last)
+            #expect(access("\(run)/copy", F_OK) != 0, "half a copy is still there")
         }
 
         @Test func racedByTheHost() throws {

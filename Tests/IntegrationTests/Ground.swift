@@ -216,6 +216,7 @@ struct JSON {
     var int: Int? { (value as? NSNumber)?.intValue ?? string.flatMap { Int($0) } }
     var bool: Bool? { (value as? NSNumber)?.boolValue }
     var array: [JSON] { (value as? [Any] ?? []).map { JSON(value: $0) } }
+    var isList: Bool { value is [Any] }
     var keys: Set<String> { Set((value as? [String: Any] ?? [:]).keys) }
     /// Text, or the bytes of `{"base64": …}`.
     var bytes: Bytes? {

@@ -9,7 +9,9 @@ extension Integration {
         init() throws { ground = try Ground() }
 
         private func changes() throws -> [String] {
-            try ground.record()["changes"].array.map { change in
+            let listed = try ground.record()["changes"]
+            #expect(listed.isList, "there is no list at all")
+            return listed.array.map { change in
                 "\(change["path"].string ?? "-") \(change["kind"].string ?? "-") "
                     + change["flags"].array.compactMap(\.string).joined(separator: "+")
             }
@@ -74,6 +76,24 @@ extension Integration {
             #expect(try ground.run("--name", "n", "--cmd", "cat a b").text == "mine\nnew\n")
             #expect(try changes() == ["a modified raced", "b added raced"])
             #expect(try ground.record()["changes"][0]["before"]["size"].int == 2, "as the first run found it")
+        }
+
+        /// The host comes to the sandbox's content by itself, and goes on: that is an edit of the host's, not one to be undone.
+        @Test func whatTheHostMadeEqualIsNotForgotten() throws {
+            try ground.write("\(ground.workspace)/a", "old\n")
+            #expect(try ground.run("--name", "n", "--cmd", "echo mine >a").code == 0)
+            try ground.write("\(ground.workspace)/a", "mine\n")
+            #expect(try ground.run("--name", "n", "--cmd", "true").code == 0)
+            try ground.write("\(ground.workspace)/a", "later\n")
+            #expect(try ground.run("--name", "n", "--cmd", "true").code == 0)
+            #expect(try changes() == ["a modified raced"])
+            #expect(try ground.run("apply", "n").code == 1)
+            #expect(ground.read("\(ground.workspace)/a") == bytes("later\n"))
+        }
+
+        @Test func waitingForEver() throws {
+            #expect(try ground.run("--name", "n", "--wait", "none", "--cmd", "true").code == 0)
+            #expect(try ground.run("--name", "n", "--wait", "36500d", "--cmd", "true").code == 0)
         }
 
         @Test func itBelongsToItsWorkspace() throws {
