@@ -12,6 +12,8 @@ struct RunAttempt {
     var lateFailure: Failure?
     var layer = RunLayer.State.none
     var changes = RunEnd.Changes.unknown
+    /// They are in the workspace already, and wait for nothing.
+    var isInPlace = false
     /// In mode `apply`, of a run that exited with 0.
     var applied: ApplyReport?
 

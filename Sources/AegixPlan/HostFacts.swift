@@ -13,6 +13,8 @@ public struct HostFacts: Equatable, Sendable {
     public var processors = 1
     /// The kernel hands core dumps to a socket of the host's, whatever the limit is.
     public var dumpsToSocket = false
+    /// The run's directory and the workspace can be mounted with other owners, which only a launch tells.
+    public var mapsOwners = true
     /// Where cgroup v2 can hold a run; nil where it can't.
     public var cgroup: CgroupPlace?
     /// Why it can't.

@@ -47,11 +47,18 @@ public struct Change: Equatable, Sendable {
         case raced
         /// A user's overlay can't write through hard links: the other names keep the old content.
         case unlinked
+        /// Written in place, and the file has other names: they show the same, wherever they are.
+        case linked
         /// Too large to be read, or closed to us: there is no digest.
         case undigested
         /// Deeper than is looked into: what lies beneath isn't listed.
         case deeper
     }
+}
+
+extension Change {
+    /// It reaches beyond the workspace.
+    public var isRisky: Bool { flags.contains(.protected) || flags.contains(.executes) }
 }
 
 /// What lies at a path, as far as a workspace carries it.
