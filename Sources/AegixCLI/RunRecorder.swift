@@ -240,6 +240,7 @@ final class RunRecorder: RunObserver {
         do {
             var (list, around) = try find()
             try Protection(preparation.loaded.policy.workspace.protect, around: around).flag(&list)
+            Denials(preparation.facts.denials, in: preparation.facts.workspace.path).flag(&list)
             return list
         } catch let error as SystemError {
             throw Failure(

@@ -35,6 +35,8 @@ public struct Change: Equatable, Sendable {
 
     /// What a reviewer has to know of it, in the order of their weight.
     public enum Flag: String, CaseIterable, Sendable {
+        /// Made where the policy's `files.deny` allows nothing: never applied.
+        case denied
         /// Named by the policy's `protect`, or part of a git directory that the host's git obeys.
         case protected
         /// Host programs run what lies here without being asked: hooks, editors' tasks, build files.
@@ -58,7 +60,7 @@ public struct Change: Equatable, Sendable {
 
 extension Change {
     /// It reaches beyond the workspace.
-    public var isRisky: Bool { flags.contains(.protected) || flags.contains(.executes) }
+    public var isRisky: Bool { flags.contains(.denied) || flags.contains(.protected) || flags.contains(.executes) }
 }
 
 /// What lies at a path, as far as a workspace carries it.
