@@ -21,6 +21,11 @@ public struct LoadedPolicy: Sendable {
         self.layered = layered
     }
 
+    /// Of the keys that somebody wrote, by their names, in order. Those of the preset `default` aren't looked up.
+    public var origins: [(key: String, place: String)] {
+        layered.origins.map { ($0.key.rawValue, $0.value) }.sorted { $0.0 < $1.0 }
+    }
+
     /// Where a key's value came from: `policy.toml:3:8`, or `--timeout`.
     public func origin(of key: PolicyKey) -> String { layered.origin(of: key) }
 }

@@ -22,6 +22,7 @@ extension RunPreparation {
             name: loaded.policy.name,
             sources: loaded.sources.map { .init(name: Bytes($0.name), digest: $0.digest) },
             effective: policy.canonical, digest: SHA256.hex(effective), toml: effective)
+        start.policy?.origins = loaded.origins
         var host = JSONWriter(capacity: 128)
         host.object { json in
             json.key("kernel")
