@@ -19,6 +19,7 @@ final class RunRecorder: RunObserver {
     private var directory: RunDirectory?
     /// Held until aegix ends.
     private var named: NamedSandbox?
+    private let out: ArtifactOut?
     private var stdoutLog = Descriptor.none
     private var stderrLog = Descriptor.none
     private(set) var plan: Plan?
@@ -31,8 +32,9 @@ final class RunRecorder: RunObserver {
     private static let mostExecBytes = 8 << 20
     private static let mostViolations = 1_000
 
-    init(_ preparation: RunPreparation, in state: StateDirectory) throws(Failure) {
+    init(_ preparation: RunPreparation, in state: StateDirectory, out: ArtifactOut? = nil) throws(Failure) {
         self.preparation = preparation
+        self.out = out
         self.state = state
         do throws(SystemError) {
             id = try RunID.make()
@@ -153,6 +155,7 @@ final class RunRecorder: RunObserver {
         } catch {
             attempt.lateFailure = error
         }
+        let artifacts = RunArtifacts(preparation, plan, layer: keptLayer(attempt), began: beganAt)
         var end = end(attempt, includeText: includeText)
         do throws(Failure) {
             end.changes = try changes(attempt)
@@ -160,6 +163,8 @@ final class RunRecorder: RunObserver {
             attempt.lateFailure = attempt.lateFailure ?? error
         }
         attempt.changes = end.changes
+        if let artifacts { attempt.artifacts = collect(artifacts, attempt) }
+        end.artifacts = attempt.artifacts
         guard let directory = directory.take() else {
             // It couldn't be begun, so nothing ran and nothing is left.
             throw attempt.failure ?? attempt.result?.failure ?? Failure("record.failed", "run \(id) has no record")
@@ -191,6 +196,25 @@ final class RunRecorder: RunObserver {
             try directory?.dropWork()
         }
         return list == ChangeList() ? .none : .listed(list)
+    }
+
+    private func keptLayer(_ attempt: RunAttempt) -> Layer? {
+        guard attempt.layer == .kept, let style = plan?.layerStyle else { return nil }
+        return Layer(upper: Path.join(named?.path ?? path, Bytes("layer/upper")), style: style)
+    }
+
+    /// Once the layer is complete, and before anything of it is applied.
+    private func collect(_ artifacts: RunArtifacts, _ attempt: RunAttempt) -> ArtifactCollection? {
+        guard attempt.result?.program != nil else { return nil }
+        do throws(Failure) {
+            if let late = attempt.lateFailure ?? attempt.result?.lateFailure { throw late }
+            guard let place = try directory?.makeArtifacts() else { return nil }
+            return artifacts.collect(into: place, out: out, run: id)
+        } catch {
+            var none = ArtifactCollection(preparation.loaded.policy.artifacts.collect)
+            none.error = error.message
+            return none
+        }
     }
 
     private func listed(_ style: Layer.Style) throws(Failure) -> ChangeList {
