@@ -121,12 +121,15 @@ extension RunOptions {
             Option(
                 "artifact", "GLOB", repeatable: true,
                 help: """
-                    Copy the files of the workspace that GLOB names, as the command left them, to the run's directory, also                     when it failed. GLOB is a pattern from the workspace's top: dist, `*.xml`, `**/*.log`. Can be given more                     than once. Default: the policy's artifacts.collect.
+                    Copy the files of the workspace that GLOB names, as the command left them, to the run's directory, also \
+                    when it failed. GLOB is a pattern from the workspace's top: dist, `*.xml`, `**/*.log`. Can be given more \
+                    than once. Default: the policy's artifacts.collect.
                     """),
             Option(
                 "out", "DIR", completes: .directory,
                 help: """
-                    Put copies of the artifacts into DIR, too, which is made if it isn't there. Default: only in the run's                     directory.
+                    Put copies of the artifacts into DIR, too, which is made if it isn't there. Default: only in the run's \
+                    directory.
                     """),
             Option(
                 "label", "NAME=VALUE", repeatable: true,
