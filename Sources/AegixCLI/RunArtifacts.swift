@@ -16,9 +16,18 @@ extension RunPreparation {
         let writable = ([facts.workspace] + facts.writes).map {
             ArtifactOut.Writable(device: $0.device, inode: $0.inode)
         }
-        do throws(SystemError) {
-            return try ArtifactOut(path, writable: writable)
-        } catch {
+        do {
+            let made = try ArtifactOut(path, writable: writable)
+            if made.isPlace(writable[0]) {
+                throw Failure(
+                    "artifacts.out",
+                    "artifacts can't go to \(out.shown), the workspace itself: that would be an apply without a review. "
+                        + "Name another directory, or use `aegix apply`")
+            }
+            return made
+        } catch let failure as Failure {
+            throw failure
+        } catch let error as SystemError {
             if error.errno == ELOOP {
                 throw Failure(
                     "artifacts.out",
@@ -26,6 +35,8 @@ extension RunPreparation {
                         + "write to, and a previous run may have made it. Write the path out", errno: error.errno)
             }
             throw Failure("artifacts.out", "can't put artifacts into \(out.shown)", error)
+        } catch {
+            throw Failure("artifacts.out", "can't put artifacts into \(out.shown)")
         }
     }
 }
@@ -45,7 +56,7 @@ struct RunArtifacts {
         let facts = preparation.facts
         let workspace = facts.workspace
         ground = ArtifactWalk.Ground(
-            workspace: workspace.path, layer: layer,
+            workspace: workspace.path, (workspace.device, workspace.inode), layer: layer,
             identity: facts.uid == 0 ? .owner(uid: workspace.uid, gid: workspace.gid) : .caller)
         if plan.copy != nil || plan.confined?.copy != nil { ground.copied = Int64(began) }
         let inside = plan.hidden.map(\.path).filter { $0 != workspace.path && Path.contains(workspace.path, $0) }

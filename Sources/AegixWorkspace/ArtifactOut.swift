@@ -9,6 +9,7 @@ import Glibc
 public final class ArtifactOut {
     public let path: Bytes
     private let top: Tree
+    private let place: Writable
     private let copier = ArtifactFile()
 
     /// A directory that runs write to.
@@ -50,7 +51,11 @@ public final class ArtifactOut {
             isInside = isInside || writable.contains(Writable(device: now.device, inode: now.inode))
         }
         top = at
+        let now = try FileFacts(of: at.descriptor)
+        place = Writable(device: now.device, inode: now.inode)
     }
+
+    public func isPlace(_ other: Writable) -> Bool { place == other }
 
     private static func directory(_ name: Bytes, in tree: Tree) throws(SystemError) -> Tree {
         Tree(owning: try Descriptor.open(name, Descriptor.pathOnly | O_DIRECTORY | O_NOFOLLOW, at: tree.raw))

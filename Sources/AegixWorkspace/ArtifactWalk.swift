@@ -14,6 +14,8 @@ public final class ArtifactWalk {
         /// nil: nothing was changed, or was changed in place.
         public var layer: Layer?
         public var workspace: Bytes
+        /// That the run had: another one may have come to its path since.
+        public var directory: (device: UInt64, inode: UInt64)
         public var identity: ReaderIdentity
         /// Masked in the run, from the workspace's top, where they lay at its start and where they lie now.
         public var hidden: Set<Bytes> = []
@@ -22,8 +24,11 @@ public final class ArtifactWalk {
         /// The run worked on a copy that was begun then; nil: it saw the workspace itself.
         public var copied: Int64?
 
-        public init(workspace: Bytes, layer: Layer?, identity: ReaderIdentity) {
-            (self.workspace, self.layer, self.identity) = (workspace, layer, identity)
+        public init(
+            workspace: Bytes, _ directory: (device: UInt64, inode: UInt64), layer: Layer?, identity: ReaderIdentity
+        ) {
+            (self.workspace, self.directory) = (workspace, directory)
+            (self.layer, self.identity) = (layer, identity)
         }
     }
 
@@ -75,6 +80,8 @@ public final class ArtifactWalk {
         self.bounds = bounds
         above = Path.components(ground.workspace)
         view = try RunView(ground.layer, over: ground.workspace, as: ground.identity)
+        let now = view.place
+        if now != ground.directory { throw SystemError("open", ground.workspace, errno: ESTALE) }
         deadline = Clock.monotonic() &+ bounds.time
         left = bounds.bytes
         found = ArtifactCollection(texts)

@@ -35,7 +35,10 @@ public struct ReaderIdentity: Sendable {
             let count = getgroups(Int32(groups.count), &groups)
             if count < 0 || aegix_become(uid, gid) < 0 {
                 let error = SystemError.last("setresuid")
-                if aegix_become_root_again(groups, groups.count) < 0 { fatalError("can't become root again") }
+                // Where groups can't be changed at all, they haven't been.
+                if aegix_become_root_again(groups, groups.count) < 0, error.errno != EPERM || geteuid() != 0 {
+                    fatalError("can't become root again")
+                }
                 throw error
             }
         }

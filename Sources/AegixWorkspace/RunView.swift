@@ -37,6 +37,7 @@ final class RunView {
     }
 
     let top: Directory
+    let place: (device: UInt64, inode: UInt64)
     private let base: Tree
     private let style: Layer.Style
     private let identity: ReaderIdentity
@@ -45,6 +46,8 @@ final class RunView {
 
     init(_ layer: Layer?, over workspace: Bytes, as identity: ReaderIdentity) throws(SystemError) {
         base = try Tree(at: workspace)
+        let facts = try FileFacts(of: base.descriptor)
+        place = (facts.device, facts.inode)
         let upper = try layer.map { layer throws(SystemError) in try Tree(at: layer.upper) }
         moved = layer?.style == .trusted ? Set(try Redirects.pairs(in: upper).map(\.from)) : []
         style = layer?.style ?? .user

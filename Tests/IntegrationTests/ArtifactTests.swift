@@ -200,6 +200,33 @@ extension Integration {
             #expect(files(out) == ["d/f": "new\n", "other": "mine\n"], "something temporary was left")
         }
 
+        @Test func outIsntTheWorkspaceItself() throws {
+            for out in [".", ground.workspace, "sub/.."] {
+                try host("mkdir -p sub")
+                let ended = try ground.run("--artifact", "f", "--out", out, "--cmd", "echo planted >f")
+                #expect(ended.code == 125 && ground.runs.isEmpty, "\(out): \(ended.errorText)")
+            }
+        }
+
+        /// Nothing says that copies which were cut off are whole: they go with the aegix that made them.
+        @Test func aKillMeanwhileLeavesNone() throws {
+            try host("head -c 1G /dev/zero | tr '\\0' x >huge; echo x >a")
+            let policy = try ground.policy("[artifacts]\ncollect = [\"*\"]\nmax_bytes = \"4GiB\"\n")
+            var child = try ground.spawn(policy + ["--cmd", "true"])
+            let limit = Date().addingTimeInterval(30)
+            while Date() < limit {
+                if let run = ground.runs.last, access("\(run)/artifacts/huge", F_OK) == 0 { break }
+                usleep(2000)
+            }
+            kill(child.pid, SIGKILL)
+            #expect(child.finish().code == 137)
+            #expect(try ground.run("show", "last").code == 0)
+            let record = try ground.record()
+            #expect(record["outcome"]["status"].string == "interrupted" && record["artifacts"].array.isEmpty)
+            #expect(access("\(ground.runs.last ?? "")/artifacts", F_OK) != 0)
+            ground.recorded(1)
+        }
+
         @Test func outThatCantBeHadStopsTheRunBefore() throws {
             try host("echo x >file")
             let ended = try ground.run("--artifact", "f", "--out", "file/out", "--cmd", "true")
