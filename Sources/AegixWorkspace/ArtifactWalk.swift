@@ -57,7 +57,7 @@ public final class ArtifactWalk {
         var none = ArtifactCollection(texts)
         do {
             let walk = try ArtifactWalk(ArtifactPatterns(texts), texts, ground, bounds)
-            try walk.run(ArtifactPlace(try Tree(at: target)))
+            walk.run(ArtifactPlace(try Tree(at: target)))
             // The record has to find room, too.
             if walk.isDiskFull {
                 walk.found.artifacts = []
@@ -87,7 +87,7 @@ public final class ArtifactWalk {
         found = ArtifactCollection(texts)
     }
 
-    private func run(_ target: ArtifactPlace) throws(SystemError) {
+    private func run(_ target: ArtifactPlace) {
         do throws(Stop) {
             try directory(view.top, [], patterns.top, target, depth: 0)
         } catch {
