@@ -17,6 +17,9 @@ public struct RunChanges: Sendable {
     public let list: ChangeList
     /// The whole of it.
     public let record: JSON
+
+    /// Nothing of what was there before is kept.
+    public var isInPlace: Bool { mode == "direct" }
 }
 
 extension StateDirectory {
@@ -38,7 +41,7 @@ extension StateDirectory {
         }
         guard let changes = record["changes"]?.array else {
             throw Failure(
-                "run.unlisted", "what run \(id) changed isn't known: \(RunChanges.reason(record["outcome"], mode))")
+                "run.unlisted", "what run \(id) changed isn't known: \(RunChanges.reason(record["outcome"]))")
         }
         let list = changes.isEmpty ? ChangeList() : try readList(id)
         return RunChanges(
@@ -96,8 +99,7 @@ extension StateDirectory {
 }
 
 extension RunChanges {
-    fileprivate static func reason(_ outcome: JSON?, _ mode: String) -> String {
-        if mode == "direct" { return "its workspace was written in place" }
+    fileprivate static func reason(_ outcome: JSON?) -> String {
         if outcome?["status"]?.string == "interrupted" { return "it was interrupted" }
         return "the layer couldn't be looked at when it ended"
     }

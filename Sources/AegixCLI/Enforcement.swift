@@ -47,13 +47,14 @@ enum Enforcement {
         let view =
             switch plan.workspaceMode {
             case .layer where plan.copy != nil, .apply where plan.copy != nil:
-                "a copy in the run directory; what changed in it goes to the layer"
+                (plan.copy?.reason.map { "\($0): " } ?? "")
+                    + "a copy in the run directory; what changed in it goes to the layer"
             case .layer where shifted, .apply where shifted: "overlay mounted by root, upper in the run directory"
             case .layer, .apply: "overlay, upper in the run directory"
             case .readOnly: "overlay without an upper"
             case .direct: "bind; sockets and FIFOs made during the run are reachable"
             }
-        return shifted ? view + ", id-mapped" : view
+        return shifted && plan.copy?.shift == nil ? view + ", id-mapped" : view
     }
 
     private static func identity(_ plan: Plan) -> String {

@@ -10,7 +10,7 @@ import Glibc
 struct Review {
     let changes: RunChanges
     let chosen: [Change]
-    /// nil: nothing was changed.
+    /// nil: nothing was changed, or it was in place, and what was there before is gone.
     let source: ReviewSource?
     private let only: [PathPattern]
 
@@ -23,7 +23,7 @@ struct Review {
         } else {
             chosen = changes.list.changes.filter { Review.matches($0, patterns) }
         }
-        source = changes.list == ChangeList() ? nil : try Review.open(changes)
+        source = changes.list == ChangeList() || changes.isInPlace ? nil : try Review.open(changes)
     }
 
     private static func open(_ changes: RunChanges) throws(Failure) -> ReviewSource {
@@ -64,6 +64,12 @@ struct Review {
 
     /// A list that was cut short would be a patch of half a change.
     func patch(_ console: Console) throws(Failure) -> Bytes {
+        if changes.isInPlace {
+            throw Failure(
+                "review.direct",
+                "run \(changes.run) wrote its workspace in place: what was there before isn't kept, so there is no patch"
+            )
+        }
         if !changes.list.cut.isEmpty {
             let bounds = changes.list.cut.map(\.rawValue).sorted().joined(separator: ", ")
             throw Failure(

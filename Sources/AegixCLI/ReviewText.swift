@@ -76,6 +76,10 @@ struct ReviewText {
     // MARK: - Differences
 
     private mutating func differ() {
+        if review.changes.isInPlace {
+            line("")
+            return line("written in place: what was there before isn't kept, so there are no differences to show")
+        }
         let files = review.chosen.filter { change in
             [change.before?.kind, change.after?.kind].contains { $0 == .file || $0 == .symlink }
                 && (change.kind != .mode || change.before?.mode != change.after?.mode)

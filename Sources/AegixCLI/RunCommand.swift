@@ -49,6 +49,9 @@ public enum RunCommand: Command {
                 captureOnly: console.json, headLimit: console.json ? 1 << 20 : 0,
                 cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))), run: recorder.runID)
             attempt.result = try Supervisor.run(try recorder.makePlan(), io: io, observer: &recorder)
+            if let other = try recorder.makePlan(after: attempt.result) {
+                attempt.result = try Supervisor.run(other, io: io, observer: &recorder)
+            }
         } catch {
             attempt.failure = error
         }

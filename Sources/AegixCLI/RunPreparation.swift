@@ -37,8 +37,19 @@ struct RunPreparation {
     }
 
     /// - run: the run's own directory.
-    func plan(layer: LayerPlace?, run: Bytes) throws(Failure) -> Plan {
-        try Plan.make(policy: loaded.policy, facts: facts, invocation: invocation, layer: layer, run: run)
+    /// - noOverlay: why there can't be one, once that was tried.
+    func plan(layer: LayerPlace?, run: Bytes, noOverlay: Failure? = nil) throws(Failure) -> Plan {
+        var policy = loaded.policy
+        var facts = facts
+        if let noOverlay {
+            policy.workspace.backing = .copy
+            facts.mapsOwners = noOverlay.code != Plan.noOwnerMap
+        }
+        var plan = try Plan.make(policy: policy, facts: facts, invocation: invocation, layer: layer, run: run)
+        plan.copy?.reason = noOverlay.map { failure in
+            facts.mapsOwners ? "no overlay (\(failure.errno.map(Errno.words) ?? "none"))" : "no id-mapped mounts here"
+        }
+        return plan
     }
 
     /// What no command may see or change: aegix's own.

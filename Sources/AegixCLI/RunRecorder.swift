@@ -20,6 +20,9 @@ final class RunRecorder: RunObserver {
     /// Held until aegix ends.
     private var named: NamedSandbox?
     private let out: ArtifactOut?
+    private var layer: LayerPlace?
+    /// Of a workspace that is written in place.
+    private var snapshot: WorkspaceSnapshot?
     private var stdoutLog = Descriptor.none
     private var stderrLog = Descriptor.none
     private(set) var plan: Plan?
@@ -51,9 +54,30 @@ final class RunRecorder: RunObserver {
 
     /// The plan, with the layer in its place.
     func makePlan() throws(Failure) -> Plan {
-        let made = try preparation.plan(layer: try makeLayer(), run: path)
+        layer = try makeLayer()
+        let made = try preparation.plan(layer: layer, run: path)
+        plan = made
+        if made.workspaceMode == .direct { snapshot = try takeSnapshot() }
+        return made
+    }
+
+    /// Another one, on a copy of the workspace, where what stopped the first is that no overlay could be mounted and the policy
+    /// takes a copy then; nil: that isn't it.
+    func makePlan(after stopped: RunResult?) throws(Failure) -> Plan? {
+        guard let failure = stopped?.failure, let first = plan, first.takesCopy(instead: failure), named == nil else {
+            return nil
+        }
+        let made = try preparation.plan(layer: layer, run: path, noOverlay: failure)
         plan = made
         return made
+    }
+
+    private func takeSnapshot() throws(Failure) -> WorkspaceSnapshot {
+        do throws(SystemError) {
+            return try WorkspaceSnapshot(of: preparation.facts.workspace.path)
+        } catch {
+            throw Failure("workspace.unreadable", "can't look at the workspace that is to be written in place", error)
+        }
     }
 
     /// The layer's top looks like the workspace's: the command sees its mode and owner.
@@ -103,8 +127,9 @@ final class RunRecorder: RunObserver {
         if let error = directory?.events.failure {
             throw Failure("record.events", "can't write the run's events", error)
         }
-        if let log = try directory?.openLog(.stdout) { stdoutLog = log }
-        if let log = try directory?.openLog(.stderr) { stderrLog = log }
+        // Still empty where this is the second start.
+        if stdoutLog.raw < 0, let log = try directory?.openLog(.stdout) { stdoutLog = log }
+        if stderrLog.raw < 0, let log = try directory?.openLog(.stderr) { stderrLog = log }
         return RunLogs(stdout: stdoutLog.raw, stderr: stderrLog.raw)
     }
 
@@ -165,6 +190,7 @@ final class RunRecorder: RunObserver {
         attempt.changes = end.changes
         if let artifacts { attempt.artifacts = collect(artifacts, attempt) }
         end.artifacts = attempt.artifacts
+        attempt.isInPlace = snapshot != nil
         guard let directory = directory.take() else {
             // It couldn't be begun, so nothing ran and nothing is left.
             throw attempt.failure ?? attempt.result?.failure ?? Failure("record.failed", "run \(id) has no record")
@@ -186,10 +212,10 @@ final class RunRecorder: RunObserver {
     }
 
     private func changes(_ attempt: RunAttempt) throws(Failure) -> RunEnd.Changes {
-        if plan?.workspaceMode == .direct, attempt.result?.program != nil { return .unknown }
         let earlier = try named?.previous() ?? ChangeList()
         var list = ChangeList()
         if attempt.layer == .kept, let style = plan?.layerStyle { list = try listed(style).since(earlier) }
+        if let snapshot, attempt.result?.program != nil { list = try listed(since: snapshot) }
         if let named {
             if attempt.result?.program != nil { try named.finish(id, list.remembering(earlier)) }
         } else if attempt.layer == .kept {
@@ -220,14 +246,25 @@ final class RunRecorder: RunObserver {
     private func listed(_ style: Layer.Style) throws(Failure) -> ChangeList {
         let layer = Layer(upper: Path.join(named?.path ?? path, Bytes("layer/upper")), style: style)
         let workspace = preparation.facts.workspace.path
-        do {
+        return try flagged { () throws in
             try Redirects.complete(layer, over: workspace)
-            var list = try LayerListing(
+            let list = try LayerListing(
                 layer, over: workspace, began: Int64(beganAt),
                 linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil
             ).list()
-            let protect = preparation.loaded.policy.workspace.protect
-            try Protection(protect, around: try LayerSurroundings(layer, over: workspace)).flag(&list)
+            return (list, try LayerSurroundings(layer, over: workspace))
+        }
+    }
+
+    private func listed(since snapshot: WorkspaceSnapshot) throws(Failure) -> ChangeList {
+        try flagged { () throws in (try SnapshotComparison(with: snapshot).list(), SnapshotSurroundings(snapshot)) }
+    }
+
+    private func flagged(_ find: () throws -> (ChangeList, any Surroundings)) throws(Failure) -> ChangeList {
+        do {
+            var (list, around) = try find()
+            try Protection(preparation.loaded.policy.workspace.protect, around: around).flag(&list)
+            Denials(preparation.facts.denials, in: preparation.facts.workspace.path).flag(&list)
             return list
         } catch let error as SystemError {
             throw Failure(

@@ -60,6 +60,7 @@ struct RunReport {
             return parts.joined(separator: "; ")
         }
         switch attempt.changes {
+        case .listed(let list) where attempt.isInPlace && !list.changes.contains(where: \.isRisky): break
         case .listed(let list) where list != ChangeList():
             let least = list.cut.isEmpty ? "" : "at least "
             parts.append("\(least)\(ChangeSummary(list.changes).line): aegix review \(Path.name(runPath).shown)")

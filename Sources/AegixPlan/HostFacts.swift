@@ -1,5 +1,6 @@
 // Pure data. What the host is like, as far as a plan depends on it. The survey that fills it is in AegixSandbox.
 
+import AegixPolicy
 import AegixSystem
 
 public struct HostFacts: Equatable, Sendable {
@@ -13,6 +14,8 @@ public struct HostFacts: Equatable, Sendable {
     public var processors = 1
     /// The kernel hands core dumps to a socket of the host's, whatever the limit is.
     public var dumpsToSocket = false
+    /// The run's directory and the workspace can be mounted with other owners, which only a launch tells.
+    public var mapsOwners = true
     /// Where cgroup v2 can hold a run; nil where it can't.
     public var cgroup: CgroupPlace?
     /// Why it can't.
@@ -33,6 +36,8 @@ public struct HostFacts: Equatable, Sendable {
     public var writes: [PathFact] = []
     /// What `files.deny` matches in the views, found by the survey.
     public var denied: [DeniedPath] = []
+    /// What `files.deny` names, from the root, whether it is there or not.
+    public var denials: [PathPattern] = []
     /// State, configuration, keys and the binary: never in view.
     public var guarded: [GuardedPath] = []
 

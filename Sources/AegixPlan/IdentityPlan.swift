@@ -2,6 +2,7 @@
 
 import AegixPolicy
 import AegixSystem
+import AegixWorkspace
 
 public struct IdentityPlan: Equatable, Sendable {
     public var insideUID: UInt32
@@ -35,7 +36,8 @@ public struct IdentityPlan: Equatable, Sendable {
                 uidMap: "\(inside.0) \(facts.uid) 1", gidMap: "\(inside.1) \(facts.gid) 1", selfMapped: true)
         }
         let owner = (facts.workspace.uid, facts.workspace.gid)
-        let outside = (shiftedID(owner.0), shiftedID(owner.1))
+        let shifts = shifts(facts)
+        let outside = (shifts.users.outside(owner.0), shifts.groups.outside(owner.1))
         if wish == .nobody {
             return IdentityPlan(
                 insideUID: nobody, insideGID: nobody, outsideUID: outside.0, outsideGID: outside.1,
@@ -45,14 +47,13 @@ public struct IdentityPlan: Equatable, Sendable {
         return IdentityPlan(
             insideUID: owner.0, insideGID: owner.1, outsideUID: outside.0, outsideGID: outside.1,
             userName: owner.0 == 0 ? Bytes("root") : facts.userName ?? Bytes("user"),
-            uidMap: rangeMap(owner.0), gidMap: rangeMap(owner.1), selfMapped: false)
+            uidMap: shifts.users.map, gidMap: shifts.groups.map, selfMapped: false)
     }
 
-    /// 0…65535 keep their order, so that every owner in the workspace looks as on disk; a higher one follows them.
-    private static func shiftedID(_ id: UInt32) -> UInt32 { id < 65536 ? shifted + id : shifted + 65536 }
-
-    private static func rangeMap(_ id: UInt32) -> String {
-        let base = "0 \(shifted) 65536"
-        return id < 65536 ? base : base + "\n\(id) \(shifted + 65536) 1"
+    /// Every owner in the workspace looks as on disk.
+    static func shifts(_ facts: HostFacts) -> OwnerShifts {
+        OwnerShifts(
+            users: OwnerShift(base: shifted, for: facts.workspace.uid),
+            groups: OwnerShift(base: shifted, for: facts.workspace.gid))
     }
 }

@@ -3,6 +3,7 @@
 import AegixPolicy
 import AegixSystem
 import AegixWorkspace
+import Glibc
 
 public struct Plan: Equatable, Sendable {
     public var tier: Tier
@@ -27,6 +28,7 @@ public struct Plan: Equatable, Sendable {
     /// Where changes go, on the host; nil without a layer.
     public var layer: Bytes?
     /// The layer's workspace is a copy; nil: an overlay, or tier confined, whose plan has it.
+    public var backing = Policy.Workspace.Backing.auto
     public var copy: WorkspaceCopy?
     /// What is in view of the host, for messages: a program elsewhere gets a hint to `--read`.
     public var views: [Bytes]
@@ -126,9 +128,22 @@ public struct Plan: Equatable, Sendable {
             environment: environment,
             command: try CommandPlan.make(invocation, path: EnvironmentPlan.searched(environment), cwd: cwd),
             cwd: cwd, home: home, workspace: workspace.path, workspaceMode: policy.workspace.mode,
-            layer: copy?.destination ?? layer.map { Path.join($0.directory, Bytes("upper")) }, copy: copy,
-            views: roots, hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) })
+            layer: copy?.destination ?? layer.map { Path.join($0.directory, Bytes("upper")) },
+            backing: policy.workspace.backing, copy: copy,
+            views: roots,
+            hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) })
     }
+
+    /// The workspace's overlay couldn't be mounted, and the policy takes a copy then.
+    public func takesCopy(instead failure: Failure) -> Bool {
+        let isMissing = failure.code == Plan.noOverlay || failure.code == Plan.noOwnerMap && failure.errno == EINVAL
+        return isMissing && backing == .auto && copy == nil && workspaceMode.hasLayer
+    }
+
+    /// The code of a layer's overlay that can't be mounted.
+    public static let noOverlay = "launch.overlay"
+    /// The code of a mount that can't be id-mapped, which a run by root wants of what the command may write to.
+    public static let noOwnerMap = "launch.idmap"
 
     private static func copy(
         _ policy: Policy, facts: HostFacts, layer: LayerPlace?, run: Bytes
@@ -141,6 +156,7 @@ public struct Plan: Equatable, Sendable {
             upper: Path.join(layer.directory, Bytes("upper")), leftOut: [])
         copy.keepsPlaces = true
         copy.keepsOwners = facts.uid == 0
+        if facts.uid == 0, !facts.mapsOwners { copy.shift = IdentityPlan.shifts(facts) }
         return copy
     }
 

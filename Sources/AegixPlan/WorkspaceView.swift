@@ -100,7 +100,7 @@ struct WorkspaceView {
         (made.device, made.inode) = (0, 0)
         made.path = copy.destination
         target(workspace)
-        bind(made, at: workspace.path, flags: [], owned: true)
+        bind(made, at: workspace.path, flags: [], owned: copy.shift == nil)
         writable.append(workspace.path)
     }
 

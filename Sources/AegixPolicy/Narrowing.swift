@@ -34,7 +34,7 @@ public enum Narrowing {
         case .require: return looser(child.require < parent.require)
         case .lock: return missing(parent.value(of: key), in: child.value(of: key))
         case .identityUser: return looser(child.identity == .keep && parent.identity == .nobody)
-        case .workspaceBacking: return looser(child.workspace.backing == .overlay && parent.workspace.backing == .copy)
+        case .workspaceBacking: return looser(backing(child.workspace.backing) > backing(parent.workspace.backing))
         case .workspaceKeep:
             return child.workspace.keep.subtracting(parent.workspace.keep).map { "adds \"\($0.rawValue)\"" }.sorted()
         case .workspaceSandbox:
@@ -70,6 +70,15 @@ public enum Narrowing {
     private static func isMore(_ child: UInt64?, _ parent: UInt64?) -> Bool {
         guard let parent else { return false }
         return child.map { $0 > parent } ?? true
+    }
+
+    /// A copy is exact, and refusing is safe; what may be either is the loosest.
+    private static func backing(_ backing: Policy.Workspace.Backing) -> Int {
+        switch backing {
+        case .copy: 0
+        case .overlay: 1
+        case .auto: 2
+        }
     }
 
     private static func reach(_ mode: Policy.Workspace.Mode) -> Int {

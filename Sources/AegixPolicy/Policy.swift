@@ -36,7 +36,7 @@ public struct Policy: Equatable, Sendable {
         public var mode = Mode.layer
         public var protect: [String] = [".git/hooks", ".git/config", ".envrc", "aegix.toml"]
 
-        public var backing = Backing.overlay
+        public var backing = Backing.auto
         public var sandbox = Lifetime.run
         /// `home`, `tmp`: what of a named sandbox lives on beside the layer.
         public var keep: Set<Kept> = []
@@ -52,7 +52,11 @@ public struct Policy: Equatable, Sendable {
 
         /// What a layer is made of.
         public enum Backing: String, CaseIterable, Sendable {
-            case overlay, copy
+            /// An overlay, and a copy where none can be mounted.
+            case auto
+            /// An overlay or nothing.
+            case overlay
+            case copy
         }
 
         public enum Mode: String, CaseIterable, Sendable {

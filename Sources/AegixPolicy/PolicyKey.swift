@@ -142,7 +142,9 @@ enum Schema {
                 SchemaKey(
                     name: "sandbox", type: .choice(Policy.Workspace.Lifetime.allCases.map(\.rawValue)),
                     summary: "Whether the runs of a workspace share a sandbox that is named after it."),
-                SchemaKey(name: "backing", type: .choice(["overlay", "copy"]), summary: "What a layer is made of."),
+                SchemaKey(
+                    name: "backing", type: .choice(Policy.Workspace.Backing.allCases.map(\.rawValue)),
+                    summary: "What a layer is made of."),
                 SchemaKey(
                     name: "protect", type: .inside,
                     summary: "Paths of the workspace that are never applied without being asked for."),

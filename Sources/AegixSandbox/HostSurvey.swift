@@ -62,6 +62,9 @@ public enum HostSurvey {
         for item in request.guarded { guardPath(item.path, what: item.what, &facts.guarded) }
         var walk = ViewWalk(facts: facts)
         facts.denied = try walk.denied(request.policy.files.deny)
+        for rule in request.policy.files.deny {
+            facts.denials += try PatternSearch.denied(rule, home: facts.home, workspace: facts.workspace.path)
+        }
         var writable = facts.writes
         if request.policy.workspace.mode == .direct { writable.append(workspace) }
         for fact in writable { try walk.refuseSockets(in: fact) }

@@ -100,12 +100,12 @@ enum LaunchFailure {
             return Failure("launch.changed", "a symlink came into the way of \(path): run again", errno: code)
         case (.overlay, EINVAL):
             return Failure(
-                "launch.overlay",
+                Plan.noOverlay,
                 "can't overlay \(path): it holds mount points, or its file system can't be a layer's base. Use another "
                     + "workspace, or `mode = \"direct\"` in [workspace] to write in place", errno: code)
         case (.overlay, _):
             return Failure(
-                "launch.overlay",
+                Plan.noOverlay,
                 "can't overlay \(path): \(Errno.words(code)) (`aegix doctor` shows whether this host "
                     + "has overlay in user namespaces)", errno: code)
         case (.proc, EPERM):

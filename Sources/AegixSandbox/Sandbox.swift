@@ -120,7 +120,7 @@ final class Sandbox {
         }
         if plan.trees.count > Int(AEGIX_TREES) {
             throw Failure(
-                "launch.idmap", "a run by root can have at most \(AEGIX_TREES - 2) paths in view beside its workspace")
+                "launch.paths", "a run by root can have at most \(AEGIX_TREES - 2) paths in view beside its workspace")
         }
         let namespace = try mapNamespace(identity)
         var trees: [Int32] = []
@@ -165,7 +165,7 @@ final class Sandbox {
         }
         if raw < 0 {
             throw Failure(
-                "launch.overlay", "can't lay the run's layer over \(tree.path.shown)", SystemError.last("overlay"))
+                Plan.noOverlay, "can't lay the run's layer over \(tree.path.shown)", SystemError.last("overlay"))
         }
         return raw
     }
@@ -188,7 +188,7 @@ final class Sandbox {
                 ? ": its file system has no id-mapped mounts, which a run by root needs so that the command never holds "
                     + "the host's uid 0. Put the workspace on ext4, xfs or btrfs, or run aegix as the workspace's owner"
                 : ": \(error.reason)"
-            throw Failure("launch.idmap", "can't mount \(tree.path.shown) for the sandbox\(hint)", errno: error.errno)
+            throw Failure(Plan.noOwnerMap, "can't mount \(tree.path.shown) for the sandbox\(hint)", errno: error.errno)
         }
     }
 }

@@ -35,6 +35,8 @@ public struct Change: Equatable, Sendable {
 
     /// What a reviewer has to know of it, in the order of their weight.
     public enum Flag: String, CaseIterable, Sendable {
+        /// Made where the policy's `files.deny` allows nothing: never applied.
+        case denied
         /// Named by the policy's `protect`, or part of a git directory that the host's git obeys.
         case protected
         /// Host programs run what lies here without being asked: hooks, editors' tasks, build files.
@@ -47,11 +49,18 @@ public struct Change: Equatable, Sendable {
         case raced
         /// A user's overlay can't write through hard links: the other names keep the old content.
         case unlinked
+        /// Written in place, and the file has other names: they show the same, wherever they are.
+        case linked
         /// Too large to be read, or closed to us: there is no digest.
         case undigested
         /// Deeper than is looked into: what lies beneath isn't listed.
         case deeper
     }
+}
+
+extension Change {
+    /// It reaches beyond the workspace.
+    public var isRisky: Bool { flags.contains(.denied) || flags.contains(.protected) || flags.contains(.executes) }
 }
 
 /// What lies at a path, as far as a workspace carries it.

@@ -62,6 +62,7 @@ public final class CopyChanges {
                 let name = path.isEmpty ? Bytes(".") : path
                 if name.withCString({ fchmodat(upper.raw, $0, mode, 0) }) < 0 { throw SystemError.last("chmod", path) }
             }
+            if let shifts = plan.shift { try restore(upper, shifts, depth: 0) }
         } catch let error as SystemError {
             throw Failure(
                 "layer.copy", "can't take the changes out of the workspace's copy: \(error)", errno: error.errno,
@@ -83,6 +84,21 @@ public final class CopyChanges {
             } else if facts.isFile, facts.links > 1 {
                 namesNow[facts.inode, default: []].insert(place)
             }
+        }
+    }
+
+    /// The layer says who owns a file on the disk.
+    private func restore(_ tree: Tree, _ shifts: OwnerShifts, depth: Int) throws(SystemError) {
+        if depth > WorkspaceCopy.deepest { throw SystemError("open", errno: ELOOP) }
+        for name in try tree.entries().map(\.name) {
+            guard let facts = try tree.facts(name: name) else { continue }
+            let (owner, group) = (shifts.users.onDisk(facts.owner), shifts.groups.onDisk(facts.group))
+            if owner != facts.owner || group != facts.group,
+                name.withCString({ fchownat(tree.raw, $0, owner, group, AT_SYMLINK_NOFOLLOW) }) < 0
+            {
+                throw SystemError.last("chown", name)
+            }
+            if facts.isDirectory { try restore(try tree.directory(name), shifts, depth: depth + 1) }
         }
     }
 

@@ -6,6 +6,7 @@ extension Change.Flag {
     /// Ends a sentence that begins with a path.
     public func sentence(for change: Change) -> String {
         switch self {
+        case .denied: "`files.deny` names it, so it is never applied"
         case .protected:
             isGit(change)
                 ? "git on the host obeys what lies here"
@@ -15,6 +16,7 @@ extension Change.Flag {
         case .special: "it is a \(change.after?.kind.rawValue ?? "special file"), which is never applied"
         case .raced: "the workspace's own file changed while the run went on"
         case .unlinked: "it has other names in the workspace, which keep the old content"
+        case .linked: "it has other names, in the workspace or outside, and they show what was written here"
         case .undigested: "it is too large, or closed, and was not read"
         case .deeper: "what lies deeper in it isn't listed"
         }
@@ -59,7 +61,7 @@ public struct ChangeSummary: Equatable, Sendable {
     /// `3 files changed, 1 protected`. Directories count where nothing else changed.
     public var line: String {
         let what = files > 0 ? ChangeSummary.count(files, "file") : ChangeSummary.count(total, "path")
-        let warned = [Change.Flag.protected, .executes, .setuid, .special].compactMap { flag in
+        let warned = [Change.Flag.denied, .protected, .executes, .setuid, .special].compactMap { flag in
             flags[flag].map { "\($0) \(ChangeSummary.words[flag] ?? flag.rawValue)" }
         }
         return (["\(what) changed"] + warned).joined(separator: ", ")

@@ -16,7 +16,7 @@ public struct Selection: Sendable {
     }
 
     public enum Reason: Equatable, Sendable {
-        case protected, special, undigested, deeper
+        case denied, protected, special, undigested, deeper
         /// It lies in a directory that isn't there without that other change.
         case needs(Bytes)
         /// It would remove a directory with that path in it, which stays.
@@ -24,6 +24,7 @@ public struct Selection: Sendable {
 
         public var word: String {
             switch self {
+            case .denied: "denied"
             case .protected: "protected"
             case .special: "special"
             case .undigested: "undigested"
@@ -36,6 +37,7 @@ public struct Selection: Sendable {
         /// A clause, for a person.
         public var words: String {
             switch self {
+            case .denied: "is denied by the policy's files.deny"
             case .protected: "is protected; --include-protected applies it too"
             case .special: "is a FIFO, a socket or a device"
             case .undigested: "couldn't be read when it was listed, so it isn't known what it is"
@@ -94,6 +96,7 @@ public struct Selection: Sendable {
     }
 
     private static func obstacle(_ change: Change, _ includesProtected: Bool) -> Reason? {
+        if change.flags.contains(.denied) { return .denied }
         if change.flags.contains(.protected), !includesProtected { return .protected }
         if let after = change.after, !after.kind.isPlain { return .special }
         if change.flags.contains(.deeper) { return .deeper }

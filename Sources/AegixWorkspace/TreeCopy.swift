@@ -83,7 +83,7 @@ public struct TreeCopy {
                 throw SystemError.last("symlink", place)
             }
             if plan.keepsOwners,
-                name.withCString({ fchownat(to.raw, $0, facts.owner, facts.group, AT_SYMLINK_NOFOLLOW) }) < 0
+                name.withCString({ fchownat(to.raw, $0, owner(facts), group(facts), AT_SYMLINK_NOFOLLOW) }) < 0
             {
                 throw SystemError.last("chown", place)
             }
@@ -136,10 +136,13 @@ public struct TreeCopy {
         _ made: borrowing Descriptor, _ facts: FileFacts, mode: mode_t, from: borrowing Descriptor
     ) throws(SystemError) {
         try Attributes.copy(from, to: made)
-        if plan.keepsOwners, fchown(made.raw, facts.owner, facts.group) < 0 { throw SystemError.last("chown") }
+        if plan.keepsOwners, fchown(made.raw, owner(facts), group(facts)) < 0 { throw SystemError.last("chown") }
         if fchmod(made.raw, mode) < 0 { throw SystemError.last("chmod") }
         try FileContent.setTime(made, facts.modified)
     }
+
+    private func owner(_ facts: FileFacts) -> uid_t { plan.shift?.users.outside(facts.owner) ?? facts.owner }
+    private func group(_ facts: FileFacts) -> gid_t { plan.shift?.groups.outside(facts.group) ?? facts.group }
 
     private func makePlace(_ name: Bytes, in to: Tree, isDirectory: Bool) throws(SystemError) {
         if isDirectory {

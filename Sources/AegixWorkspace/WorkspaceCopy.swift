@@ -18,6 +18,10 @@ public struct WorkspaceCopy: Equatable, Sendable {
     public var keepsPlaces = false
     /// Root's: every file keeps its owner on the disk.
     public var keepsOwners = false
+    /// Root's, where no mount can be id-mapped: the copy belongs to the ids that the command has outside.
+    public var shift: OwnerShifts?
+    /// Why there is no overlay, where one was wanted.
+    public var reason: String?
     public var mostEntries = 500_000
     public var mostBytes: UInt64 = 4 << 30
 

@@ -106,7 +106,10 @@ private func gains(_ child: Policy, _ parent: Policy) -> [String] {
     if child.require.rawValue < parent.require.rawValue { all.append("require") }
     if !parent.lock.isSubset(of: child.lock) { all.append("lock") }
     if parent.identity == .nobody, child.identity != .nobody { all.append("identity") }
-    if child.workspace.backing == .overlay, parent.workspace.backing == .copy { all.append("backing") }
+    let backings = [Policy.Workspace.Backing.copy, .overlay, .auto]
+    if backings.firstIndex(of: child.workspace.backing) ?? 0 > backings.firstIndex(of: parent.workspace.backing) ?? 0 {
+        all.append("backing")
+    }
     if child.workspace.sandbox == .workspace, parent.workspace.sandbox == .run { all.append("sandbox") }
     if !child.workspace.keep.isSubset(of: parent.workspace.keep) { all.append("keep") }
     if !Set(parent.workspace.protect).isSubset(of: child.workspace.protect) { all.append("protect") }
@@ -161,7 +164,7 @@ private func text(_ random: inout Random, keys: Int) -> String {
     if random.chance(keys) { out += "[identity]\nuser = \"\(random.pick(["keep", "nobody"]))\"\n" }
     out += "[workspace]\n"
     if random.chance(keys) { out += "mode = \"\(random.pick(["layer", "read-only", "direct"]))\"\n" }
-    if random.chance(keys) { out += "backing = \"\(random.pick(["overlay", "copy"]))\"\n" }
+    if random.chance(keys) { out += "backing = \"\(random.pick(["auto", "overlay", "copy"]))\"\n" }
     if random.chance(keys) { out += "sandbox = \"\(random.pick(["run", "workspace"]))\"\n" }
     if random.chance(keys) { out += "keep = \(list(random.some(["home", "tmp"], most: 2)))\n" }
     if random.chance(keys) { out += "protect = \(list(random.some(["x", "y"], most: 2)))\n" }

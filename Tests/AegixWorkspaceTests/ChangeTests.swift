@@ -47,20 +47,28 @@ import Testing
 
     @Test func renames() {
         func gone(_ path: String, _ digest: String?, size: UInt64 = 4) -> Change {
-            Change(Bytes(path), .deleted, before: ChangeTests.entry(digest, size: size), after: nil)
+            var entry = ChangeTests.entry(digest, size: size)
+            entry.identity.inode = UInt64(path.utf8.count)
+            return Change(Bytes(path), .deleted, before: entry, after: nil)
         }
         func new(_ path: String, _ digest: String?, size: UInt64 = 4) -> Change {
             Change(Bytes(path), .added, before: nil, after: ChangeTests.entry(digest, size: size))
         }
+        func object(_ path: String, _ digest: String, inode: UInt64) -> Change {
+            var entry = ChangeTests.entry(digest)
+            entry.identity.inode = inode
+            return Change(Bytes(path), .added, before: nil, after: entry)
+        }
         let found = Renames.pair([
             gone("a/x", "1"), gone("b/y", "1"), new("c/y", "1"), new("c/z", "1"), new("d", "1"),
-            gone("empty", "0", size: 0),
+            gone("empty", "0", size: 0), gone("was", "2"), gone("q", "2"), new("q2", "2"), object("is", "2", inode: 3),
             new("void", "0", size: 0), gone("unread", nil), new("unread2", nil),
         ])
         let told = found.map { "\($0.kind) \($0.from?.text ?? "-") \($0.path.text ?? "")" }
         #expect(
             told == [
-                "renamed b/y c/y", "renamed a/x c/z", "added - d", "deleted - empty", "added - void",
+                "renamed b/y c/y", "renamed a/x c/z", "added - d", "deleted - empty", "renamed q q2", "renamed was is",
+                "added - void",
                 "deleted - unread",
                 "added - unread2",
             ])

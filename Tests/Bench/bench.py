@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""aegix against bubblewrap: wall time by hyperfine, peak memory, the cost of a large workspace and of limits; then limits.py.
+"""aegix against bubblewrap: wall time by hyperfine, peak memory, the cost of a large workspace and of limits; then limits.py
+and layers.py.
 
     Tests/Bench/bench.py --aegix dist/aegix [--only NAME[,NAME]] [--rounds N]
 
@@ -181,7 +182,7 @@ def as_user(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--aegix", default="dist/aegix", help="the binary to measure")
-    parser.add_argument("--only", default="", help="names of benchmarks: true,python,…,memory,limited,workspace,limits")
+    parser.add_argument("--only", default="", help="names of benchmarks: true,python,…,memory,limited,workspace,limits,layers")
     parser.add_argument("--rounds", type=int, default=0, help="batches of each candidate")
     parser.add_argument("--reference", default=shlex.join(BWRAP), help="the words before the program to compare with")
     parser.add_argument("--stand-in", help="words to measure in place of aegix, to try this script itself")
@@ -211,9 +212,10 @@ def main():
 
     if root and as_user(arguments) != 0:
         missed = True
-    # It makes itself the user that it needs, so root calls it for both.
-    if (not only or "limits" in only) and not arguments.stand_in and (HERE / "limits.py").exists():
-        missed |= subprocess.run([PYTHON, str(HERE / "limits.py"), "--aegix", arguments.aegix]).returncode != 0
+    # They make themselves the user that they need, so root calls them for both.
+    for part in ("limits", "layers"):
+        if (not only or part in only) and not arguments.stand_in and (HERE / f"{part}.py").exists():
+            missed |= subprocess.run([PYTHON, str(HERE / f"{part}.py"), "--aegix", arguments.aegix]).returncode != 0
     return 1 if missed else 0
 
 

@@ -1,8 +1,14 @@
 """H: apply on the host. What a command, or somebody beside it, does so that the taking of its changes goes astray."""
 
+import base64
 import os
+import random
+import signal
+import stat
+import subprocess
+import time
 
-from harness import tree
+from harness import KERNEL, Skip, tree
 
 
 def take(t, verb, code, run="last"):
@@ -80,3 +86,193 @@ def h7(t):
     t.check(t.read(f"{t.workspace}/f") == "base\ntwo\n", "the second run's file was overwritten")
     take(t, "reset", 0, second)
     t.check(t.read(f"{t.workspace}/f") == "base\n", "reset doesn't give back what was there")
+
+
+def changes(t):
+    """path → change, of the newest run."""
+    listed = t.record_of(sorted(t.run_ids())[-1])["changes"]
+    return {c["path"] if isinstance(c["path"], str) else os.fsdecode(base64.b64decode(c["path"]["base64"])): c for c in listed}
+
+
+def h5a(t):
+    """an enormous sparse file, a 10,000-deep tree, odd names in a layer: bounded, listed exactly, applied or refused"""
+    t.only_aegix()
+    odd = {b"new\nline": "a", b"\xff\xfe": "b", b"-rf": "c", b"tab\there": "d", b" ": "e", b"\x1b[31m": "f", b"a" * 255: "g", "ü\u202e".encode(): "h"}
+    script = ("import os\nfor n,t in %r.items():\n    open(n,'w').write(t)\nf=open('huge','wb'); f.truncate(1<<42); f.seek(1<<41); f.write(b'x')" % odd)
+    t.ran(t.run("/usr/bin/python3", "-c", script, policy="[limits]\ndisk = \"none\"\n"))
+    listed = changes(t)
+    t.check(set(map(os.fsencode, listed)) == set(odd) | {b"huge"}, f"not exactly what was made: {sorted(listed)}")
+    t.check(listed["huge"]["after"]["size"] == 1 << 42 and listed["huge"]["flags"] == ["undigested"], f"the huge file: {listed['huge']}")
+    began = time.monotonic()
+    shown = t.aegix("review", "last", "--state-dir", t.state)
+    t.check(shown.code == 0 and b"\x1b" not in shown.out and time.monotonic() - began < 10, f"review: {shown}")
+    # What wasn't read isn't applied; the others are.
+    took = t.aegix("apply", "last", "--only", "tab*", "--only=-rf", "--only", "new*", "--state-dir", t.state)
+    t.check(took.code == 0 and sorted(os.listdir(t.workspace)) == ["-rf", "new\nline", "tab\there"], f"chosen by name: {took}")
+    take(t, "reset", 0)
+    took = take(t, "apply", 0)
+    t.check(b"huge" in took.err + took.out, f"apply says nothing of the huge file: {took}")
+    t.check(set(os.listdir(os.fsencode(t.workspace))) == set(odd), f"applied: {os.listdir(t.workspace)}")
+
+    deep = "import os\nfor i in range(10000):\n    os.mkdir('d'); os.chdir('d')\n"
+    t.ran(t.run("/usr/bin/python3", "-c", deep))
+    last = t.record_of(sorted(t.run_ids())[-1])
+    flagged = [c for c in last["changes"] if "deeper" in c["flags"]]
+    t.check(len(flagged) == 1 and len(last["changes"]) <= 300, f"a deep tree: {len(last['changes'])} changes, {len(flagged)} flagged")
+    took = t.aegix("apply", "last", "--state-dir", t.state)
+    t.check(took.code == 1 and b"depth" in took.err, f"a list that was cut is applied: {took}")
+    t.check(not os.path.exists(f"{t.workspace}/d"), "half of it was applied")
+    dropped = t.aegix("discard", "last", "--state-dir", t.state)
+    t.check(dropped.code == 0, f"a deep layer can't be dropped: {dropped}")
+
+
+def h8(t):
+    """setuid bits, whiteouts, opaque directories, xattrs of overlayfs's own: stripped or carried right"""
+    t.only_aegix()
+    for name in ("gone", "dir/old", "dir/kept", "full/a", "full/b/c"):
+        t.mkdir(os.path.dirname(f"workspace/{name}"))
+        t.file(f"workspace/{name}", f"{name}\n")
+    t.own(f"{t.workspace}/full/b")
+    os.chmod(f"{t.workspace}/dir/kept", 0o4755)
+    script = """
+import os
+os.remove("gone"); os.remove("dir/old"); open("dir/kept", "a").write("more\\n")
+import shutil
+shutil.rmtree("full"); os.mkdir("full"); open("full/new", "w").write("new\\n")
+open("attr", "w").write("x\\n"); os.setxattr("attr", "user.note", b"kept")
+for name in ("user.overlay.opaque", "user.overlay.redirect", "user.overlay.whiteout", "trusted.overlay.opaque", "trusted.overlay.redirect", "security.capability"):
+    os.makedirs("marked", exist_ok=True)
+    open("marked/f", "w").write("f\\n")
+    for at in ("marked", "marked/f"):
+        try:
+            os.setxattr(at, name, b"/../../etc" if "redirect" in name else b"y")
+        except OSError as error:
+            print(name, at, os.strerror(error.errno))
+for mode in (0o4755, 0o2755, 0o6777):
+    try:
+        os.chmod("attr", mode); print("chmod", oct(mode))
+    except PermissionError:
+        pass
+try:
+    os.mknod("null", 0o600 | 0o020000, 0)
+    print("whiteout made")
+except PermissionError:
+    pass
+"""
+    result = t.run("/usr/bin/python3", "-c", script)
+    t.ran(result)
+    t.check("chmod" not in result.text and "whiteout" not in result.text, f"refused things worked: {result.text}")
+    kinds = {path: change["kind"] for path, change in changes(t).items()}
+    for path, kind in {"gone": "deleted", "dir/old": "deleted", "dir/kept": "modified", "full/a": "deleted", "full/b": "deleted",
+                       "full/b/c": "deleted", "full/new": "added", "attr": "added", "marked/f": "added"}.items():
+        t.check(kinds.get(path) == kind, f"{path}: expected {kind}, listed {kinds.get(path)}")
+    t.check("null" not in kinds, "a device is listed")
+    take(t, "apply", 0)
+    now = {path for path in tree(t.workspace)}
+    t.check(sorted(os.listdir(t.workspace)) == ["attr", "dir", "full", "marked"], f"after apply: {sorted(now)}")
+    t.check(os.listdir(f"{t.workspace}/full") == ["new"] and os.listdir(f"{t.workspace}/dir") == ["kept"], "whiteout or opaque directory not carried out")
+    t.check(stat.S_IMODE(os.stat(f"{t.workspace}/dir/kept").st_mode) == 0o755, "a setuid file that was written to keeps its bit")
+    t.check(t.read(f"{t.workspace}/marked/f") == "f\n" and os.listdir(f"{t.workspace}/marked") == ["f"], "a forged mark had an effect")
+    for at in ("attr", "marked", "marked/f", "full", "dir"):
+        names = os.listxattr(f"{t.workspace}/{at}")
+        t.check(not [n for n in names if "overlay" in n or n.startswith(("trusted", "security.cap"))], f"{at} carries {names}")
+    if "user.note" in result.text:
+        t.note("no user xattrs here")
+    else:
+        t.check(os.getxattr(f"{t.workspace}/attr", "user.note") == b"kept", "a user xattr is lost")
+
+
+def h9(t):
+    """a protected or denied path that wasn't there at the start is made inside: flagged, never applied silently"""
+    t.only_aegix()
+    t.file("workspace/plain", "plain\n")
+    t.mkdir("workspace/sub")
+    policy = '[workspace]\nprotect = ["secrets/**", "deploy.sh"]\n[files]\ndeny = ["**/.env", "**/*.pem"]\n'
+    made = t.sh("set -e; mkdir -p secrets sub/.git/hooks; echo x >secrets/key; echo x >deploy.sh; echo x >sub/.git/hooks/post-checkout;"
+                "echo more >>plain; for i in .env sub/.env a.pem; do echo x >$i || :; done; mv deploy.sh tmp; mv tmp deploy.sh; ln secrets/key alias", policy=policy)
+    t.ran(made)
+    listed = changes(t)
+    for path in ("secrets/key", "deploy.sh", "sub/.git/hooks/post-checkout"):
+        t.check("protected" in listed[path]["flags"], f"{path} isn't flagged: {listed[path]['flags']}")
+    denied = [path for path in (".env", "sub/.env", "a.pem") if path in listed]
+    for path in denied:
+        t.check("denied" in listed[path]["flags"], f"{path}, denied by the policy, was made and isn't flagged: {listed[path]['flags']}")
+    t.check(denied, "nothing of what is denied was made, so nothing was tried")
+    t.check(b"3 denied" in made.err, f"the run's line doesn't say what is denied: {made}")
+    t.check(made.err.count(b"protected"), f"the run's line doesn't say it: {made}")
+    took = take(t, "apply", 0)
+    t.check(b"deploy.sh" in took.err + took.out, f"what was left out isn't named: {took}")
+    there = [path for path in ("secrets/key", "deploy.sh", "sub/.git", ".env", "sub/.env", "a.pem", "alias") if os.path.exists(f"{t.workspace}/{path}")]
+    t.check(not there, f"applied without being asked for: {there}")
+    t.check(t.read(f"{t.workspace}/plain") == "plain\nmore\n", "the control: the rest is applied")
+    take(t, "reset", 0)
+    # Asked for by name it is the caller's word; what the policy denies stays out.
+    took = t.aegix("apply", "last", "--include-protected", "--state-dir", t.state)
+    t.check(took.code == 0 and os.path.exists(f"{t.workspace}/secrets/key"), f"--include-protected applies nothing: {took}")
+    there = [path for path in (".env", "sub/.env", "a.pem") if os.path.exists(f"{t.workspace}/{path}")]
+    t.check(not there, f"denied, and applied with --include-protected: {there}")
+
+
+def h15(t):
+    """no overlay to be had (state on an overlay): a copy, which the record says, or refused by policy; never in place"""
+    t.only_aegix()
+    t.file("workspace/a", "a\n")
+    for name in ("lower", "upper", "work", "mnt"):
+        t.mkdir(name)
+    policies = {how: t.policy_file(f'[workspace]\nbacking = "{how}"\n') for how in ("auto", "overlay")}
+    script = f"""
+mount -t overlay overlay -o lowerdir={t.dir}/lower,upperdir={t.dir}/upper,workdir={t.dir}/work{'' if t.identity.root else ',userxattr'} {t.dir}/mnt || exit 99
+cd {t.workspace}
+for how in {policies['auto']} {policies['overlay']}; do
+    printf 'in\n' | {'' if t.identity.root else 'setpriv --ambient-caps=-all --inh-caps=-all '}{t.world.aegix} run --state-dir {t.dir}/mnt/state --policy $how --cmd 'cat; echo b >>a; echo n >n'
+    echo code $?
+done
+cat {t.dir}/mnt/state/runs/*/audit.json >{t.dir}/records
+"""
+    wrap = ["unshare", "-m"] if t.identity.root else ["unshare", "-U", "--map-current-user", "--keep-caps", "-m"]
+    child = subprocess.run([*wrap, "sh", "-c", script], capture_output=True, cwd=t.workspace, env=t.box.environment({}), timeout=60,
+                           check=False, **t.identity.options())
+    if child.returncode == 99:
+        raise Skip(f"no overlay can be mounted to try it on: {child.stderr[-200:]}", excused=KERNEL < (5, 11))
+    t.check(child.stdout == b"in\ncode 0\ncode 125\n", f"expected a copy, then a refusal: {child}")
+    t.check(t.read(f"{t.workspace}/a") == "a\n" and os.listdir(t.workspace) == ["a"], "the workspace was written in place")
+    records = t.read(f"{t.dir}/records")
+    t.check(": a copy in the run directory" in records and "no overlay" in records or "no id-mapped" in records, "the record doesn't say why")
+    t.check('"path":"n"' in records, "the changes aren't listed")
+
+
+def r3a(t):
+    """SIGKILL at any moment of an apply or a reset: the old workspace or the new one after the next command, nothing left"""
+    t.only_aegix()
+    for i in range(60):
+        t.mkdir(f"workspace/d{i % 7}")
+        t.file(f"workspace/d{i % 7}/f{i}", f"{i}\n")
+    t.ran(t.sh("for f in d*/f*; do echo more >>$f; done; rm -r d3; mkdir -p d3/x; for i in $(seq 40); do echo $i >d3/x/n$i; done; ln d0/f0 hard; mv d1/f1 moved"))
+    old = tree(t.workspace)
+    take(t, "apply", 0)
+    new = tree(t.workspace)
+    t.check(old != new, "the control: apply changes something")
+    take(t, "reset", 0)
+    t.check(tree(t.workspace) == old, "the control: reset gives back what was there")
+    kills, chance = {"apply": 0, "reset": 0}, random.Random(7)
+    for verb, goal in (("apply", new), ("reset", old)) * 4:
+        for _ in range(60):
+            child = t.box.spawn([verb, "last", "--state-dir", t.state], t, raw=True)
+            time.sleep(chance.random() * 0.03)
+            child.send_signal(signal.SIGKILL)
+            child.communicate()
+            if child.returncode == 0:
+                break
+            kills[verb] += 1
+            t.aegix("history", "--state-dir", t.state)
+            now = tree(t.workspace)
+            if not t.check(now in (old, new), f"killed in {verb}: neither the old workspace nor the new: {set(now) ^ set(old)}"):
+                return
+            if now == goal:
+                break
+        else:
+            take(t, verb, 0)
+        t.check(tree(t.workspace) == goal, f"{verb} isn't complete")
+    t.check(kills["apply"] and kills["reset"], f"nothing was killed: {kills}")
+    t.check(not [n for n in os.listdir(t.workspace) if n.startswith(".aegix")], f"left behind: {os.listdir(t.workspace)}")
+    t.check(not os.listdir(f"{t.state}/live"), f"left behind in live/: {os.listdir(t.state + '/live')}")

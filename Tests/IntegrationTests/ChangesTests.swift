@@ -168,6 +168,41 @@ extension Integration {
             #expect(access("\(run)/copy", F_OK) != 0, "half a copy is still there")
         }
 
+        @Test func inPlace() throws {
+            try prepare(
+                """
+                mkdir -p d e/f .git/hooks; echo a >a; echo b >b; ln b b2; echo x >d/x; echo y >e/f/y; ln -s a l; echo t >t; echo u >u
+                echo same >same; echo m >m; truncate -s 20000000 big; echo '{"scripts":{}}' >package.json
+                """)
+            let direct = try ground.policy("[workspace]\nmode = \"direct\"\n")
+            let idle = try ground.shell("cat a b >/dev/null; ls -R >/dev/null", direct)
+            #expect(idle.code == 0 && idle.errorText.isEmpty && ground.read("\(ground.workspace)/a") == bytes("a\n"))
+            #expect(try changes() == [])
+            let quiet = try ground.shell("echo aa >a", direct)
+            #expect(quiet.errorText.isEmpty, "nothing waits: \(quiet.errorText)")
+            #expect(try changes() == ["a modified - -"])
+            let ended = try ground.shell(
+                """
+                set -e; echo c >>b; mv d g; rm l; ln -s b l; chmod 600 m; rm -r e; touch e; rm u; mkdir u; echo n >n; ln n n2
+                echo x >.git/hooks/pre-commit; touch -r t same; echo same >same; touch -r t t; printf x | dd of=big conv=notrunc 2>/dev/null
+                echo '{"scripts":{} }' >package.json
+                """, direct)
+            #expect(ended.code == 0 && ended.errorText.contains("aegix review"), "\(ended.errorText)")
+            #expect(
+                try changes() == [
+                    ".git/hooks/pre-commit added - - protected", "b modified - - linked", "b2 modified - b linked",
+                    "big modified - - undigested", "d deleted - -", "e modified - -", "e/f deleted - -",
+                    "e/f/y deleted - -", "g added - -", "g/x renamed d/x -", "l symlink - -", "m mode - -",
+                    "n added - -", "n2 added - n", "package.json modified - -", "same mode - -", "u modified - -",
+                ])
+            let review = try ground.run("review", "last")
+            #expect(review.code == 0 && review.text.contains("look at these first"), "\(review.errorText)")
+            #expect(review.text.contains("written in place"))
+            #expect(try ground.run("apply", "last").code == 1)
+            #expect(try ground.run("reset", "last").code != 0)
+            #expect(try ground.run("review", "--patch", "last").errorText.contains("in place"))
+        }
+
         @Test func racedByTheHost() throws {
             try prepare("echo a >a; echo b >b")
             var child = try ground.spawn(["--cmd", "echo mine >>a; echo mine >>b; echo up; read x"], stdin: .pipe)
