@@ -47,6 +47,7 @@ enum InterruptedRecord {
         record["usage"] = .null
         record["streams"] = ["stderr": stream("stderr.log", remains), "stdout": stream("stdout.log", remains)]
         record["changes"] = .null
+        record["collection"] = .null
         record["layer"] =
             remains.layer == .kept
             ? [

@@ -121,7 +121,7 @@ extension Recovery {
             try StateFile.replace(bytes, at: "audit.json", in: directory)
             record = made
         }
-        let manifest = try self.manifest(directory).encode(id)
+        let manifest = try self.manifest(directory, record ?? .null).encode(id)
         try StateFile.replace(manifest, at: Manifest.name, in: directory)
         return entry(kind, id, record ?? .null, audit: SHA256.hex(bytes), manifest: SHA256.hex(manifest))
     }
@@ -146,13 +146,22 @@ extension Recovery {
         }
         try ConfinedGround.clear(run: path, uid: geteuid())
         try TreeRemoval.remove(Path.join(path, Plan.copyName))
+        // Nothing says whether those that are there are whole.
+        try TreeRemoval.remove(Path.join(path, Bytes(RunDirectory.artifactsName)))
         remains.layer = try RunLayer.finish(in: directory, mode: nil)
         if remains.layer == .kept { try RunLayer.dropWork(in: directory) }
         return remains
     }
 
-    private static func manifest(_ directory: borrowing Descriptor) throws(SystemError) -> Manifest {
+    private static func manifest(_ directory: borrowing Descriptor, _ record: JSON) throws(SystemError) -> Manifest {
         var manifest = Manifest()
+        // The record was written after them, and says what they are.
+        for artifact in record["artifacts"]?.array ?? [] {
+            guard let path = artifact["path"]?.bytesValue, let digest = artifact["sha256"]?.string,
+                let size = artifact["size"]?.int, size >= 0
+            else { continue }
+            manifest.artifacts.append((path, UInt64(size), digest))
+        }
         for name in Manifest.files where try StateFile.facts(of: name, in: directory) != nil {
             let content = try FileDigest.take(name, in: directory)
             manifest.add(name, bytes: content.bytes, digest: content.digest)

@@ -75,7 +75,7 @@ extension StateDirectory {
         do throws(SystemError) {
             let directory = try openRun(id)
             bytes = try StateFile.read(name, in: directory, limit: 512 << 20)
-            manifest = try StateFile.read(Manifest.name, in: directory, limit: 1 << 20)
+            manifest = try StateFile.read(Manifest.name, in: directory, limit: Manifest.longest)
         } catch {
             throw Failure("run.unreadable", "can't read what run \(id) changed", error)
         }

@@ -45,6 +45,16 @@ public struct Redirects {
 
     // MARK: - Looking
 
+    /// Renamed directories of a layer that isn't complete yet: where they are, and where the base has what is in them.
+    public static func pairs(_ layer: Layer) throws(SystemError) -> [(place: Bytes, from: Bytes)] {
+        layer.style == .trusted ? try find(in: try Tree(at: layer.upper)) : []
+    }
+
+    static func pairs(in upper: Tree?) throws(SystemError) -> [(place: Bytes, from: Bytes)] {
+        guard let upper else { return [] }
+        return try find(in: upper)
+    }
+
     private static func find(in upper: Tree) throws(SystemError) -> [(place: Bytes, from: Bytes)] {
         var found: [(place: Bytes, from: Bytes)] = []
         try find(upper, [], basePath: [], depth: 0, &found)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -154,4 +155,26 @@ int aegix_become_root_again(const gid_t *groups, size_t count) {
     if (getresuid(&uid[0], &uid[1], &uid[2]) < 0 || setresuid(uid[2], uid[2], uid[2]) < 0) return -1;
     if (getresgid(&gid[0], &gid[1], &gid[2]) < 0 || setresgid(gid[2], gid[2], gid[2]) < 0) return -1;
     return setgroups(count, groups);
+}
+
+static int powers(struct __user_cap_header_struct *header, struct __user_cap_data_struct data[2]) {
+    *header = (struct __user_cap_header_struct){_LINUX_CAPABILITY_VERSION_3, 0};
+    return (int)syscall(SYS_capget, header, data);
+}
+
+int aegix_effective_powers(uint64_t *effective) {
+    struct __user_cap_header_struct header;
+    struct __user_cap_data_struct data[2];
+    if (powers(&header, data) < 0) return -1;
+    *effective = (uint64_t)data[1].effective << 32 | data[0].effective;
+    return 0;
+}
+
+int aegix_set_effective_powers(uint64_t effective) {
+    struct __user_cap_header_struct header;
+    struct __user_cap_data_struct data[2];
+    if (powers(&header, data) < 0) return -1;
+    data[0].effective = (uint32_t)effective;
+    data[1].effective = (uint32_t)(effective >> 32);
+    return (int)syscall(SYS_capset, &header, data);
 }
