@@ -160,13 +160,19 @@ extension StateDirectory {
 
     private func carryOut(_ preparation: Preparation, _ id: RunID, isDurable: Bool) throws(TransactionFault) {
         let mark = LiveMark(id, .journal)
-        let run: Tree
         let journal: Descriptor
         do throws(SystemError) {
-            run = try Tree(at: runPath(id))
             journal = try self.mark(mark)
         } catch {
             throw .failed("can't begin the journal", error)
+        }
+        let run: Tree
+        do throws(SystemError) {
+            // After the mark: a run that has one isn't removed.
+            run = try Tree(at: runPath(id))
+        } catch {
+            _ = aegix_unlinkat(live.raw, mark.name, 0)
+            throw .failed("can't open the run", error)
         }
         do throws(TransactionFault) {
             let undertaking = try Undertaking(preparation, of: id, run: run, journal: journal, isDurable: isDurable)

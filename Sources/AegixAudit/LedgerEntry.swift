@@ -2,7 +2,7 @@
 
 import AegixSystem
 
-/// What the ledger says of a run, at its start, at its end and when its changes are applied, reset or dropped: enough for `history` and `last` without opening
+/// What the ledger says of a run, at its start, at its end, when its changes are applied, reset or dropped, and when it is removed: enough for `history` and `last` without opening
 /// any run.
 public struct LedgerEntry: Equatable, Sendable {
     public var kind: Kind
@@ -24,6 +24,8 @@ public struct LedgerEntry: Equatable, Sendable {
         case interrupted
         /// The run's changes were put into the workspace, taken out again, or dropped.
         case applied, reset, discarded
+        /// All of the run was removed but for what this ledger says of it.
+        case pruned
 
         /// Whether the run is over with this.
         public var isEnd: Bool { self == .finish || self == .interrupted }
@@ -159,7 +161,7 @@ public struct LedgerEntry: Equatable, Sendable {
         else { return nil }
         self.init(kind, run, time: time, workspace: json["workspace"]?.bytesValue, command: command)
         labels = (json["labels"]?.object ?? [:]).compactMapValues(\.string)
-        if kind == .start { return }
+        if kind == .start || kind == .pruned { return }
         if !kind.isEnd {
             guard let changes = json["changes"]?.int, let digest = json["result"]?.string else { return nil }
             result = Result(changes: changes, digest: digest)

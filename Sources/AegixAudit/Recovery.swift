@@ -43,6 +43,7 @@ extension StateDirectory {
                     recovery.failed.append((id, error))
                 }
             }
+            try tellPruned()
         } catch {
             throw failure(error)
         }
@@ -116,10 +117,17 @@ extension Recovery {
         var record = parsed(bytes)
         if record?["run_id"]?.string != id.description {
             kind = .interrupted
-            let made = InterruptedRecord.make(try remains(id, directory, path: path))
-            bytes = made.canonical
+            let remains = try remains(id, directory, path: path)
+            let made = InterruptedRecord.make(remains) { layer, record in
+                InterruptedLayer.list(id, layer, record, hadCopy: remains.hadCopy)
+            }
+            if let changes = made.changes, changes != ChangeList() {
+                try StateFile.replace(changes.encode(), at: RunDirectory.changesName, in: directory)
+            }
+            if remains.layer == .kept { try RunLayer.dropWork(in: directory) }
+            bytes = made.record.canonical
             try StateFile.replace(bytes, at: "audit.json", in: directory)
-            record = made
+            record = made.record
         }
         let manifest = try self.manifest(directory).encode(id)
         try StateFile.replace(manifest, at: Manifest.name, in: directory)
@@ -144,10 +152,10 @@ extension Recovery {
             let content = try FileDigest.take(name, in: directory)
             remains.logs.append(.init(name: name, bytes: content.bytes, digest: content.digest))
         }
+        remains.hadCopy = try StateFile.facts(of: String(decoding: Plan.copyName, as: UTF8.self), in: directory) != nil
         try ConfinedGround.clear(run: path, uid: geteuid())
         try TreeRemoval.remove(Path.join(path, Plan.copyName))
         remains.layer = try RunLayer.finish(in: directory, mode: nil)
-        if remains.layer == .kept { try RunLayer.dropWork(in: directory) }
         return remains
     }
 

@@ -98,7 +98,7 @@ extension StateDirectory {
 extension RunChanges {
     fileprivate static func reason(_ outcome: JSON?, _ mode: String) -> String {
         if mode == "direct" { return "its workspace was written in place" }
-        if outcome?["status"]?.string == "interrupted" { return "it was interrupted" }
+        if outcome?["status"]?.string == "interrupted" { return outcome?["message"]?.string ?? "it was interrupted" }
         return "the layer couldn't be looked at when it ended"
     }
 }
