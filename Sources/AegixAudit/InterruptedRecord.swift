@@ -68,7 +68,9 @@ enum InterruptedRecord {
         }
         var cuts = Cuts()
         let listed = AuditRecord.changes(changes, &cuts)
-        if let kept = cuts.entries["changes"]?.kept { cut["changes"] = ["kept": .int(kept), "of": .int(changes.changes.count)] }
+        if let kept = cuts.entries["changes"]?.kept {
+            cut["changes"] = ["kept": .int(kept), "of": .int(changes.changes.count)]
+        }
         record["cut"] = .object(cut)
         record["changes"] = parsed(listed) ?? .null
         return (.object(record), changes)

@@ -63,7 +63,9 @@ extension StateDirectory {
         if let ledger {
             _ = try ledger.newestFirst { entry in
                 if entry.kind == .pruned { pruned.insert(entry.run) }
-                guard entry.kind.isEnd, !pruned.contains(entry.run), let workspace = entry.workspace, Path.contains(workspace, directory) else {
+                guard entry.kind.isEnd, !pruned.contains(entry.run), let workspace = entry.workspace,
+                    Path.contains(workspace, directory)
+                else {
                     return true
                 }
                 found = entry.run

@@ -44,7 +44,10 @@ extension StateDirectory {
 
     private func measureRuns(_ runs: Tree, into size: inout StateSize, _ deadline: UInt64) throws(SystemError) {
         for entry in try runs.entries().reversed() {
-            if Clock.monotonic() >= deadline { return size.runs.isCut = true }
+            if Clock.monotonic() >= deadline {
+                size.runs.isCut = true
+                return
+            }
             do throws(SystemError) {
                 let run = try runs.directory(entry.name)
                 size.count += 1

@@ -32,7 +32,8 @@ public enum PruneCommand: Command {
         Option(
             "older-than", "DURATION",
             help:
-                "Remove only runs that ended longer ago, such as 30m, 12h or 90d. Default: however long ago they ended."),
+                "Remove only runs that ended longer ago, such as 30m, 12h or 90d. Default: however long ago they ended."
+        ),
         Option(
             "max-size", "SIZE",
             help:

@@ -14,7 +14,8 @@ enum StateSizeText {
         ]
         let shown = parts.filter { $0.1.entries > 0 }.map { "\($0.0) \(PruneText.amount($0.1))" }
         let runs = size.count == 1 ? "1 run" : "\(size.count) runs"
-        return "\(path.shown): \(PruneText.amount(size.all)) in \(runs)\(size.runs.isCut ? " or more" : "") (\(shown.joined(separator: ", ")))"
+        return
+            "\(path.shown): \(PruneText.amount(size.all)) in \(runs)\(size.runs.isCut ? " or more" : "") (\(shown.joined(separator: ", ")))"
     }
 
     static func document(_ size: StateSize, _ path: Bytes) -> JSON {
