@@ -24,6 +24,8 @@ public struct LedgerEntry: Equatable, Sendable {
         case interrupted
         /// The run's changes were put into the workspace, taken out again, or dropped.
         case applied, reset, discarded
+        /// They were applied, and are in a commit, whose id is the result.
+        case committed
         /// All of the run was removed but for what this ledger says of it.
         case pruned
 
@@ -33,7 +35,7 @@ public struct LedgerEntry: Equatable, Sendable {
 
     public struct Result: Equatable, Sendable {
         public var changes: Int
-        /// SHA-256 of the journal, or of what says that the layer was dropped, in hex.
+        /// SHA-256 of the journal, or of what says that the layer was dropped, in hex; or the id of a commit.
         public var digest: String
     }
 
