@@ -149,7 +149,7 @@ extension Recovery {
             remains.events = try StateFile.read(EventLog.name, in: directory, limit: 64 << 20)
         }
         for name in ["stdout.log", "stderr.log"] where try StateFile.facts(of: name, in: directory) != nil {
-            let content = try FileDigest.take(name, in: directory)
+            let content = try StateFile.openRegular(name, in: directory).digest()
             remains.logs.append(.init(name: name, bytes: content.bytes, digest: content.digest))
         }
         remains.hadCopy = try StateFile.facts(of: String(decoding: Plan.copyName, as: UTF8.self), in: directory) != nil
@@ -162,7 +162,7 @@ extension Recovery {
     private static func manifest(_ directory: borrowing Descriptor) throws(SystemError) -> Manifest {
         var manifest = Manifest()
         for name in Manifest.files where try StateFile.facts(of: name, in: directory) != nil {
-            let content = try FileDigest.take(name, in: directory)
+            let content = try StateFile.openRegular(name, in: directory).digest()
             manifest.add(name, bytes: content.bytes, digest: content.digest)
         }
         return manifest

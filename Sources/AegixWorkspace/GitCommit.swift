@@ -205,8 +205,9 @@ public final class GitCommit {
             staged.set(changes)
             try locks.index.write(staged.encode())
             try log()
-            try locks.branch.publish()
+            // Killed in between, the changes are staged; the other way round they would seem to be undone.
             try locks.index.publish()
+            try locks.branch.publish()
         } catch {
             throw Failure(
                 "commit.failed",
