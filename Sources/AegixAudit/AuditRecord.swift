@@ -94,15 +94,17 @@ public enum AuditRecord {
         return json.bytes
     }
 
-    /// The execs as an array that keeps to its count and its bytes.
     /// nil: not known.
     private static func changes(_ changes: RunEnd.Changes, _ cuts: inout Cuts) -> Bytes? {
-        var list = ChangeList()
         switch changes {
-        case .unknown: return nil
-        case .none: break
-        case .listed(let found): list = found
+        case .unknown: nil
+        case .none: self.changes(ChangeList(), &cuts)
+        case .listed(let list): self.changes(list, &cuts)
         }
+    }
+
+    /// As an array that keeps to its count and its bytes.
+    static func changes(_ list: ChangeList, _ cuts: inout Cuts) -> Bytes {
         var json = JSONWriter(capacity: 64 + min(list.changes.count, RecordBounds.changes) * 384)
         var kept = 0
         json.array(list.changes.prefix(RecordBounds.changes)) { json, change in
@@ -129,6 +131,7 @@ public enum AuditRecord {
         return json.bytes
     }
 
+    /// The execs, in the same way.
     private static func processes(_ end: RunEnd, _ cuts: inout Cuts) -> Bytes {
         var json = JSONWriter(capacity: 256 * min(end.execs.count, RecordBounds.execs) + 16)
         var kept = 0

@@ -100,7 +100,7 @@ extension StateDirectory {
 
 extension RunChanges {
     fileprivate static func reason(_ outcome: JSON?) -> String {
-        if outcome?["status"]?.string == "interrupted" { return "it was interrupted" }
+        if outcome?["status"]?.string == "interrupted" { return outcome?["message"]?.string ?? "it was interrupted" }
         return "the layer couldn't be looked at when it ended"
     }
 }

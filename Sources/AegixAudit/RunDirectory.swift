@@ -175,7 +175,7 @@ public struct RunDirectory: ~Copyable {
                 manifest.add(log.rawValue, bytes: stream.captured, digest: stream.digest)
             } else {
                 // The run failed before the capture began.
-                let content = try FileDigest.take(log.rawValue, in: directory)
+                let content = try StateFile.openRegular(log.rawValue, in: directory).digest()
                 manifest.add(log.rawValue, bytes: content.bytes, digest: content.digest)
             }
         }

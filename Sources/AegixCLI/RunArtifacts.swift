@@ -62,9 +62,7 @@ struct RunArtifacts {
         let inside = plan.hidden.map(\.path).filter { $0 != workspace.path && Path.contains(workspace.path, $0) }
         ground.hidden = Set(inside.map { Bytes($0.dropFirst(workspace.path.count + 1)) })
         do {
-            for rule in policy.files.deny {
-                ground.denied += try PatternSearch.denied(rule, home: facts.home, workspace: workspace.path)
-            }
+            ground.denied = facts.denials
             if let layer, !ground.hidden.isEmpty {
                 for (place, from) in try Redirects.pairs(layer) {
                     for path in ground.hidden where Path.contains(from, path) {

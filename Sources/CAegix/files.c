@@ -138,11 +138,6 @@ int aegix_make_node(int directory, const char *name, mode_t mode, dev_t device) 
 
 int aegix_sync_file_system(int descriptor) { return syncfs(descriptor); }
 
-int aegix_set_times(int descriptor, int64_t seconds, int64_t nanoseconds) {
-    struct timespec times[2] = {{seconds, nanoseconds}, {seconds, nanoseconds}};
-    return futimens(descriptor, times);
-}
-
 int aegix_become(uid_t uid, gid_t gid) {
     if (setgroups(0, NULL) < 0) return -1;
     if (setresgid(gid, gid, (gid_t)-1) < 0) return -1;

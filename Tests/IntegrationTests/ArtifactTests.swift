@@ -72,24 +72,24 @@ extension Integration {
             }
         }
 
-        /// More than is brought into the layer stays a mark in it; a masked path goes with it, and stays masked.
+        /// More than is brought into the layer stays a mark in it. A directory with a masked path in it can't be moved.
         @Test(.enabled(if: Ground.isRoot)) func aLargeDirectoryThatWasRenamed() throws {
             try host(
-                "mkdir -p big/s/t; cd big; seq 20100 | xargs touch; echo key >s/key; echo one >s/t/one; echo two >s/two"
+                "mkdir -p big/s/t k; cd big; seq 20100 | xargs touch; echo key >../k/key; echo one >s/t/one; echo two >s/two"
             )
             let policy = try ground.policy(
-                "[files]\ndeny = [\"big/s/key\"]\n[artifacts]\ncollect = [\"moved/1\", \"moved/s\", \"big\", \"deep\"]\n"
+                "[files]\ndeny = [\"k/key\"]\n[artifacts]\ncollect = [\"moved/1\", \"moved/s\", \"big\", \"deep\", \"k\"]\n"
             )
-            let work = "mv big moved; echo more >>moved/1; mv moved/s/t deep; echo new >moved/s/new; ! cat moved/s/key"
+            let work =
+                "mv big moved; echo more >>moved/1; mv moved/s/t deep; echo new >moved/s/new; ! mv k moved/s/k; ! cat k/key"
             let ended = try ground.shell(work, policy)
             #expect(ended.code == 0, "\(ended.errorText)")
-            #expect(
-                collected == ["moved/1": "more\n", "moved/s/two": "two\n", "moved/s/new": "new\n", "deep/one": "one\n"])
-            #expect(try skipped() == ["moved/s/key": "denied"])
-            #expect(
-                try ground.record()["changes"].array.contains {
-                    $0["path"].string == "moved" && $0["kind"].string == "renamed"
-                })
+            let found = collected
+            let wanted = ["moved/1": "more\n", "moved/s/two": "two\n", "moved/s/new": "new\n", "deep/one": "one\n"]
+            #expect(found == wanted, "\(found.count) files")
+            #expect(try skipped() == ["k/key": "denied"])
+            let changes = try ground.record()["changes"].array
+            #expect(changes.contains { $0["path"].string == "moved" && $0["kind"].string == "renamed" })
         }
 
         @Test func aReadOnlyWorkspaceIsCollectedAsItIs() throws {
