@@ -18,8 +18,12 @@ public struct RunOptions: Equatable, Sendable {
     public var passEnvironment: [String]
     public var read: [Bytes]
     public var write: [Bytes]
+    /// Patterns of the workspace, in a policy's words.
+    public var artifacts: [String]
     public var require: Tier?
     public var record: Bytes?
+    /// A directory for copies of the artifacts.
+    public var out: Bytes?
     /// A sandbox that lives on; nil: what $AEGIX_NAME and the policy say.
     public var name: String?
     /// Seconds to wait for another run in it.
@@ -62,8 +66,11 @@ public struct RunOptions: Equatable, Sendable {
         for word in arguments.values("pass-env") { passEnvironment.append(try PolicyOverrides.passedName(word)) }
         read = try RunOptions.paths("read", arguments)
         write = try RunOptions.paths("write", arguments)
+        artifacts = []
+        for word in arguments.values("artifact") { artifacts.append(try PolicyOverrides.artifact(word)) }
         require = try RunOptions.tier(arguments)
         record = try RunOptions.named("record", arguments)
+        out = try RunOptions.named("out", arguments)
         name = try arguments.text("name").map { text throws(Failure) in try RunOptions.sandbox(text, from: "--name") }
         wait = try RunOptions.wait(arguments)
         labels = try RunOptions.labels(arguments)
@@ -83,6 +90,7 @@ public struct RunOptions: Equatable, Sendable {
         overrides.pids = pids
         overrides.setEnvironment = environment.map { ($0.name, $0.value) }
         overrides.passEnvironment = passEnvironment
+        overrides.artifacts = artifacts
         overrides.read = read.map { Path.normalized(Path.join(cwd, $0)) }
         overrides.write = write.map { Path.normalized(Path.join(cwd, $0)) }
         return overrides

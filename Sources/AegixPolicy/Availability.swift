@@ -19,8 +19,6 @@ enum Availability {
         "network.deny": .emptyList,
         "network.unknown": .only(["deny"]),
         "secrets": .nothing,
-        "artifacts.collect": .emptyList,
-        "artifacts.max_bytes": .nothing,
         "approval": .nothing,
         "audit.detail": .only(["processes"]),
         "audit.inputs": .only(["none"]),

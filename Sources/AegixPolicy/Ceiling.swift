@@ -90,6 +90,8 @@ extension LayeredPolicy {
                 name == "PATH" || policy.env.pass.contains { EnvironmentName.covers($0, name) }
             }
             return .bindings(same.merging(covering) { _, ceiling in ceiling })
+        case .artifactsCollect:
+            return .words(policy.artifacts.collect.filter { InsidePattern.covers(most.artifacts.collect, $0) })
         case .capabilities: return .words(policy.capabilities.filter(most.capabilities.contains))
         default: return most.value(of: key)
         }

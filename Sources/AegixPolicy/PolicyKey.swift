@@ -26,12 +26,15 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case envPass = "env.pass"
     case envSet = "env.set"
     case capabilities = "capabilities.keep"
+    case artifactsCollect = "artifacts.collect"
+    case artifactsMaxBytes = "artifacts.max_bytes"
     case durable = "audit.durable"
 
     /// In the order of canonical JSON. `name` and `version` stand before `require` and `workspace`.
     static let sorted: [PolicyKey] = [
-        .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
-        .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall, .lock, .require,
+        .artifactsCollect, .artifactsMaxBytes, .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead,
+        .filesWrite, .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output,
+        .pids, .wall, .lock, .require,
         .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
     ]
 
@@ -45,6 +48,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .wall, .grace, .cpuTime, .cpus, .memory, .pids, .disk, .output, .onOutput, .openFiles, .execs: .limits
         case .envPass, .envSet: .env
         case .capabilities: .capabilities
+        case .artifactsCollect, .artifactsMaxBytes: .artifacts
         case .durable: .audit
         }
     }

@@ -30,6 +30,8 @@ extension Policy {
         case .envPass: .words(env.pass)
         case .envSet: .bindings(env.set)
         case .capabilities: .words(capabilities)
+        case .artifactsCollect: .words(artifacts.collect)
+        case .artifactsMaxBytes: .amount(artifacts.maxBytes)
         case .durable: .flag(audit.durable)
         }
     }
@@ -63,6 +65,8 @@ extension Policy {
         case (.envPass, .words(let words)): env.pass = words
         case (.envSet, .bindings(let bindings)): env.set = bindings
         case (.capabilities, .words(let words)): capabilities = words
+        case (.artifactsCollect, .words(let words)): artifacts.collect = words
+        case (.artifactsMaxBytes, .amount(let amount)): artifacts.maxBytes = amount ?? 0
         case (.durable, .flag(let flag)): audit.durable = flag
         default: preconditionFailure("\(key.rawValue) got a value of another type")
         }
@@ -87,7 +91,7 @@ enum PolicyText {
         case .amount(let amount?):
             switch key {
             case .wall, .grace, .cpuTime: quote(TimeSpan.text(amount), into: &out)
-            case .output, .memory, .disk: quote(ByteSize.text(amount), into: &out)
+            case .output, .memory, .disk, .artifactsMaxBytes: quote(ByteSize.text(amount), into: &out)
             case .cpus: out += Processors.text(amount).utf8
             default: out.append(decimal: amount)
             }

@@ -41,10 +41,13 @@ import Testing
             Set(RunOptions.table.map(\.name)) == [
                 "cmd", "script", "python", "policy", "workspace", "name", "wait", "timeout", "env", "pass-env", "read",
                 "write",
-                "require", "memory", "cpus", "pids",
+                "require", "memory", "cpus", "pids", "artifact", "out",
                 "record", "label", "parent", "state-dir", "json", "quiet",
             ])
-        #expect(RunOptions.table.filter(\.repeatable).map(\.name) == ["read", "write", "env", "pass-env", "label"])
+        #expect(
+            RunOptions.table.filter(\.repeatable).map(\.name) == [
+                "read", "write", "env", "pass-env", "artifact", "label",
+            ])
     }
 
     @Test func commandsIntroduceThemselves() {
