@@ -15,8 +15,6 @@ enum Availability {
         "commands.default": .only(["allow"]),
         "commands.rule": .emptyList,
         "network.mode": .only(["none"]),
-        "network.allow": .emptyList,
-        "network.deny": .emptyList,
         "network.unknown": .only(["deny"]),
         "secrets": .nothing,
         "artifacts.collect": .emptyList,

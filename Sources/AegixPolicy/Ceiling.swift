@@ -17,6 +17,11 @@ public struct Ceiling: Sendable {
         origins = layered.origins
         source = chain.links.last?.source.name ?? "the ceiling"
         if keys.contains(.filesRead) { keys.insert(.filesWrite) }
+        // Only as long as names are what counts does a list of them hold.
+        if keys.contains(.networkAllow), !keys.contains(.networkMode) {
+            policy.network.mode = .allow
+            keys.insert(.networkMode)
+        }
     }
 
     func loosenings(of child: Policy, anchors: PolicyAnchors) -> [Loosening] {
@@ -90,6 +95,11 @@ extension LayeredPolicy {
                 name == "PATH" || policy.env.pass.contains { EnvironmentName.covers($0, name) }
             }
             return .bindings(same.merging(covering) { _, ceiling in ceiling })
+        case .networkAllow:
+            return .hosts(policy.network.allow.filter { NetworkNarrowing.covers($0.pattern, by: most.network) })
+        case .networkDeny:
+            let missing = NetworkNarrowing.undenied(policy.network, most.network)
+            return .hosts(policy.network.deny + missing)
         case .capabilities: return .words(policy.capabilities.filter(most.capabilities.contains))
         default: return most.value(of: key)
         }

@@ -35,6 +35,7 @@ public struct LayeredPolicy: Sendable {
         var isFirst = true
         for link in chain.links {
             try lay(link.draft, mayLoosen: isFirst)
+            if isFirst { try checkOpening(link.draft) }
             isFirst = false
             policy.name = link.draft.name ?? Self.stem(link.source.name)
         }
@@ -46,6 +47,14 @@ public struct LayeredPolicy: Sendable {
             try lay(link.draft, mayLoosen: trusted && index == 0, remedy: remedy)
             if let name = link.draft.name { policy.name = name }
         }
+    }
+
+    /// A list of hosts without a mode opens nothing, and whoever wrote it believes otherwise.
+    private func checkOpening(_ draft: PolicyDraft) throws(PolicyErrors) {
+        if policy.network.mode != .none || policy.network.allow.isEmpty { return }
+        throw PolicyErrors(
+            draft.source, draft.settings[.networkAllow]?.position,
+            "network.allow lists hosts, and without network.mode nothing is let through. Write mode = \"allow\"")
     }
 
     private mutating func lay(_ draft: PolicyDraft, mayLoosen: Bool, remedy: String = "") throws(PolicyErrors) {

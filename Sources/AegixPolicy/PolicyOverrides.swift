@@ -21,13 +21,14 @@ public struct PolicyOverrides: Equatable, Sendable {
     /// Absolute paths, taken as they are: a `*` in them is a character.
     public var read: [Bytes] = []
     public var write: [Bytes] = []
+    public var allowHosts: [HostPattern] = []
 
     public init() {}
 
     public static func == (a: PolicyOverrides, b: PolicyOverrides) -> Bool {
         a.require == b.require && a.timeout == b.timeout && a.memory == b.memory && a.cpus == b.cpus && a.pids == b.pids
             && a.passEnvironment == b.passEnvironment
-            && a.read == b.read && a.write == b.write
+            && a.read == b.read && a.write == b.write && a.allowHosts == b.allowHosts
             && a.setEnvironment.elementsEqual(b.setEnvironment) { $0.name == $1.name && $0.value == $1.value }
     }
 
@@ -50,6 +51,16 @@ public struct PolicyOverrides: Equatable, Sendable {
     public static func pids(_ text: String) throws(Failure) -> Limit {
         try limit("pids", text, "a count", "a whole number from 1") { text in
             text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt64(text) : nil
+        }
+    }
+
+    /// `--allow-host pypi.org:443`
+    public static func host(_ word: Bytes) throws(Failure) -> HostPattern {
+        do throws(HostPattern.Defect) {
+            return try HostPattern(word.text ?? "\u{FFFD}")
+        } catch {
+            throw Failure(
+                "usage.value", "--allow-host \(word.shown) \(error.reason). It takes \(HostPattern.allowed)")
         }
     }
 
@@ -129,6 +140,16 @@ extension LayeredPolicy {
         }
         for path in overrides.write where add(path, "--write", to: \.write, unless: \.write) {
             changed[.filesWrite] = "--write"
+        }
+        for host in overrides.allowHosts {
+            if !policy.network.allow.contains(where: { $0.pattern == host }) {
+                policy.network.allow.append(.init(host, origin: "--allow-host"))
+                changed[.networkAllow] = "--allow-host"
+            }
+            if policy.network.mode == .none {
+                policy.network.mode = .allow
+                changed[.networkMode] = "--allow-host"
+            }
         }
         // An entry that is written now isn't only read any more.
         let written = FileRules(policy, anchors).write.map(\.pattern)
