@@ -14,6 +14,8 @@ struct RunAttempt {
     var changes = RunEnd.Changes.unknown
     /// In mode `apply`, of a run that exited with 0.
     var applied: ApplyReport?
+    /// It ran in the host's own network namespace.
+    var sharesNetwork = false
 
     var outcome: Outcome {
         if let result { return result.outcome }

@@ -18,6 +18,7 @@ public struct RunOptions: Equatable, Sendable {
     public var passEnvironment: [String]
     public var read: [Bytes]
     public var write: [Bytes]
+    public var allowHosts: [HostPattern]
     public var require: Tier?
     public var record: Bytes?
     /// A sandbox that lives on; nil: what $AEGIX_NAME and the policy say.
@@ -62,6 +63,8 @@ public struct RunOptions: Equatable, Sendable {
         for word in arguments.values("pass-env") { passEnvironment.append(try PolicyOverrides.passedName(word)) }
         read = try RunOptions.paths("read", arguments)
         write = try RunOptions.paths("write", arguments)
+        allowHosts = []
+        for word in arguments.values("allow-host") { allowHosts.append(try PolicyOverrides.host(word)) }
         require = try RunOptions.tier(arguments)
         record = try RunOptions.named("record", arguments)
         name = try arguments.text("name").map { text throws(Failure) in try RunOptions.sandbox(text, from: "--name") }
@@ -85,6 +88,7 @@ public struct RunOptions: Equatable, Sendable {
         overrides.passEnvironment = passEnvironment
         overrides.read = read.map { Path.normalized(Path.join(cwd, $0)) }
         overrides.write = write.map { Path.normalized(Path.join(cwd, $0)) }
+        overrides.allowHosts = allowHosts
         return overrides
     }
 

@@ -53,6 +53,7 @@ struct RunReport {
             let more = violations.count > 3 ? " and \(violations.count - 3) more" : ""
             parts.append("refused inside: \(rules)\(more)")
         }
+        if attempt.sharesNetwork { parts.append("network.mode = \"host\": it had the host's own network") }
         if let applied = attempt.applied, applied.status != .conflict {
             parts.append(applied.line)
             return parts.joined(separator: "; ")

@@ -14,7 +14,6 @@ enum Availability {
     static let later: [String: Accepted] = [
         "commands.default": .only(["allow"]),
         "commands.rule": .emptyList,
-        "network.mode": .only(["none"]),
         "network.unknown": .only(["deny"]),
         "secrets": .nothing,
         "artifacts.collect": .emptyList,

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+_Static_assert(EPOLLIN == 0x1 && EPOLLOUT == 0x4 && EPOLLERR == 0x8 && EPOLLHUP == 0x10 && EPOLLRDHUP == 0x2000, "epoll");
+
 int aegix_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
 int aegix_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t tag) {

@@ -64,9 +64,10 @@ int aegix_syn_refuse(int send, const struct aegix_syn *syn);
 /* The connect fails with EHOSTUNREACH, over IPv4. */
 int aegix_syn_unreachable(int send, const struct aegix_syn *syn);
 
-/* epoll, without the union that Swift doesn't show. */
+/* epoll, without the union and the enumeration that Swift doesn't show. */
+static const uint32_t AEGIX_READABLE = 0x1, AEGIX_WRITABLE = 0x4, AEGIX_BROKEN = 0x8, AEGIX_HUNG_UP = 0x10;
+static const uint32_t AEGIX_HALF_CLOSED = 0x2000, AEGIX_EDGE = 1u << 31;
 int aegix_epoll_create(void);
-/* For ever, edge-triggered with `edge`. */
 int aegix_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t tag);
 int aegix_epoll_change(int epoll, int descriptor, uint32_t events, uint64_t tag);
 void aegix_epoll_remove(int epoll, int descriptor);
