@@ -40,8 +40,8 @@ final class Flow {
     var outside: Int32 = -1
     var up = Pump()
     var down = Pump()
-    /// How much of the beginning was looked at.
-    var peeked = 0
+    /// What the client has said while nobody could be told from it.
+    var beginning = Bytes()
     var event: Int?
 
     init(_ number: UInt64, _ key: Key, _ syn: aegix_syn, _ verdict: NetworkDecision.Verdict, now: UInt64) {

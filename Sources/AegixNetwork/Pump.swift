@@ -94,6 +94,9 @@ struct Pump {
         return .more
     }
 
+    /// Moved by somebody else.
+    mutating func count(_ bytes: Int) { moved += UInt64(bytes) }
+
     mutating func release(_ pool: PipePool) {
         if let pipe { pool.give(pipe, isEmpty: waiting == 0) }
         pipe = nil

@@ -33,7 +33,7 @@ extension Relay {
         if events & (AEGIX_WRITABLE | broken) != 0 {
             if isInside { flow.down.canWrite = true } else { flow.up.canWrite = true }
         }
-        if flow.up.isHeld, isInside, !judge(flow, isOver: events & (AEGIX_HALF_CLOSED | broken) != 0) { return }
+        if flow.up.isHeld, isInside, !judge(flow) { return }
         move(flow)
         // What was reset has nothing to say any more, and the other side is to know.
         if events & AEGIX_BROKEN != 0, flows[flow.number] != nil {
@@ -50,29 +50,43 @@ extension Relay {
         if up == .more || down == .more { unfinished.insert(flow.number) }
     }
 
-    /// Whether the connection lives on. What the client says first stays in its socket until it is known to be allowed; what
-    /// the server says meanwhile goes through, since in some protocols it speaks first.
-    private func judge(_ flow: Flow, isOver: Bool) -> Bool {
-        var room = Bytes(repeating: 0, count: FirstBytes.most)
-        let count = aegix_socket_peek(flow.inside, &room, room.count)
-        if count <= 0 {
-            if count == 0 || errno != EAGAIN || isOver { flow.up.isHeld = false }
-            return true
-        }
-        if count == flow.peeked, !isOver { return true }
-        flow.peeked = count
-        switch FirstBytes.read(Bytes(room[..<count])) {
-        case .more where !isOver: return true
-        case .more, .nameless: flow.up.isHeld = false
-        case .unclear: return deny(flow, Bytes("unclear"), "network.inspect: begins like TLS or HTTP and can't be read")
-        case .names(let said):
-            for name in said {
-                let verdict = verdict(on: name, flow)
-                if !verdict.isAllowed { return deny(flow, name, "network.inspect: \(verdict.rule)") }
+    /// Whether the connection lives on. Judged is what has come so far; what names nobody yet goes on, because no server acts on
+    /// half a greeting, and a client of another protocol may wait for its answer. What tells stays in its socket until it is
+    /// known to be allowed.
+    private func judge(_ flow: Flow) -> Bool {
+        while true {
+            var room = Bytes(repeating: 0, count: FirstBytes.most)
+            let count = aegix_socket_peek(flow.inside, &room, room.count)
+            if count <= 0 {
+                if count == 0 || errno != EAGAIN { flow.up.isHeld = false }
+                return true
             }
-            flow.up.isHeld = false
+            let come = Bytes(room[..<count])
+            switch FirstBytes.read(flow.beginning + come) {
+            case .nameless:
+                flow.up.isHeld = false
+                return true
+            case .unclear:
+                return deny(flow, Bytes("unclear"), "network.inspect: begins like TLS or HTTP and can't be read")
+            case .names(let said):
+                for name in said {
+                    let verdict = verdict(on: name, flow)
+                    if !verdict.isAllowed { return deny(flow, name, "network.inspect: \(verdict.rule)") }
+                }
+                flow.up.isHeld = false
+                flow.beginning = []
+                return true
+            case .more:
+                guard aegix_socket_take(flow.inside, &room, come.count) == come.count,
+                    aegix_send_now(flow.outside, come, come.count) == come.count
+                else {
+                    finish(flow, abort: true)
+                    return false
+                }
+                flow.up.count(come.count)
+                flow.beginning += come
+            }
         }
-        return true
     }
 
     private func verdict(on name: Bytes, _ flow: Flow) -> NetworkDecision.Verdict {

@@ -93,6 +93,10 @@ ssize_t aegix_socket_peek(int descriptor, void *buffer, size_t length) {
     return recv(descriptor, buffer, length, MSG_PEEK | MSG_DONTWAIT);
 }
 
+ssize_t aegix_socket_take(int descriptor, void *buffer, size_t length) {
+    return recv(descriptor, buffer, length, MSG_DONTWAIT);
+}
+
 ssize_t aegix_move_bytes(int from, int to, size_t most) {
     return splice(from, NULL, to, NULL, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 }

@@ -89,7 +89,9 @@ void aegix_socket_prepare(int descriptor);
 /* To be closed with a reset. */
 void aegix_socket_abort(int descriptor);
 ssize_t aegix_socket_peek(int descriptor, void *buffer, size_t length);
-/* As splice, and with `more` the rest is on its way. */
+/* What was peeked at, out of the socket. */
+ssize_t aegix_socket_take(int descriptor, void *buffer, size_t length);
+/* As splice, never waiting. */
 ssize_t aegix_move_bytes(int from, int to, size_t most);
 int aegix_relay_pipe(int ends[_Nonnull 2], int bytes);
 /* The soft limit on open descriptors becomes the hard one. */
