@@ -53,7 +53,8 @@ let package = Package(
             name: "AegixNetworkTests", dependencies: ["AegixNetwork", "AegixPlan", "AegixPolicy", "AegixSystem"],
             swiftSettings: strict),
         .testTarget(
-            name: "AegixAuditTests", dependencies: ["AegixAudit", "AegixSandbox", "AegixSystem"], exclude: ["Golden"],
+            name: "AegixAuditTests",
+            dependencies: ["AegixAudit", "AegixSandbox", "AegixNetwork", "AegixPolicy", "AegixSystem"], exclude: ["Golden"],
             swiftSettings: strict),
         .testTarget(
             name: "AegixCLITests", dependencies: ["AegixCLI", "AegixSandbox", "AegixPolicy", "AegixSystem", "CAegix"],

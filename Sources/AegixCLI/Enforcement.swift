@@ -17,7 +17,9 @@ enum Enforcement {
                 controls.append(Control(name, asked: asked, mechanism: "not held: " + why, held: false))
             }
         } else {
-            let own = plan.network.mode == .host ? "user, mount, pid, ipc, uts, cgroup" : "user, mount, pid, net, ipc, uts, cgroup"
+            let own =
+                plan.network.mode == .host
+                ? "user, mount, pid, ipc, uts, cgroup" : "user, mount, pid, net, ipc, uts, cgroup"
             add("namespaces", own, "clone3")
             add("root", "system read-only, nothing else of the host", "tmpfs and pivot_root, recursive read-only binds")
             add("workspace", plan.workspaceMode.rawValue, workspace(plan, shifted: facts.uid == 0))

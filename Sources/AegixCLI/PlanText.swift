@@ -24,6 +24,11 @@ enum PlanText {
         }
         if let copy = plan.copy ?? plan.confined?.copy { lines.append("copy       \(copy.destination.shown)") }
         for item in plan.hidden { lines.append("hidden     \(item.path.shown): \(item.reason)") }
+        if plan.network.mode != .none {
+            lines.append("network    \(plan.network.mode.rawValue)")
+            for rule in plan.network.allow { lines.append("  allow    \(rule.text)") }
+            for rule in plan.network.deny { lines.append("  deny     \(rule.text)") }
+        }
         lines.append("")
         let width = controls.map(\.name.count).max() ?? 0
         for control in controls {

@@ -13,7 +13,10 @@ public struct DNSQuestion: Equatable, Sendable {
     /// The question's own bytes, which the answer repeats.
     var raw: Bytes
 
-    public enum Failure: Error { case unanswerable, malformed(id: UInt16) }
+    public enum Failure: Error {
+        case unanswerable
+        case malformed(id: UInt16)
+    }
 
     static let address: UInt16 = 1
 
@@ -87,7 +90,8 @@ public enum DNSAnswer: Equatable, Sendable {
 
     private static func header(_ id: UInt16, code: UInt8, wantsRecursion: Bool, questions: UInt8) -> Bytes {
         [
-            UInt8(id >> 8), UInt8(truncatingIfNeeded: id), wantsRecursion ? 0x81 : 0x80, 0x80 | code, 0, questions, 0, 0,
+            UInt8(id >> 8), UInt8(truncatingIfNeeded: id), wantsRecursion ? 0x81 : 0x80, 0x80 | code, 0, questions, 0,
+            0,
             0, 0, 0, 0,
         ]
     }

@@ -153,7 +153,9 @@ enum HTTPRequest {
     }
 
     private static func host(_ text: Bytes) -> Bytes {
-        if text.first == UInt8(ascii: "["), let end = text.firstIndex(of: UInt8(ascii: "]")) { return Bytes(text[1..<end]) }
+        if text.first == UInt8(ascii: "["), let end = text.firstIndex(of: UInt8(ascii: "]")) {
+            return Bytes(text[1..<end])
+        }
         return Bytes(text.prefix { $0 != UInt8(ascii: ":") })
     }
 

@@ -29,8 +29,8 @@ extension Relay {
         else { return }
         let key = Flow.Key(client: client, server: server)
         if let known = keys[key] {
-            // It was sent again, or the port belongs to a new connect.
-            if known.syn.sequence == syn.sequence || known.state == .open { return }
+            // It was sent again; or the port belongs to a new connect, and the one before is over for the command.
+            if known.syn.sequence == syn.sequence { return }
             finish(known, abort: true)
         }
         let now = Clock.monotonic()

@@ -31,7 +31,8 @@ extension Relay {
         let name = HostName.canonical(question.name)
         let verdict = decision.lookup(name)
         var event = NetworkEvent(
-            .lookup, time: Clock.realtime(), name: name.map { Bytes($0) } ?? question.name, isAllowed: verdict.isAllowed,
+            .lookup, time: Clock.realtime(), name: name.map { Bytes($0) } ?? question.name,
+            isAllowed: verdict.isAllowed,
             rule: verdict.rule)
         guard let name, verdict.isAllowed else {
             event.errno = ENOENT

@@ -39,7 +39,10 @@ public final class Relay {
     static let mostFlows = 8192
     private static let mostListeners = 1024
 
-    enum Kind: UInt64 { case names = 1, seen, seen6, listener, inside, outside, attempt, resolver }
+    enum Kind: UInt64 {
+        case names = 1
+        case seen, seen6, listener, inside, outside, attempt, resolver
+    }
 
     static func tag(_ kind: Kind, _ number: UInt64) -> UInt64 { kind.rawValue << 56 | number }
 
@@ -210,7 +213,8 @@ public final class Relay {
         pool.end()
         for descriptor in listeners.values { close(descriptor) }
         listeners = [:]
-        for descriptor in [sockets.names, sockets.seen, sockets.seen6, sockets.send, sockets.send6] where descriptor >= 0 {
+        for descriptor in [sockets.names, sockets.seen, sockets.seen6, sockets.send, sockets.send6]
+        where descriptor >= 0 {
             close(descriptor)
         }
         sockets = aegix_relay_sockets(names: -1, seen: -1, seen6: -1, send: -1, send6: -1)

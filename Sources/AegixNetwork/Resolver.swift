@@ -45,11 +45,14 @@ final class Resolver {
         var code = ares_library_init(ARES_LIB_INIT_ALL)
         if code == ARES_SUCCESS { code = ares_init_options(&channel, &options, mask) }
         if code == ARES_SUCCESS, !servers.isEmpty {
-            let list = servers.map { $0.address.isIPv6 ? "[\($0.address.text)]:\($0.port)" : "\($0.address.text):\($0.port)" }
+            let list = servers.map {
+                $0.address.isIPv6 ? "[\($0.address.text)]:\($0.port)" : "\($0.address.text):\($0.port)"
+            }
             code = ares_set_servers_ports_csv(channel, list.joined(separator: ","))
         }
         if code != ARES_SUCCESS {
-            throw Failure("network.resolver", "can't prepare the lookup of names: \(String(cString: ares_strerror(code)))")
+            throw Failure(
+                "network.resolver", "can't prepare the lookup of names: \(String(cString: ares_strerror(code)))")
         }
     }
 
@@ -143,8 +146,8 @@ final class Resolver {
     var patience: UInt64? {
         guard let channel, !waiting.isEmpty else { return nil }
         var time = timeval()
-        guard let left = ares_timeout(channel, nil, &time) else { return nil }
-        return UInt64(left.pointee.tv_sec) * 1_000_000_000 + UInt64(left.pointee.tv_usec) * 1000
+        if ares_timeout(channel, nil, &time) == nil { return nil }
+        return UInt64(max(0, time.tv_sec)) * 1_000_000_000 + UInt64(max(0, time.tv_usec)) * 1000
     }
 
     func late() {

@@ -28,7 +28,9 @@ public struct SocketAddress: Hashable, Sendable {
         let family = Int32(UInt16(bytes[0]) | UInt16(bytes[1]) << 8)
         let port = UInt16(bytes[2]) << 8 | UInt16(bytes[3])
         if family == AF_INET, bytes.count >= 8 { return HostAddress(bytes[4..<8]).map { .init($0, port: port) } }
-        if family == AF_INET6, bytes.count >= 24 { return HostAddress(bytes[8..<24]).map { .init($0.unmapped, port: port) } }
+        if family == AF_INET6, bytes.count >= 24 {
+            return HostAddress(bytes[8..<24]).map { .init($0.unmapped, port: port) }
+        }
         return nil
     }
 

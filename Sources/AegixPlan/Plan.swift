@@ -121,12 +121,14 @@ public struct Plan: Equatable, Sendable {
         syscalls.watchesConnects = network.mode != .host
         return Plan(
             tier: tier, identity: identity,
-            steps: staging + BaseView.steps(
+            steps: staging
+                + BaseView.steps(
                     facts: facts, identity: identity, home: home, scratch: scratch, network: network)
                 + view.steps,
             trees: view.trees,
             landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
-            syscalls: syscalls, network: network, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
+            syscalls: syscalls, network: network, capabilities: policy.capabilities, limits: policy.limits,
+            limitPlan: limits,
             cgroup: cgroup,
             processors: facts.processors,
             environment: environment,

@@ -39,6 +39,7 @@ extension LayeredPolicy {
     /// would be wrong about what they get.
     public mutating func cut(to ceiling: Ceiling, _ chain: PolicyChain) throws(PolicyErrors) {
         let looser = ceiling.loosenings(of: policy, anchors: anchors)
+        defer { policy.network.settle() }
         if looser.isEmpty { return bindToCeiling(ceiling) }
         let errors = looser.filter { chain.written.contains($0.key) }.map { loosening in
             let draft = chain.links.last { $0.draft.settings[loosening.key] != nil && !$0.source.isPreset }?.draft

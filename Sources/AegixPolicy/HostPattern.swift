@@ -41,7 +41,11 @@ public struct HostPattern: Hashable, Sendable {
                 bits = rest.prefix { $0 != ":" }
                 rest = rest.dropFirst(bits.count)
             }
-            if rest.hasPrefix(":") { port = rest.dropFirst() } else if !rest.isEmpty { throw fail("goes on after the `]`") }
+            if rest.hasPrefix(":") {
+                port = rest.dropFirst()
+            } else if !rest.isEmpty {
+                throw fail("goes on after the `]`")
+            }
             if !address.contains(":") { throw fail("isn't an IPv6 address between the brackets") }
             host = address + bits
         } else if text.utf8.count(where: { $0 == UInt8(ascii: ":") }) == 1, let colon = text.firstIndex(of: ":") {
@@ -64,14 +68,16 @@ public struct HostPattern: Hashable, Sendable {
         guard parts.count > 1 || isNumeric || text.contains(":") else { return try name(labels, text) }
         guard let address = HostAddress(parts[0]) else {
             if text.contains(":") {
-                throw Defect(reason: inBrackets ? "isn't an IPv6 address between the brackets" : "isn't an IPv6 address")
+                throw Defect(
+                    reason: inBrackets ? "isn't an IPv6 address between the brackets" : "isn't an IPv6 address")
             }
             throw Defect(reason: "isn't an IPv4 address of four decimal numbers")
         }
         if address.unmapped != address { throw Defect(reason: "is an IPv4 address in IPv6 form; write it as IPv4") }
         var prefix = address.bits
         if parts.count > 1 {
-            guard parts.count == 2, let bits = Int(parts[1]), String(bits) == parts[1], (0...address.bits).contains(bits)
+            guard parts.count == 2, let bits = Int(parts[1]), String(bits) == parts[1],
+                (0...address.bits).contains(bits)
             else { throw Defect(reason: "has a prefix length that isn't 0 to \(address.bits)") }
             prefix = bits
         }
@@ -79,7 +85,8 @@ public struct HostPattern: Hashable, Sendable {
         if range.hasHostBits {
             let own = AddressRange(address.cut(to: prefix), prefix: prefix).text
             throw Defect(
-                reason: "has address bits beyond its prefix length; write \"\(own)\" for the range, or the address alone")
+                reason:
+                    "has address bits beyond its prefix length; write \"\(own)\" for the range, or the address alone")
         }
         return .range(range)
     }
@@ -137,9 +144,6 @@ public struct HostPattern: Hashable, Sendable {
         case (let own?, let one?): return own == one
         }
     }
-
-    /// Both in network.deny.
-    func covers(denied other: HostPattern) -> Bool { covers(other.host) && (port == nil || port == other.port) }
 
     public var text: String {
         let suffix = port.map { ":\($0)" } ?? ""

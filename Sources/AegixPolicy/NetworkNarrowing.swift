@@ -2,6 +2,19 @@
 
 import AegixSystem
 
+extension Policy.Network {
+    /// Without entries that mean nothing any more, so that what is in force reads as it is.
+    mutating func settle() {
+        if mode == .none || mode == .host { allow = [] }
+        allow.removeAll { rule in deny.contains { $0.pattern.deniesWhole(rule.pattern) } }
+    }
+}
+
+extension HostPattern {
+    /// Nothing that the other one allows is left.
+    func deniesWhole(_ other: HostPattern) -> Bool { covers(other.host) && (port == nil || port == other.port) }
+}
+
 enum NetworkNarrowing {
     static func reasons(_ key: PolicyKey, _ child: Policy.Network, _ parent: Policy.Network) -> [String] {
         // With no network there is nothing that could be looser.
@@ -36,6 +49,6 @@ enum NetworkNarrowing {
     }
 
     static func undenied(_ child: Policy.Network, _ parent: Policy.Network) -> [Policy.HostRule] {
-        parent.deny.filter { rule in !child.deny.contains { $0.pattern.covers(denied: rule.pattern) } }
+        parent.deny.filter { rule in !child.deny.contains { $0.pattern.deniesWhole(rule.pattern) } }
     }
 }

@@ -158,6 +158,7 @@ extension LayeredPolicy {
         }
         try check(before, changed, ceiling)
         if let ceiling { bindToCeiling(ceiling) }
+        policy.network.settle()
         for (key, option) in changed { origins[key] = option }
     }
 

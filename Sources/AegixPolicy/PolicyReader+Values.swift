@@ -208,7 +208,8 @@ extension PolicyReader {
                 if !rules.contains(where: { $0.pattern == pattern }) { rules.append(.init(pattern, origin: place)) }
             } catch {
                 good = false
-                fail(item.node.position, "\(path): \(found(item.node)) \(error.reason). Allowed: \(HostPattern.allowed)")
+                fail(
+                    item.node.position, "\(path): \(found(item.node)) \(error.reason). Allowed: \(HostPattern.allowed)")
             }
         }
         return good ? .hosts(rules) : nil

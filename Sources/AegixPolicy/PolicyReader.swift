@@ -131,14 +131,18 @@ public struct PolicyReader {
         let allowed = draft.settings[.networkAllow]?.position
         if let allowed, case .word(let mode)? = draft.settings[.networkMode]?.value, !allow.isEmpty {
             if mode == "none" {
-                fail(allowed, "network.allow lists hosts, and network.mode = \"none\" lets nothing through. Write mode = \"allow\"")
+                fail(
+                    allowed,
+                    "network.allow lists hosts, and network.mode = \"none\" lets nothing through. Write mode = \"allow\""
+                )
             } else if mode == "host" {
-                fail(allowed, "network.allow lists hosts, and network.mode = \"host\" lets everything through. Keep one of them")
+                fail(
+                    allowed,
+                    "network.allow lists hosts, and network.mode = \"host\" lets everything through. Keep one of them")
             }
         }
         for rule in allow {
-            guard let other = deny.first(where: { $0.pattern.covers(rule.pattern.host) && $0.pattern.port == nil || $0.pattern == rule.pattern })
-            else { continue }
+            guard let other = deny.first(where: { $0.pattern.deniesWhole(rule.pattern) }) else { continue }
             let name = quotes ? "\"\(rule.pattern.text)\"" : "a host"
             fail(
                 allowed ?? Position(line: 1, column: 1),

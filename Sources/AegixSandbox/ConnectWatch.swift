@@ -33,7 +33,8 @@ final class ConnectWatch {
         if let relay, relay.isRouted(place.address) { return relay.expect(place, pid: pid) }
         var event = NetworkEvent(
             .connect, time: Clock.realtime(), pid: pid, name: nil, address: place.address, port: place.port,
-            isAllowed: false, rule: relay == nil ? "network.mode = \"none\"" : "network.allow: no rule names the address")
+            isAllowed: false,
+            rule: relay == nil ? "network.mode = \"none\"" : "network.allow: no rule names the address")
         event.errno = ENETUNREACH
         log.add(event)
     }

@@ -266,7 +266,8 @@ final class RunLoop {
             return kill()
         }
         root = Descriptor(owning: again)
-        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid, connects: connects)
+        watch = ExecWatch(
+            listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid, connects: connects)
         do throws(SystemError) {
             watchdog = try Watchdog(
                 plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, initial: sandbox.pid,
@@ -367,7 +368,8 @@ final class RunLoop {
         ).outcome
         return RunResult(
             outcome: outcome, usage: usage, network: connects?.log.events ?? [],
-            networkLeftOut: connects?.log.leftOut ?? 0, stdout: streams.output.finish(), stderr: streams.errors.finish(),
+            networkLeftOut: connects?.log.leftOut ?? 0, stdout: streams.output.finish(),
+            stderr: streams.errors.finish(),
             program: program, programDigest: digest?.digest, stdin: streams.input.mechanism,
             logError: streams.output.logError ?? streams.errors.logError, cgroupError: cgroupError,
             failure: failure)
