@@ -66,7 +66,8 @@ extension RunOptions {
                 "allow-host", "HOST[:PORT]", repeatable: true,
                 help: """
                     Let the command connect to HOST, beyond what the policy lets it: a name, *.name, an address or a range \
-                    of addresses, on PORT, or on 80 and 443 without one. Can be given more than once.
+                    of addresses, on PORT, or on 80 and 443 without one. Can be given more than once. Default: what the policy's \
+                    [network] lets through.
                     """),
             Option(
                 "env", "NAME=VALUE", repeatable: true,

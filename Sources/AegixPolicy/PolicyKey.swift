@@ -34,7 +34,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case capabilities = "capabilities.keep"
     case durable = "audit.durable"
 
-    /// In the order of canonical JSON. `name` and `version` stand before `require` and `workspace`.
+    /// In the order of canonical JSON. `name` and `version` stand before `network` and `workspace`.
     static let sorted: [PolicyKey] = [
         .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
         .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall, .lock, .networkAllow,

@@ -199,7 +199,7 @@ extension Policy {
         for key in PolicyKey.sorted {
             if table != nil, key.table != table { out.append(UInt8(ascii: "}")) }
             out.append(UInt8(ascii: out.isEmpty ? "{" : ","))
-            if key == .require {
+            if key == .networkAllow {
                 out += "\"name\":".utf8
                 JSON.quote(name, into: &out)
                 out.append(UInt8(ascii: ","))

@@ -54,7 +54,12 @@ extension Integration {
                 try? input.fileHandleForWriting.close()
                 process.waitUntilExit()
             }
-            let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+            var line = ""
+            while !line.hasSuffix("\n") {
+                let more = output.fileHandleForReading.availableData
+                if more.isEmpty { break }
+                line += String(decoding: more, as: UTF8.self)
+            }
             let ports = line.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
             try #require(ports.count == 2, "the server says \(line)")
             try body(ports[0], ports[1])
