@@ -161,7 +161,7 @@ git clone -q https://good.test:{tls}/repo.git cloned && sed 's/^/git /' cloned/f
 pip3 install -q --no-cache-dir --disable-pip-version-check --target p -i https://good.test:{tls}/simple/ aegix-sample && sed 's/^/pip /' p/aegix_sample.py
 /usr/bin/python3 -c "$0"
 node -e 'fetch("https://good.test:{tls}/hello.html").then(r => r.text()).then(t => console.log("node", t.trim()))'
-java Fetch.java http://good.test:{plain}/hello.html
+timeout 60 java Fetch.java http://good.test:{plain}/hello.html
 psql -h db.test -p {database} -U tester -d postgres -Atc "select 'psql ' || 6 * 7"
 """.replace('"$0"', '"$1"'), python, policy=rules, deadline=120)
     t.ran(result)
@@ -331,6 +331,20 @@ def n3(t):
     t.check(not secret.seen, f"the host's service was reached by {secret.seen}")
     good = t.run("/usr/bin/python3", "literals.py", str(wanted.port), "good.test", policy=rules)
     t.verdict(good, "good.test", "ok")
+    # Named as an address, it is reached, by its name and bare; over IPv6 as well.
+    named = [f"own.test:{port}", f"{own}:{port}"]
+    words = ["own.test"] + ([own] if own != "127.0.0.1" else [])
+    if socket.has_ipv6 and os.path.exists("/proc/net/if_inet6"):
+        six = Closer(t, "::1")
+        named += [f"six.test:{six.port}", f"[::1]:{six.port}"]
+        reached = t.run("/usr/bin/python3", "literals.py", str(six.port), "six.test", policy=policy(named, resolver.port))
+        t.verdict(reached, "six.test", "ok")
+        t.check(entries(reached, kind="connect", address="::1", name="six.test", decision="allow"), "six.test isn't in the record")
+    reached = t.run("/usr/bin/python3", "literals.py", str(port), *words, policy=policy(named, resolver.port))
+    for word in words:
+        t.verdict(reached, word, "ok")
+    t.check(secret.seen, "an address that is named wasn't reached")
+    secret.seen.clear()
 
     # Allowed at first, and leading home at the next lookup: each connect is judged by the address that it really uses.
     resolver.asked.clear()

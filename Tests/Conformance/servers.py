@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 from harness import Skip, wait_until
 
@@ -105,7 +106,9 @@ http {{ access_log off; {scratch} keepalive_requests 100000; types {{ text/html 
                        cwd=self.path, env={"PATH": f"{tools}:/usr/bin:/bin", "LC_ALL": "C"}, **as_nobody())
         self.start([f"{tools}/postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k",
                     self.path], cwd=self.path, env={"PATH": f"{tools}:/usr/bin:/bin", "LC_ALL": "C"}, **as_nobody())
-        wait_until(lambda: answers(port), 20)
+        query = ["psql", "-h", "127.0.0.1", "-p", str(port), "-U", "tester", "-d", "postgres", "-Atc", "select 1"]
+        wait_until(lambda: subprocess.run(query, capture_output=True).returncode == 0, 20, 0.1)
+        time.sleep(0.5)  # its helpers are processes, too, and come a moment later
         return port
 
 
