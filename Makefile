@@ -170,6 +170,7 @@ test-vm: vm-deps release ## limits, tiers and attacks in QEMU, with cgroup v2; K
 .PHONY: bench
 bench: test-deps release ## measure against bubblewrap; fails where a limit is missed
 	$(PYTHON) Tests/Bench/bench.py --aegix dist/aegix
+	$(PYTHON) Tests/Bench/relay.py --aegix dist/aegix
 
 .PHONY: check check-format check-examples check-docs
 check: check-format check-examples check-docs test ## format, build with warnings as errors, examples, docs, tests

@@ -7,15 +7,24 @@ import Glibc
 /// Pipes that nothing waits in.
 final class PipePool {
     private var free: [(read: Int32, write: Int32)] = []
+    private var taken = 0
+    /// Of a pipe, while there are few; where many wait at once, each holds little.
     static let bytes: Int32 = 1 << 20
+    private static let few = 32
 
     func take() -> (read: Int32, write: Int32)? {
-        if let one = free.popLast() { return one }
+        if let one = free.popLast() {
+            taken += 1
+            return one
+        }
         var ends: [Int32] = [-1, -1]
-        return aegix_relay_pipe(&ends, PipePool.bytes) < 0 ? nil : (ends[0], ends[1])
+        if aegix_relay_pipe(&ends, taken < PipePool.few ? PipePool.bytes : 1 << 16) < 0 { return nil }
+        taken += 1
+        return (ends[0], ends[1])
     }
 
     func give(_ pipe: (read: Int32, write: Int32), isEmpty: Bool) {
+        taken -= 1
         if isEmpty, free.count < 8 { return free.append(pipe) }
         close(pipe.read)
         close(pipe.write)

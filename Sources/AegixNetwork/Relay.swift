@@ -36,7 +36,7 @@ public final class Relay {
     var nextDue: UInt64 = .max
 
     /// Connections and attempts at once; further ones are refused.
-    static let mostFlows = 8192
+    static let mostFlows = 4096
     private static let mostListeners = 1024
 
     enum Kind: UInt64 {
@@ -205,9 +205,19 @@ public final class Relay {
         }
     }
 
+    /// What a command has sent before it ended goes out, as the kernel would have seen to; for so many nanoseconds at most.
+    public func drain(for time: UInt64) {
+        let deadline = Clock.monotonic() &+ time
+        while flows.values.contains(where: { $0.state == .open && !$0.up.isDone }), Clock.monotonic() < deadline {
+            var slot = pollfd(fd: epoll.raw, events: Int16(POLLIN), revents: 0)
+            poll(&slot, 1, isBusy ? 0 : 20)
+            turn()
+        }
+    }
+
     /// Whatever is left is cut, and the namespace goes.
     public func end() {
-        for flow in Array(flows.values) { finish(flow, abort: true) }
+        for flow in Array(flows.values) { finish(flow, abort: !flow.up.isDone) }
         resolver?.end()
         resolver = nil
         pool.end()

@@ -349,7 +349,10 @@ final class RunLoop {
             usage.take(cgroup.read())
             do throws(SystemError) { try cgroup.remove() } catch { cgroupError = error }
         }
-        connects?.relay?.end()
+        if let relay = connects?.relay {
+            if ending == nil, failure == nil { relay.drain(for: 1_000_000_000) }
+            relay.end()
+        }
         streams.input.finish()
         streams.restore()
         let page = sandbox.page.pointee

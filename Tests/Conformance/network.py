@@ -6,7 +6,7 @@ import subprocess
 import time
 import zipfile
 
-from harness import hang_up, serve
+from harness import hang_up, serve, wait_until
 from servers import Closer, Place, Resolver, answers, free_port
 
 # What a program sees where there is no way out.
@@ -208,6 +208,8 @@ many = [made() for _ in range(1000)]
 for number, s in enumerate(many): s.sendall(b"number %d\\n" % number)
 say("a thousand", sum(s.recv(100) == b"number %d\\n" % number for number, s in enumerate(many)))
 server = socket.create_server(("0.0.0.0", port)); say("own port", "ok"); server.close()
+# The last word of a command that doesn't wait.
+s = made(); s.sendall(b"count\n" + b"x" * 5000000)
 """
 
 
@@ -233,6 +235,7 @@ def n2b(t):
         t.verdict(result, f"echo {text!r}", "True")
     t.verdict(result, "a thousand", "1000")
     t.verdict(result, "own port", "ok")
+    t.check(wait_until(lambda: 5000000 in server.seen), "what was sent before the end didn't all come")
     t.check(b"still open\n" in server.seen, "what was sent after the server's half-close didn't come")
     t.check(len(entries(result, kind="connect", decision="allow", port=server.port)) >= 1005, "not every connection is in the record")
     t.check(entries(result, kind="connect", port=refused, errno="ECONNREFUSED", decision="allow"), "the refused port isn't recorded")

@@ -210,6 +210,7 @@ class Closer:
                     total = 0
                     while piece := file.read(1 << 16):
                         total += len(piece)
+                    self.seen.append(total)
                     end.sendall(b"%d\n" % total)
                 elif line == b"half\n":
                     end.shutdown(socket.SHUT_WR)
