@@ -17,12 +17,11 @@ extension HostPattern {
 
 enum NetworkNarrowing {
     static func reasons(_ key: PolicyKey, _ child: Policy.Network, _ parent: Policy.Network) -> [String] {
-        // With no network there is nothing that could be looser.
-        if child.mode == .none { return [] }
         switch key {
         case .networkAllow:
-            // Its own list means nothing where everything gets through; that is judged by the mode.
-            if child.mode == .host { return [] }
+            // Its own list means nothing where nothing or everything gets through; that is judged by the mode. The other keys
+            // are judged in any mode, since an option of the caller's may open it again.
+            if child.mode == .none || child.mode == .host { return [] }
             return child.allow.filter { !covers($0.pattern, by: parent) }
                 .map { "\"\($0.pattern.text)\" isn't within what may be connected to" }
         case .networkDeny: return undenied(child, parent).map { "leaves out \"\($0.pattern.text)\"" }

@@ -107,6 +107,14 @@ struct NetworkRuleTests {
         #expect(capped.policy.network.allow.count == 1)
     }
 
+    @Test(arguments: ["resolvers = [\"9.9.9.9\"]", "inspect = false", "deny = []"])
+    func aWorkspaceCannotPrepareWhatAnOptionOpens(_ key: String) throws {
+        var layered = try LayeredPolicy(chain("version = 1\n[network]\ndeny = [\"evil.test\"]"), anchors: anchors)
+        #expect(throws: PolicyErrors.self) {
+            try layered.layWorkspace(chain("version = 1\n[network]\n" + key), trusted: false, remedy: "")
+        }
+    }
+
     @Test func aCeilingThatListsHostsCapsTheModeToo() throws {
         let ceiling = try Ceiling(
             chain("version = 1\n[network]\nmode = \"allow\"\nallow = [\"*.c\"]"), anchors: anchors)

@@ -209,7 +209,7 @@ for number, s in enumerate(many): s.sendall(b"number %d\\n" % number)
 say("a thousand", sum(s.recv(100) == b"number %d\\n" % number for number, s in enumerate(many)))
 server = socket.create_server(("0.0.0.0", port)); say("own port", "ok"); server.close()
 # The last word of a command that doesn't wait.
-s = made(); s.sendall(b"count\n" + b"x" * 5000000)
+s = made(); s.sendall(b"count\\n" + b"x" * 5000000)
 """
 
 
