@@ -32,7 +32,9 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "AegixAudit",
-            dependencies: ["AegixWorkspace", "AegixSandbox", "AegixNetwork", "AegixPlan", "AegixPolicy", "AegixSystem"],
+            dependencies: [
+                "AegixWorkspace", "AegixSandbox", "AegixNetwork", "AegixPlan", "AegixPolicy", "AegixSystem",
+            ],
             swiftSettings: strict),
         .target(
             name: "AegixCLI",
@@ -54,7 +56,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "AegixAuditTests",
-            dependencies: ["AegixAudit", "AegixSandbox", "AegixNetwork", "AegixPolicy", "AegixSystem"], exclude: ["Golden"],
+            dependencies: ["AegixAudit", "AegixSandbox", "AegixNetwork", "AegixPolicy", "AegixSystem"],
+            exclude: ["Golden"],
             swiftSettings: strict),
         .testTarget(
             name: "AegixCLITests", dependencies: ["AegixCLI", "AegixSandbox", "AegixPolicy", "AegixSystem", "CAegix"],

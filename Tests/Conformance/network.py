@@ -1,12 +1,13 @@
 """N: no network by default, and by name where the policy says so. Names lead to servers of our own on the host's loopback."""
 
 import os
+import shutil
 import socket
 import subprocess
 import time
 import zipfile
 
-from harness import hang_up, serve, wait_until
+from harness import Result, Skip, hang_up, serve, wait_until
 from servers import Closer, Place, Resolver, answers, free_port
 
 # What a program sees where there is no way out.
@@ -617,3 +618,77 @@ except OSError: print("name\\tno such name")
     t.check(b"host's own network" in host.err, f"it isn't said: {host.err!r}")
     control = [one for one in host.record["enforcement"]["controls"] if one["name"] == "network"]
     t.check(control and not control[0]["held"], f"the record says {control}")
+
+
+def n2d(t):
+    """between machines: the host's own resolv.conf, public addresses, guarded, and a range named as addresses"""
+    t.only_aegix()
+    if os.geteuid() != 0:
+        raise Skip("network namespaces joined by veth need root")
+    place = Place(t)
+    place.need("ip", "/usr/sbin/dnsmasq")
+    near, far = f"aegix-near-{os.getpid()}", f"aegix-far-{os.getpid()}"
+    ip = lambda *words: subprocess.run(["ip", *words], check=True, capture_output=True)
+    settings = f"/etc/netns/{near}"
+
+    def end():
+        for name in (near, far):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        shutil.rmtree(settings, ignore_errors=True)
+
+    t.cleanup.append(end)
+    for name in (near, far):
+        ip("netns", "add", name)
+        ip("-n", name, "link", "set", "lo", "up")
+    ip("-n", near, "link", "add", "out", "type", "veth", "peer", "name", "in", "netns", far)
+    for name, link, addresses in ((near, "out", ["203.0.113.1/24", "10.9.8.1/24"]), (far, "in", ["203.0.113.2/24", "10.9.8.7/24"])):
+        for address in addresses:
+            ip("-n", name, "address", "add", address, "dev", link)
+        ip("-n", name, "link", "set", link, "up")
+    os.makedirs(settings)
+    with open(f"{settings}/resolv.conf", "w") as f:
+        f.write("search inside.test\nnameserver 203.0.113.2\n")
+    within = ["ip", "netns", "exec", far]
+    place.start([*within, "/usr/sbin/dnsmasq", "-k", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file", "--user=", "--group=",
+                 "--listen-address=203.0.113.2", "--bind-interfaces", "--address=/far.test/203.0.113.2", "--address=/private.test/10.9.8.7"])
+    echo = ("import socket, threading\n"
+            "def go(s):\n"
+            "  while True:\n"
+            "    e, _ = s.accept(); e.sendall(b'far away\\n'); e.close()\n"
+            "for port in (443, 5432): threading.Thread(target=go, args=(socket.create_server(('', port)),)).start()\n")
+    place.start([*within, "/usr/bin/python3", "-c", echo])
+    reach = ["ip", "netns", "exec", near, "/usr/bin/python3", "-c", "import socket; socket.create_connection(('203.0.113.2', 443), 1)"]
+    wait_until(lambda: subprocess.run(reach, capture_output=True).returncode == 0, 10, 0.1)
+    time.sleep(0.5)
+    script = """
+import socket, sys
+for word in sys.argv[1:]:
+    host, _, port = word.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), 10) as s: print(f"{word}\\t{s.recv(20).decode().strip()}", flush=True)
+    except OSError as e: print(f"{word}\\t{type(e).__name__}", flush=True)
+"""
+    t.file("workspace/far.py", script)
+    words = ["far.test:443", "far.test:5432", "private.test:5432", "203.0.113.2:443", "10.9.8.7:5432", "203.0.113.2:1", "far:443"]
+
+    def run(rules):
+        line = t.box.command(["/usr/bin/python3", "far.py", *words], t, policy=rules)
+        before = t.run_ids()
+        become = ["setpriv", f"--reuid={t.identity.uid}", f"--regid={t.identity.gid}", "--clear-groups"] if not t.identity.root else []
+        done = subprocess.run(["ip", "netns", "exec", near, *become, *line], cwd=t.workspace, env=t.box.environment(None),
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        found = Result(done.returncode, done.stdout, done.stderr, 0)
+        fresh = sorted(t.run_ids() - before)
+        found.record = t.record_of(fresh[-1]) if fresh else None
+        t.ran(found)
+        return found
+
+    named = run('[network]\nmode = "allow"\nallow = ["far.test", "private.test:5432", "10.9.8.0/24:5432"]\n')
+    guarded = run('[network]\nmode = "guarded"\n')
+    for found, closed in ((named, ["far.test:5432", "203.0.113.2:443"]), (guarded, ["private.test:5432", "10.9.8.7:5432"])):
+        for word in words:
+            refused = word in closed or word in ("203.0.113.2:1", "far:443")
+            told = found.attempts.get(word)
+            t.check((told != "far away") if refused else told == "far away", f"{word}: {told} ({found})")
+    t.check(entries(named, kind="connect", name="far.test", address="203.0.113.2", port=443, decision="allow"), "far.test isn't in the record")
+    t.check(entries(named, kind="connect", name=None, address="10.9.8.7", decision="allow"), "the bare address isn't in the record")
