@@ -264,12 +264,13 @@ static int lay_routes(int sandbox, int own, int relay, int far, int lo, const st
     /* In the table of local addresses, because there it is looked for first. */
     if (add_route(relay, far, RTN_UNICAST, RT_TABLE_LOCAL, &back) < 0) return -1;
     for (size_t i = 0; i < count; i++) {
-        if (routes[i].family == AF_INET6 && !has6) {
+        if (routes[i].family == AF_INET6 && has6 == 0) {
             memcpy(back6.address, sandbox_address6, 16);
-            if (add_address(sandbox, own, AF_INET6, sandbox_address6) < 0) return -1;
-            if (add_route(relay, far, RTN_UNICAST, RT_TABLE_LOCAL, &back6) < 0) return -1;
-            has6 = 1;
+            has6 = add_address(sandbox, own, AF_INET6, sandbox_address6) < 0 ? -1 : 1;
+            if (has6 > 0 && add_route(relay, far, RTN_UNICAST, RT_TABLE_LOCAL, &back6) < 0) return -1;
         }
+        /* A host without IPv6: nothing leads there, which is what programs see on it, too. */
+        if (routes[i].family == AF_INET6 && has6 < 0) continue;
         if (add_route(sandbox, own, RTN_UNICAST, RT_TABLE_MAIN, &routes[i]) < 0) return -1;
         if (add_route(relay, lo, RTN_LOCAL, RT_TABLE_LOCAL, &routes[i]) < 0) return -1;
     }
