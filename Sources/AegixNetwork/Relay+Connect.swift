@@ -11,6 +11,9 @@ extension Relay {
     /// The command's side answers at once; it is gone if it doesn't.
     private static let patience: UInt64 = 5_000_000_000
 
+    /// Longer than the resolver tries, whatever becomes of it.
+    private static let lookup: UInt64 = 20_000_000_000
+
     func see(_ descriptor: Int32, _ family: Int32) {
         var syn = aegix_syn()
         for _ in 0..<1024 {
@@ -60,8 +63,9 @@ extension Relay {
             flow.candidates = entry.outside
             return start(flow)
         }
+        set(flow, due: now &+ Relay.lookup)
         let isAsked = resolver?.resolve(entry.name) { [weak self] found in
-            guard let self, flows[flow.number] === flow else { return }
+            guard let self, flows[flow.number] === flow, flow.state == .resolving else { return }
             if case .addresses(let addresses, let seconds) = found {
                 _ = names.learn(entry.name, addresses, seconds: seconds, now: Clock.monotonic())
                 flow.candidates = addresses
@@ -184,6 +188,7 @@ extension Relay {
 
     func late(_ flow: Flow, _ now: UInt64) {
         flow.due = .max
+        if flow.state == .resolving { return start(flow) }
         if flow.state == .connecting { return next(flow) }
         if flow.state == .admitted { finish(flow, abort: true) }
     }
