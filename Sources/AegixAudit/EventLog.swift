@@ -1,5 +1,6 @@
 // Side effects: appends to `events.jsonl` of a run.
 
+import AegixNetwork
 import AegixSandbox
 import AegixSystem
 import Glibc
@@ -61,6 +62,20 @@ public final class EventLog {
                 json.time(violation.firstTime)
                 json.key("violation")
                 json.violation(violation)
+            }
+        }
+    }
+
+    /// When it is first seen; its bytes are known at the end.
+    public func network(_ event: NetworkEvent) {
+        append { json in
+            json.object { json in
+                json.key("event")
+                json.string("network")
+                json.key("network")
+                json.network(event)
+                json.key("time")
+                json.time(event.time)
             }
         }
     }

@@ -10,6 +10,9 @@ enum RecordBounds {
     /// `processes`, as JSON.
     static let execBytes = 8 << 20
     static let violations = 1000
+    static let network = 20_000
+    /// `network`, as JSON.
+    static let networkBytes = 8 << 20
     static let changes = 10_000
     /// `changes`, as JSON.
     static let changeBytes = 8 << 20

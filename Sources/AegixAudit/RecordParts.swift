@@ -1,5 +1,6 @@
 // Pure. The parts that the record and the events share, each in one shape.
 
+import AegixNetwork
 import AegixSandbox
 import AegixSystem
 
@@ -43,6 +44,36 @@ extension JSONWriter {
             json.null()
             json.key("time")
             json.time(exec.time)
+        }
+    }
+
+    /// One member of `network`.
+    mutating func network(_ event: NetworkEvent) {
+        object { json in
+            json.key("address")
+            json.optional(event.address) { $0.string($1.text) }
+            json.key("count")
+            json.size(event.count)
+            json.key("decision")
+            json.string(event.isAllowed ? "allow" : "deny")
+            json.key("errno")
+            json.optional(event.errno > 0 ? event.errno : nil) { $0.string(Errno.name($1)) }
+            json.key("kind")
+            json.string(event.kind.rawValue)
+            json.key("name")
+            json.optional(event.name) { $0.string($1) }
+            json.key("pid")
+            json.optional(event.pid) { $0.int($1) }
+            json.key("port")
+            json.optional(event.port) { $0.int(Int($1)) }
+            json.key("received_bytes")
+            json.size(event.received)
+            json.key("rule")
+            json.string(event.rule)
+            json.key("sent_bytes")
+            json.size(event.sent)
+            json.key("time")
+            json.time(event.time)
         }
     }
 

@@ -17,7 +17,10 @@ enum Enforcement {
                 controls.append(Control(name, asked: asked, mechanism: "not held: " + why, held: false))
             }
         } else {
-            add("namespaces", "user, mount, pid, net, ipc, uts, cgroup", "clone3")
+            let own =
+                plan.network.mode == .host
+                ? "user, mount, pid, ipc, uts, cgroup" : "user, mount, pid, net, ipc, uts, cgroup"
+            add("namespaces", own, "clone3")
             add("root", "system read-only, nothing else of the host", "tmpfs and pivot_root, recursive read-only binds")
             add("workspace", plan.workspaceMode.rawValue, workspace(plan, shifted: facts.uid == 0))
             add("identity", plan.identity.insideUID == 65534 ? "nobody" : "keep", identity(plan))
@@ -26,7 +29,10 @@ enum Enforcement {
                 "capset, bounding set, no_new_privs")
             add("system calls", "allowlist", "seccomp, refusals answered by the supervisor")
             add("landlock", "read the system, write what is writable", "landlock ABI \(plan.landlock.abi)")
-            add("network", "none", "empty network namespace")
+            controls.append(
+                Control(
+                    "network", asked: plan.network.asked, mechanism: plan.network.mechanism,
+                    held: held && plan.network.mode != .host))
             add("exec", "every exec recorded", "seccomp notification")
             add("environment", "built from nothing", "execve")
             if !plan.hidden.isEmpty { add("hidden", "\(plan.hidden.count) paths", "masked by read-only mounts") }

@@ -28,6 +28,11 @@ enum PlanText {
         if !artifacts.collect.isEmpty {
             lines.append("artifacts  \(ArtifactText.plan(artifacts.collect, maxBytes: artifacts.maxBytes, out: out))")
         }
+        if plan.network.mode != .none {
+            lines.append("network    \(plan.network.mode.rawValue)")
+            for rule in plan.network.allow { lines.append("  allow    \(rule.text)") }
+            for rule in plan.network.deny { lines.append("  deny     \(rule.text)") }
+        }
         lines.append("")
         let width = controls.map(\.name.count).max() ?? 0
         for control in controls {

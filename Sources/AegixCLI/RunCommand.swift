@@ -16,8 +16,8 @@ public enum RunCommand: Command {
     public static let summary = "run a command in a sandbox and record what it does"
     public static let usage = RunOptions.usage.map { "[run] [OPTION…] " + $0 }
     public static let details = """
-        The command sees the system read-only, its workspace, and private /tmp, /dev and home; it has no network and no \
-        powers. What it changes in the workspace goes to a layer of its own unless the policy says otherwise. Its exit \
+        The command sees the system read-only, its workspace, and private /tmp, /dev and home; it has no powers, and no \
+        network but what the policy or --allow-host names. What it changes in the workspace goes to a layer of its own unless the policy says otherwise. Its exit \
         code is aegix's; 124 says that time ran out, 125 that aegix, the policy or the host let nothing run, 126 that \
         the program may not be executed, 127 that there is none, 123 that it ran and its record couldn't be finished, its \
         artifacts couldn't be collected or, in workspace mode `apply`, its changes couldn't be applied.

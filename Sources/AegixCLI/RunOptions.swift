@@ -20,6 +20,7 @@ public struct RunOptions: Equatable, Sendable {
     public var write: [Bytes]
     /// Patterns of the workspace, in a policy's words.
     public var artifacts: [String]
+    public var allowHosts: [HostPattern]
     public var require: Tier?
     public var record: Bytes?
     /// A directory for copies of the artifacts.
@@ -68,6 +69,8 @@ public struct RunOptions: Equatable, Sendable {
         write = try RunOptions.paths("write", arguments)
         artifacts = []
         for word in arguments.values("artifact") { artifacts.append(try PolicyOverrides.artifact(word)) }
+        allowHosts = []
+        for word in arguments.values("allow-host") { allowHosts.append(try PolicyOverrides.host(word)) }
         require = try RunOptions.tier(arguments)
         record = try RunOptions.named("record", arguments)
         out = try RunOptions.named("out", arguments)
@@ -93,6 +96,7 @@ public struct RunOptions: Equatable, Sendable {
         overrides.artifacts = artifacts
         overrides.read = read.map { Path.normalized(Path.join(cwd, $0)) }
         overrides.write = write.map { Path.normalized(Path.join(cwd, $0)) }
+        overrides.allowHosts = allowHosts
         return overrides
     }
 

@@ -8,7 +8,7 @@ extension RunOptions {
 
     /// What the contract knows and this version refuses by name.
     public static let unavailable = [
-        "secret", "allow-host", "record-stdin",
+        "secret", "record-stdin",
         "fail-on-violation", "raw-stdout",
     ]
 
@@ -61,6 +61,13 @@ extension RunOptions {
                 help: """
                     Let the command write PATH in place: such changes are real at once and can't be reset. Can be \
                     given more than once.
+                    """),
+            Option(
+                "allow-host", "HOST[:PORT]", repeatable: true,
+                help: """
+                    Let the command connect to HOST, beyond what the policy lets it: a name, *.name, an address or a range \
+                    of addresses, on PORT, or on 80 and 443 without one. Can be given more than once. Default: what the policy's \
+                    [network] lets through.
                     """),
             Option(
                 "env", "NAME=VALUE", repeatable: true,

@@ -1,6 +1,7 @@
 // Side effects: writes the record's files: the start while the sandbox assembles itself, events as they happen, the end.
 
 import AegixAudit
+import AegixNetwork
 import AegixPlan
 import AegixSandbox
 import AegixSystem
@@ -163,6 +164,8 @@ final class RunRecorder: RunObserver {
         }
     }
 
+    func network(_ event: NetworkEvent) { directory?.events.network(event) }
+
     func limit(_ limit: Outcome.Limit) { directory?.events.limit(limit) }
 
     // MARK: - After
@@ -170,6 +173,7 @@ final class RunRecorder: RunObserver {
     /// Closes the record, also of a run that never started. Returns it as it stands in `audit.json`.
     func finish(_ attempt: inout RunAttempt, includeText: Bool) throws(Failure) -> Bytes {
         try begin()
+        attempt.sharesNetwork = plan?.network.mode == .host && attempt.result?.program != nil
         do throws(Failure) {
             if let named {
                 attempt.layer = try named.finishLayer()
@@ -283,6 +287,8 @@ final class RunRecorder: RunObserver {
         end.includeText = includeText
         guard let result = attempt.result else { return end }
         end.usage = result.usage
+        end.network = result.network
+        end.networkLeftOut = result.networkLeftOut
         end.program = result.program
         end.programDigest = result.programDigest
         end.stdout = result.stdout

@@ -55,6 +55,7 @@ struct RunReport {
             parts.append("refused inside: \(rules)\(more)")
         }
         if let artifacts = attempt.artifacts { parts += ArtifactText.problems(artifacts) }
+        if attempt.sharesNetwork { parts.append("network.mode = \"host\": it had the host's own network") }
         if let applied = attempt.applied, applied.status != .conflict {
             parts.append(applied.line)
             return parts.joined(separator: "; ")

@@ -40,6 +40,7 @@ extension Plan {
     ) throws(Failure) -> Plan {
         try Plan.check(policy: policy, facts: facts)
         try TierPlan.checkConfined(policy: policy, facts: facts)
+        try NetworkPlan.checkConfined(policy.network)
         let workspace = facts.workspace
         let place = ConfinedPlan.place(run: run, uid: facts.uid)
         var confined = ConfinedPlan(
@@ -84,7 +85,8 @@ extension Plan {
         return Plan(
             tier: .confined, identity: identity, steps: [], trees: [],
             landlock: LandlockPlan.confined(facts: facts, confined: confined, mode: policy.workspace.mode),
-            syscalls: syscalls, capabilities: [], limits: policy.limits, limitPlan: limits,
+            syscalls: syscalls, network: try NetworkPlan.make(policy.network), capabilities: [], limits: policy.limits,
+            limitPlan: limits,
             processors: facts.processors, environment: environment,
             command: try CommandPlan.make(asked, path: EnvironmentPlan.searched(environment), cwd: cwd),
             cwd: cwd, home: confined.home, workspace: workspace.path, workspaceMode: policy.workspace.mode,

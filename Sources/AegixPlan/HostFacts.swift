@@ -40,6 +40,8 @@ public struct HostFacts: Equatable, Sendable {
     public var denials: [PathPattern] = []
     /// State, configuration, keys and the binary: never in view.
     public var guarded: [GuardedPath] = []
+    /// Only for network.mode `host`.
+    public var networkFiles: NetworkPlan.HostFiles?
 
     public init(uid: UInt32, gid: UInt32, cwd: Bytes, workspace: PathFact) {
         self.uid = uid

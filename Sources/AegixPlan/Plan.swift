@@ -12,6 +12,7 @@ public struct Plan: Equatable, Sendable {
     public var trees: [PreparedTree]
     public var landlock: LandlockPlan
     public var syscalls: SyscallSet
+    public var network: NetworkPlan
     public var capabilities: [String]
     public var limits: Policy.Limits
     public var limitPlan: LimitPlan
@@ -64,6 +65,8 @@ public struct Plan: Equatable, Sendable {
         }
         let identity = IdentityPlan.make(policy.identity, facts: facts)
         try Plan.check(policy: policy, facts: facts)
+        try NetworkPlan.check(policy, facts: facts)
+        let network = try NetworkPlan.make(policy.network)
         let shifted = facts.uid == 0
         let workspace = facts.workspace
         let home = Plan.home(facts: facts)
@@ -116,13 +119,18 @@ public struct Plan: Equatable, Sendable {
             .file(Staging.deniedFile, content: [], mode: 0),
         ]
         let limits = LimitPlan.make(policy.limits, tier: tier, processors: facts.processors)
+        var syscalls = limits.syscalls
+        syscalls.watchesConnects = network.mode != .host
         return Plan(
             tier: tier, identity: identity,
-            steps: staging + BaseView.steps(facts: facts, identity: identity, home: home, scratch: scratch)
+            steps: staging
+                + BaseView.steps(
+                    facts: facts, identity: identity, home: home, scratch: scratch, network: network)
                 + view.steps,
             trees: view.trees,
             landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
-            syscalls: limits.syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
+            syscalls: syscalls, network: network, capabilities: policy.capabilities, limits: policy.limits,
+            limitPlan: limits,
             cgroup: cgroup,
             processors: facts.processors,
             environment: environment,

@@ -41,6 +41,7 @@ extension Plan {
                 "conditional": .array(syscalls.plan.conditional.map { .string($0.call) }),
                 "watched": .array(syscalls.plan.watched.map { .string($0) }),
             ],
+            "network": network.json,
             "limits": limitsJSON,
             "limit_mechanisms": .array(
                 limitPlan.controls.map {

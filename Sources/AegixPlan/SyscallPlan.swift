@@ -45,6 +45,9 @@ public struct SyscallSet: Equatable, Sendable {
     /// The command keeps the processors that it was given.
     public var keepsProcessors = false
 
+    /// The supervisor sees every connect, for the record and so that the relay is there in time.
+    public var watchesConnects = false
+
     /// No sockets, no System V IPC, and the supervisor's hand on what Landlock leaves out.
     public var isConfined = false
 
@@ -56,7 +59,7 @@ public struct SyscallSet: Equatable, Sendable {
     public var key: String {
         (isConfined ? "confined" : "standard") + (watchesMemory ? "-memory" : "")
             + (watchesProcesses ? "-processes" : "") + (refusesReservation ? "-space" : "")
-            + (keepsProcessors ? "-processors" : "")
+            + (keepsProcessors ? "-processors" : "") + (watchesConnects ? "-connects" : "")
     }
 
     public var plan: SyscallPlan {
@@ -77,6 +80,10 @@ public struct SyscallSet: Equatable, Sendable {
         if keepsProcessors {
             plan.allowed.removeAll { $0 == "sched_setaffinity" }
             plan.conditional.removeAll { $0.call == "sched_setaffinity" }
+        }
+        if watchesConnects {
+            plan.allowed.removeAll { $0 == "connect" }
+            plan.watched.append("connect")
         }
         return plan
     }

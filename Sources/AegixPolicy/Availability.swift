@@ -14,9 +14,6 @@ enum Availability {
     static let later: [String: Accepted] = [
         "commands.default": .only(["allow"]),
         "commands.rule": .emptyList,
-        "network.mode": .only(["none"]),
-        "network.allow": .emptyList,
-        "network.deny": .emptyList,
         "network.unknown": .only(["deny"]),
         "secrets": .nothing,
         "approval": .nothing,

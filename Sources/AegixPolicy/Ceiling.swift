@@ -17,6 +17,11 @@ public struct Ceiling: Sendable {
         origins = layered.origins
         source = chain.links.last?.source.name ?? "the ceiling"
         if keys.contains(.filesRead) { keys.insert(.filesWrite) }
+        // Only as long as names are what counts does a list of them hold.
+        if keys.contains(.networkAllow), !keys.contains(.networkMode) {
+            policy.network.mode = .allow
+            keys.insert(.networkMode)
+        }
     }
 
     func loosenings(of child: Policy, anchors: PolicyAnchors) -> [Loosening] {
@@ -34,6 +39,7 @@ extension LayeredPolicy {
     /// would be wrong about what they get.
     public mutating func cut(to ceiling: Ceiling, _ chain: PolicyChain) throws(PolicyErrors) {
         let looser = ceiling.loosenings(of: policy, anchors: anchors)
+        defer { policy.network.settle() }
         if looser.isEmpty { return bindToCeiling(ceiling) }
         let errors = looser.filter { chain.written.contains($0.key) }.map { loosening in
             let draft = chain.links.last { $0.draft.settings[loosening.key] != nil && !$0.source.isPreset }?.draft
@@ -92,6 +98,11 @@ extension LayeredPolicy {
             return .bindings(same.merging(covering) { _, ceiling in ceiling })
         case .artifactsCollect:
             return .words(policy.artifacts.collect.filter { InsidePattern.covers(most.artifacts.collect, $0) })
+        case .networkAllow:
+            return .hosts(policy.network.allow.filter { NetworkNarrowing.covers($0.pattern, by: most.network) })
+        case .networkDeny:
+            let missing = NetworkNarrowing.undenied(policy.network, most.network)
+            return .hosts(policy.network.deny + missing)
         case .capabilities: return .words(policy.capabilities.filter(most.capabilities.contains))
         default: return most.value(of: key)
         }

@@ -43,6 +43,9 @@ public enum Narrowing {
         case .workspaceProtect: return missing(parent.value(of: key), in: child.value(of: key))
         case .filesRead, .filesWrite, .filesDeny:
             return files(key, FileRules(child, anchors), FileRules(parent, anchors))
+        case .networkMode: return looser(child.network.mode.reach > parent.network.mode.reach)
+        case .networkAllow, .networkDeny, .networkUnknown, .networkInspect, .networkResolvers:
+            return NetworkNarrowing.reasons(key, child.network, parent.network)
         case .wall: return looser(isMore(child.limits.wall, parent.limits.wall))
         case .grace: return looser(child.limits.grace > parent.limits.grace)
         case .cpuTime: return looser(isMore(child.limits.cpuTime, parent.limits.cpuTime))

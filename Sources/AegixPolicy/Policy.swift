@@ -13,6 +13,7 @@ public struct Policy: Equatable, Sendable {
     public var identity = Identity.keep
     public var workspace = Workspace()
     public var files = Files()
+    public var network = Network()
     public var limits = Limits()
     public var env = Environment()
     /// Capabilities kept, as libcap names (`cap_net_bind_service`), in the sandbox's own user namespace.
@@ -92,6 +93,45 @@ public struct Policy: Equatable, Sendable {
             self.origin = origin
             self.beneath = beneath
         }
+    }
+
+    public struct Network: Equatable, Sendable {
+        public var mode = Mode.none
+        public var allow: [HostRule] = []
+        public var deny: [HostRule] = []
+        public var unknown = Unknown.deny
+        /// The name that a TLS or HTTP client says has to be one that the policy allows.
+        public var inspect = true
+        /// Addresses of name servers; empty: the host's.
+        public var resolvers: [String] = []
+
+        /// What a command can connect to, least first.
+        public enum Mode: String, CaseIterable, Sendable {
+            case none, allow, guarded, host
+
+            public var isRelayed: Bool { self == .allow || self == .guarded }
+            var reach: Int { [.none, .allow, .guarded, .host].firstIndex(of: self) ?? 0 }
+        }
+
+        public enum Unknown: String, CaseIterable, Sendable {
+            case deny, approve
+        }
+        public init() {}
+    }
+
+    /// A host and where it was written.
+    public struct HostRule: Equatable, Sendable {
+        public var pattern: HostPattern
+        /// `policy.toml:14:9`, or `--allow-host`.
+        public var origin: String
+
+        public init(_ pattern: HostPattern, origin: String) {
+            self.pattern = pattern
+            self.origin = origin
+        }
+
+        /// As messages and the record have it: `pypi.org:443 (policy.toml:14:9)`.
+        public var text: String { "\(pattern.text) (\(origin))" }
     }
 
     public struct Limits: Equatable, Sendable {

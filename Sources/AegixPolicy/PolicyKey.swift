@@ -12,6 +12,12 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case filesRead = "files.read"
     case filesWrite = "files.write"
     case filesDeny = "files.deny"
+    case networkMode = "network.mode"
+    case networkAllow = "network.allow"
+    case networkDeny = "network.deny"
+    case networkUnknown = "network.unknown"
+    case networkInspect = "network.inspect"
+    case networkResolvers = "network.resolvers"
     case wall = "limits.wall"
     case grace = "limits.grace"
     case cpuTime = "limits.cpu_time"
@@ -30,11 +36,12 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case artifactsMaxBytes = "artifacts.max_bytes"
     case durable = "audit.durable"
 
-    /// In the order of canonical JSON. `name` and `version` stand before `require` and `workspace`.
+    /// In the order of canonical JSON. `name` and `version` stand before `network` and `workspace`.
     static let sorted: [PolicyKey] = [
         .artifactsCollect, .artifactsMaxBytes, .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead,
         .filesWrite, .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output,
-        .pids, .wall, .lock, .require,
+        .pids, .wall, .lock, .networkAllow, .networkDeny, .networkInspect, .networkMode, .networkResolvers,
+        .networkUnknown, .require,
         .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
     ]
 
@@ -45,6 +52,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .identityUser: .identity
         case .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox: .workspace
         case .filesRead, .filesWrite, .filesDeny: .files
+        case .networkMode, .networkAllow, .networkDeny, .networkUnknown, .networkInspect, .networkResolvers: .network
         case .wall, .grace, .cpuTime, .cpus, .memory, .pids, .disk, .output, .onOutput, .openFiles, .execs: .limits
         case .envPass, .envSet: .env
         case .capabilities: .capabilities
@@ -85,6 +93,8 @@ indirect enum ValueType {
     case secrets
     case capabilities
     case hosts
+    /// Addresses of name servers, with an optional port.
+    case resolvers
     case words
     case rules
 }
@@ -176,6 +186,12 @@ enum Schema {
                 SchemaKey(
                     name: "unknown", type: .choice(["deny", "approve"]),
                     summary: "What happens to a name that no rule covers."),
+                SchemaKey(
+                    name: "inspect", type: .flag,
+                    summary: "Whether the name that a TLS or HTTP client asks for must be allowed, too."),
+                SchemaKey(
+                    name: "resolvers", type: .resolvers,
+                    summary: "Addresses of the name servers to ask, in place of the host's."),
             ]),
         SchemaTable(
             "limits",

@@ -23,13 +23,14 @@ public struct PolicyOverrides: Equatable, Sendable {
     public var write: [Bytes] = []
     /// Patterns of the workspace, beside the policy's.
     public var artifacts: [String] = []
+    public var allowHosts: [HostPattern] = []
 
     public init() {}
 
     public static func == (a: PolicyOverrides, b: PolicyOverrides) -> Bool {
         a.require == b.require && a.timeout == b.timeout && a.memory == b.memory && a.cpus == b.cpus && a.pids == b.pids
             && a.passEnvironment == b.passEnvironment
-            && a.read == b.read && a.write == b.write && a.artifacts == b.artifacts
+            && a.read == b.read && a.write == b.write && a.artifacts == b.artifacts && a.allowHosts == b.allowHosts
             && a.setEnvironment.elementsEqual(b.setEnvironment) { $0.name == $1.name && $0.value == $1.value }
     }
 
@@ -52,6 +53,16 @@ public struct PolicyOverrides: Equatable, Sendable {
     public static func pids(_ text: String) throws(Failure) -> Limit {
         try limit("pids", text, "a count", "a whole number from 1") { text in
             text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt64(text) : nil
+        }
+    }
+
+    /// `--allow-host pypi.org:443`
+    public static func host(_ word: Bytes) throws(Failure) -> HostPattern {
+        do throws(HostPattern.Defect) {
+            return try HostPattern(word.text ?? "\u{FFFD}")
+        } catch {
+            throw Failure(
+                "usage.value", "--allow-host \(word.shown) \(error.reason). It takes \(HostPattern.allowed)")
         }
     }
 
@@ -148,6 +159,16 @@ extension LayeredPolicy {
             policy.artifacts.collect.append(pattern)
             changed[.artifactsCollect] = "--artifact"
         }
+        for host in overrides.allowHosts {
+            if !policy.network.allow.contains(where: { $0.pattern == host }) {
+                policy.network.allow.append(.init(host, origin: "--allow-host"))
+                changed[.networkAllow] = "--allow-host"
+            }
+            if policy.network.mode == .none {
+                policy.network.mode = .allow
+                changed[.networkMode] = "--allow-host"
+            }
+        }
         // An entry that is written now isn't only read any more.
         let written = FileRules(policy, anchors).write.map(\.pattern)
         if changed[.filesWrite] != nil {
@@ -155,6 +176,7 @@ extension LayeredPolicy {
         }
         try check(before, changed, ceiling)
         if let ceiling { bindToCeiling(ceiling) }
+        policy.network.settle()
         for (key, option) in changed { origins[key] = option }
     }
 

@@ -48,7 +48,9 @@ extension PolicyReader {
             if variable || (text.hasPrefix("file:") && text.utf8.count > 5) { return .word(text) }
             return wrong(node, path, "must be \"env:VARIABLE\" or \"file:PATH\"")
         case .capabilities: return capabilities(node, path)
-        case .hosts: return each(node, path, HostPattern.defect, allowed: HostPattern.allowed)
+        case .hosts: return hosts(node, path)
+        case .resolvers:
+            return each(node, path, { ResolverAddress($0) == nil ? "isn't the address of a name server" : nil })
         case .words: return strings(node, path).map { .words($0.map(\.text)) }
         case .rules: return rules(node, path)
         }
@@ -188,6 +190,24 @@ extension PolicyReader {
             }
         }
         return .words(texts)
+    }
+
+    private mutating func hosts(_ node: TOMLNode, _ path: String) -> Setting.Value? {
+        guard let items = strings(node, path) else { return nil }
+        var rules: [Policy.HostRule] = []
+        var good = true
+        for item in items {
+            do throws(HostPattern.Defect) {
+                let pattern = try HostPattern(item.text)
+                let place = "\(source):\(item.node.position.line):\(item.node.position.column)"
+                if !rules.contains(where: { $0.pattern == pattern }) { rules.append(.init(pattern, origin: place)) }
+            } catch {
+                good = false
+                fail(
+                    item.node.position, "\(path): \(found(item.node)) \(error.reason). Allowed: \(HostPattern.allowed)")
+            }
+        }
+        return good ? .hosts(rules) : nil
     }
 
     private mutating func environment(_ node: TOMLNode, _ path: String) -> Setting.Value? {

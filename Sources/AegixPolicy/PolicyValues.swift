@@ -16,6 +16,12 @@ extension Policy {
         case .filesRead: .paths(files.read)
         case .filesWrite: .paths(files.write)
         case .filesDeny: .paths(files.deny)
+        case .networkMode: .word(network.mode.rawValue)
+        case .networkAllow: .hosts(network.allow)
+        case .networkDeny: .hosts(network.deny)
+        case .networkUnknown: .word(network.unknown.rawValue)
+        case .networkInspect: .flag(network.inspect)
+        case .networkResolvers: .words(network.resolvers)
         case .wall: .amount(limits.wall)
         case .grace: .amount(limits.grace)
         case .cpuTime: .amount(limits.cpuTime)
@@ -51,6 +57,12 @@ extension Policy {
         case (.filesRead, .paths(let rules)): files.read = rules
         case (.filesWrite, .paths(let rules)): files.write = rules
         case (.filesDeny, .paths(let rules)): files.deny = rules
+        case (.networkMode, .word(let word)): Network.Mode(rawValue: word).map { network.mode = $0 }
+        case (.networkAllow, .hosts(let rules)): network.allow = rules
+        case (.networkDeny, .hosts(let rules)): network.deny = rules
+        case (.networkUnknown, .word(let word)): Network.Unknown(rawValue: word).map { network.unknown = $0 }
+        case (.networkInspect, .flag(let flag)): network.inspect = flag
+        case (.networkResolvers, .words(let words)): network.resolvers = words
         case (.wall, .amount(let amount)): limits.wall = amount
         case (.grace, .amount(let amount)): limits.grace = amount ?? 0
         case (.cpuTime, .amount(let amount)): limits.cpuTime = amount
@@ -96,6 +108,7 @@ enum PolicyText {
             default: out.append(decimal: amount)
             }
         case .paths(let rules): list(rules, "[", ", ", "]", into: &out) { write($0.pattern, into: &$1) }
+        case .hosts(let rules): list(rules, "[", ", ", "]", into: &out) { quote($0.pattern.text, into: &$1) }
         case .bindings(let bindings) where bindings.isEmpty: out += "{}".utf8
         case .bindings(let bindings):
             list(bindings.sorted { $0.key < $1.key }, "{ ", ", ", " }", into: &out) { binding, out in
@@ -190,7 +203,7 @@ extension Policy {
         for key in PolicyKey.sorted {
             if table != nil, key.table != table { out.append(UInt8(ascii: "}")) }
             out.append(UInt8(ascii: out.isEmpty ? "{" : ","))
-            if key == .require {
+            if key == .networkAllow {
                 out += "\"name\":".utf8
                 JSON.quote(name, into: &out)
                 out.append(UInt8(ascii: ","))
@@ -221,6 +234,8 @@ extension Policy {
             out.append(UInt8(ascii: "\""))
         case .paths(let rules):
             PolicyText.list(rules, "[", ",", "]", into: &out) { $1 += JSON.bytes($0.pattern).canonical }
+        case .hosts(let rules):
+            PolicyText.list(rules, "[", ",", "]", into: &out) { JSON.quote($0.pattern.text, into: &$1) }
         case .bindings(let bindings) where bindings.isEmpty: out += "{}".utf8
         case .bindings(let bindings):
             out += JSON.object(bindings.mapValues { JSON.bytes($0) }).canonical

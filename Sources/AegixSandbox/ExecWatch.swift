@@ -16,6 +16,8 @@ final class ExecWatch {
     private let execveat: Int32
     private let memory: MemoryRequests?
     private let processes: ProcessRequests?
+    private let connects: ConnectWatch?
+    private let connect: Int32
     private(set) var execs: UInt64 = 0
 
     /// Bounds of what one exec may put into the record.
@@ -32,7 +34,10 @@ final class ExecWatch {
         case execLimit(ExecEvent)
     }
 
-    init(listener: consuming Descriptor, root: consuming Descriptor, plan: Plan, init pid: pid_t) {
+    init(
+        listener: consuming Descriptor, root: consuming Descriptor, plan: Plan, init pid: pid_t,
+        connects: ConnectWatch?
+    ) {
         aegix_notice_wake_locally(listener.raw)
         confined = plan.tier == .confined ? ConfinedCalls(plan, init: pid, root: root.raw) : nil
         processes = plan.limitPlan.watch.requests.map { ProcessRequests(limit: $0, root: root.raw) }
@@ -41,6 +46,8 @@ final class ExecWatch {
         self.plan = plan
         execve = SyscallFilter.number(of: "execve")
         execveat = SyscallFilter.number(of: "execveat")
+        connect = SyscallFilter.number(of: "connect")
+        self.connects = connects
         memory = plan.limitPlan.watch.data.map(MemoryRequests.init)
     }
 
@@ -68,6 +75,10 @@ final class ExecWatch {
         var notice = aegix_notice()
         if aegix_notice_receive(listener.raw, &notice) != 1 { return .nothing }
         if notice.call == execve || notice.call == execveat { return exec(notice) }
+        if let connects, notice.call == connect {
+            connects.see(notice, listener: listener.raw)
+            return .nothing
+        }
         // First, since what it refuses must not be let through for being small.
         let refusal: SyscallAnswer
         switch confined?.answer(notice, listener: listener.raw) {

@@ -73,7 +73,21 @@ public enum HostSurvey {
             if request.policy.workspace.mode == .readOnly { read.append(workspace) }
             for fact in read { try walk.refuseFIFOs(in: fact) }
         }
+        if request.policy.network.mode == .host { facts.networkFiles = try networkFiles() }
         return facts
+    }
+
+    /// How the host looks names up, for a command that shares its network.
+    private static func networkFiles() throws(Failure) -> NetworkPlan.HostFiles {
+        func content(_ path: String) throws(Failure) -> Bytes {
+            do {
+                return try Descriptor.open(Bytes(path), O_RDONLY).readAll(limit: 1 << 20)
+            } catch {
+                if error.errno == ENOENT { return [] }
+                throw Failure("network.files", "can't read \(path)", error)
+            }
+        }
+        return .init(resolvers: try content("/etc/resolv.conf"), hosts: try content("/etc/hosts"))
     }
 
     /// Opens without side effects, follows symlinks once, and says what is really there.

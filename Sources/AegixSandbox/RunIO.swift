@@ -1,5 +1,6 @@
 // Data. What a run is connected to on the caller's side.
 
+import AegixNetwork
 import AegixSystem
 
 /// The caller's side of a run.
@@ -39,12 +40,17 @@ public protocol RunObserver {
     mutating func exec(_ event: ExecEvent)
     mutating func refused(_ violation: Violation)
     mutating func limit(_ limit: Outcome.Limit)
+    /// A lookup or a connection, when it is first seen.
+    mutating func network(_ event: NetworkEvent)
 }
 
 /// Everything that a finished run came to.
 public struct RunResult {
     public var outcome: Outcome
     public var usage: Usage
+    public var network: [NetworkEvent]
+    /// How many more there were.
+    public var networkLeftOut: UInt64
     public var stdout: StreamSummary
     public var stderr: StreamSummary
     public var program: Bytes?

@@ -1,5 +1,6 @@
 // Side effects: polls, kills, reaps. The only place where a running sandbox is waited for.
 
+import AegixNetwork
 import AegixPlan
 import AegixPolicy
 import AegixSystem
@@ -13,6 +14,7 @@ final class RunLoop {
     let sandbox: Sandbox
     let streams: RunStreams
     let cgroup: RunCgroup?
+    let connects: ConnectWatch?
     let began: UInt64
     /// What ends a run from our side, first come.
     private(set) var ending: Ending?
@@ -39,12 +41,16 @@ final class RunLoop {
         case signal(Int32)
     }
 
-    init(plan: Plan, io: RunIO, sandbox: Sandbox, streams: RunStreams, cgroup: RunCgroup?, began: UInt64) {
+    init(
+        plan: Plan, io: RunIO, sandbox: Sandbox, streams: RunStreams, cgroup: RunCgroup?,
+        connects: ConnectWatch?, began: UInt64
+    ) {
         self.plan = plan
         self.io = io
         self.sandbox = sandbox
         self.streams = streams
         self.cgroup = cgroup
+        self.connects = connects
         self.began = began
     }
 
@@ -75,7 +81,7 @@ final class RunLoop {
 
     private enum Slot: Int, CaseIterable {
         case ended, signal, handover, notice, output, errors, outputSink, errorSink, inputSource, inputPipe, keyboard
-        case typing, echo, echoSink
+        case typing, echo, echoSink, network
     }
 
     /// Until pid 1 is gone, and with it every process of the sandbox, and everything it wrote was delivered.
@@ -98,6 +104,8 @@ final class RunLoop {
                     watchEnded = true
                 }
             }
+            if isReady(.network) || connects?.relay?.isBusy == true || isNetworkDue { connects?.relay?.turn() }
+            tellNetwork(&observer)
             if isReady(.output) { _ = streams.output.receive() }
             if isReady(.errors) { _ = streams.errors.receive() }
             if isReady(.echo) { _ = streams.echo.receive() }
@@ -135,11 +143,14 @@ final class RunLoop {
         set(.inputSource, ended ? -1 : streams.input.readable)
         set(.inputPipe, ended ? -1 : streams.input.writable, POLLOUT)
         set(.keyboard, ended ? -1 : streams.keyboard)
+        set(.network, ended ? -1 : connects?.relay?.pollable ?? -1)
         set(.typing, ended ? -1 : streams.typing, POLLOUT)
     }
 
     private func wait(_ slots: inout [pollfd], until deadline: UInt64?) -> Int32 {
-        if digest?.isDone == false { return poll(&slots, nfds_t(slots.count), 0) }
+        if digest?.isDone == false || connects?.relay?.isBusy == true {
+            return poll(&slots, nfds_t(slots.count), 0)
+        }
         guard let deadline else { return poll(&slots, nfds_t(slots.count), -1) }
         let now = Clock.monotonic()
         let left = deadline > now ? deadline - now : 0
@@ -160,8 +171,8 @@ final class RunLoop {
 
     private func nextDeadline(ended: Bool) -> UInt64? {
         if ended { return deliveryEnd }
-        if ending != nil { return killAt }
-        return [wallEnd, stoppedUntil ?? watchdog?.nextLook].compactMap { $0 }.min()
+        if ending != nil { return [killAt, connects?.relay?.nextLook].compactMap { $0 }.min() }
+        return [connects?.relay?.nextLook, wallEnd, stoppedUntil ?? watchdog?.nextLook].compactMap { $0 }.min()
     }
 
     private func checkTime<Observer: RunObserver>(ended: Bool, _ observer: inout Observer) {
@@ -213,6 +224,16 @@ final class RunLoop {
         while !streams.errors.isWaiting, streams.errors.receive() {}
     }
 
+    private var isNetworkDue: Bool {
+        connects?.relay?.nextLook.map { $0 <= Clock.monotonic() } ?? false
+    }
+
+    private func tellNetwork<Observer: RunObserver>(_ observer: inout Observer) {
+        guard let log = connects?.log, log.hasNews else { return }
+        for event in log.takeFresh() { observer.network(event) }
+        for event in log.takeDenials() { observer.refused(event.violation) }
+    }
+
     // MARK: - What comes in
 
     private func signal<Observer: RunObserver>(_ signals: Int32, _ observer: inout Observer) {
@@ -245,7 +266,8 @@ final class RunLoop {
             return kill()
         }
         root = Descriptor(owning: again)
-        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid)
+        watch = ExecWatch(
+            listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid, connects: connects)
         do throws(SystemError) {
             watchdog = try Watchdog(
                 plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, initial: sandbox.pid,
@@ -327,6 +349,10 @@ final class RunLoop {
             usage.take(cgroup.read())
             do throws(SystemError) { try cgroup.remove() } catch { cgroupError = error }
         }
+        if let relay = connects?.relay {
+            if ending == nil, failure == nil { relay.drain(for: 1_000_000_000) }
+            relay.end()
+        }
         streams.input.finish()
         streams.restore()
         let page = sandbox.page.pointee
@@ -344,7 +370,9 @@ final class RunLoop {
             limits: plan.limits, passed: passed, met: met, reached: watchdog?.reached ?? []
         ).outcome
         return RunResult(
-            outcome: outcome, usage: usage, stdout: streams.output.finish(), stderr: streams.errors.finish(),
+            outcome: outcome, usage: usage, network: connects?.log.events ?? [],
+            networkLeftOut: connects?.log.leftOut ?? 0, stdout: streams.output.finish(),
+            stderr: streams.errors.finish(),
             program: program, programDigest: digest?.digest, stdin: streams.input.mechanism,
             logError: streams.output.logError ?? streams.errors.logError, cgroupError: cgroupError,
             failure: failure)
