@@ -217,6 +217,8 @@ final class RunRecorder: RunObserver {
 
     private func changes(_ attempt: RunAttempt) throws(Failure) -> RunEnd.Changes {
         let earlier = try named?.previous() ?? ChangeList()
+        // Half of a copy's changes are none that could be shown or applied.
+        if plan?.copy != nil || plan?.confined != nil, attempt.result?.lateFailure != nil { return .unknown }
         var list = ChangeList()
         if attempt.layer == .kept, let style = plan?.layerStyle { list = try listed(style).since(earlier) }
         if let snapshot, attempt.result?.program != nil { list = try listed(since: snapshot) }
@@ -279,8 +281,10 @@ final class RunRecorder: RunObserver {
     }
 
     private func end(_ attempt: RunAttempt, includeText: Bool) -> RunEnd {
+        var outcome = attempt.outcome
+        outcome.message = outcome.message ?? attempt.result?.lateFailure?.message
         var end = RunEnd(
-            attempt.outcome, finishedAt: Clock.realtime(), durationNanoseconds: Clock.monotonic() - began)
+            outcome, finishedAt: Clock.realtime(), durationNanoseconds: Clock.monotonic() - began)
         end.execs = execs
         end.execsLeftOut = execsLeftOut
         end.violations = violations

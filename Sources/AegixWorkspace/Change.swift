@@ -49,7 +49,7 @@ public struct Change: Equatable, Sendable {
         case raced
         /// A user's overlay can't write through hard links: the other names keep the old content.
         case unlinked
-        /// Written in place, and the file has other names: they show the same, wherever they are.
+        /// Changed in place, and the file has other names: they show the same, wherever they are.
         case linked
         /// Too large to be read, or closed to us: there is no digest.
         case undigested

@@ -16,7 +16,7 @@ extension Change.Flag {
         case .special: "it is a \(change.after?.kind.rawValue ?? "special file"), which is never applied"
         case .raced: "the workspace's own file changed while the run went on"
         case .unlinked: "it has other names in the workspace, which keep the old content"
-        case .linked: "it has other names, in the workspace or outside, and they show what was written here"
+        case .linked: "it has other names, in the workspace or outside, and they change with it"
         case .undigested: "it is too large, or closed, and was not read"
         case .deeper: "what lies deeper in it isn't listed"
         }

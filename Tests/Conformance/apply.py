@@ -217,6 +217,9 @@ def h15(t):
     """no overlay to be had (state on an overlay): a copy, which the record says, or refused by policy; never in place"""
     t.only_aegix()
     t.file("workspace/a", "a\n")
+    for name in ("gone", "dir/old", "dir/kept", "away/x"):
+        t.mkdir(os.path.dirname(f"workspace/{name}"))
+        t.file(f"workspace/{name}", f"{name}\n")
     for name in ("lower", "upper", "work", "mnt"):
         t.mkdir(name)
     policies = {how: t.policy_file(f'[workspace]\nbacking = "{how}"\n') for how in ("auto", "overlay")}
@@ -224,18 +227,28 @@ def h15(t):
 mount -t overlay overlay -o lowerdir={t.dir}/lower,upperdir={t.dir}/upper,workdir={t.dir}/work{'' if t.identity.root else ',userxattr'} {t.dir}/mnt || exit 99
 cd {t.workspace}
 for how in {policies['auto']} {policies['overlay']}; do
-    printf 'in\n' | {'' if t.identity.root else 'setpriv --ambient-caps=-all --inh-caps=-all '}{t.world.aegix} run --state-dir {t.dir}/mnt/state --policy $how --cmd 'cat; echo b >>a; echo n >n'
+    printf 'in\n' | {'' if t.identity.root else 'setpriv --ambient-caps=-all --inh-caps=-all '}{t.world.aegix} run --state-dir {t.dir}/mnt/state --policy $how --artifact '**' --cmd 'cat; echo b >>a; echo n >n; rm gone; rm -r dir; mkdir dir; echo k >dir/kept; mv away moved'
     echo code $?
 done
 cat {t.dir}/mnt/state/runs/*/audit.json >{t.dir}/records
+(cd {t.workspace}; find . | sort; cat a) >{t.dir}/before
+first=$(ls {t.dir}/mnt/state/runs | head -n 1)
+(cd {t.dir}/mnt/state/runs/$first/artifacts; find . -type f | sort) >{t.dir}/collected
+{t.world.aegix} apply --state-dir {t.dir}/mnt/state $first && (cd {t.workspace}; find . | sort; cat a; stat -c %a .) >{t.dir}/after
+{t.world.aegix} reset --state-dir {t.dir}/mnt/state $first && (cd {t.workspace}; find . | sort; cat a) >{t.dir}/again
 """
     wrap = ["unshare", "-m"] if t.identity.root else ["unshare", "-U", "--map-current-user", "--keep-caps", "-m"]
     child = subprocess.run([*wrap, "sh", "-c", script], capture_output=True, cwd=t.workspace, env=t.box.environment({}), timeout=60,
                            check=False, **t.identity.options())
     if child.returncode == 99:
         raise Skip(f"no overlay can be mounted to try it on: {child.stderr[-200:]}", excused=KERNEL < (5, 11))
-    t.check(child.stdout == b"in\ncode 0\ncode 125\n", f"expected a copy, then a refusal: {child}")
-    t.check(t.read(f"{t.workspace}/a") == "a\n" and os.listdir(t.workspace) == ["a"], "the workspace was written in place")
+    t.check(child.stdout.startswith(b"in\ncode 0\ncode 125\n"), f"expected a copy, then a refusal: {child}")
+    before = t.read(f"{t.dir}/before")
+    t.check(before.split() == [".", "./a", "./away", "./away/x", "./dir", "./dir/kept", "./dir/old", "./gone", "a"], f"the workspace was written in place: {before}")
+    after = t.read(f"{t.dir}/after").split()
+    t.check(after == [".", "./a", "./dir", "./dir/kept", "./moved", "./moved/x", "./n", "a", "b", "755"], f"applied: {after}; {child.stderr[-400:]}")
+    t.check(t.read(f"{t.dir}/collected").split() == ["./a", "./dir/kept", "./moved/x", "./n"], f"artifacts: {t.read(t.dir + '/collected')}")
+    t.check(t.read(f"{t.dir}/again") == before, "reset doesn't give back what was there")
     records = t.read(f"{t.dir}/records")
     t.check(": a copy in the run directory" in records and "no overlay" in records or "no id-mapped" in records, "the record doesn't say why")
     t.check('"path":"n"' in records, "the changes aren't listed")

@@ -195,6 +195,18 @@ extension Integration {
                     "e/f/y deleted - -", "g added - -", "g/x renamed d/x -", "l symlink - -", "m mode - -",
                     "n added - -", "n2 added - n", "package.json modified - -", "same mode - -", "u modified - -",
                 ])
+            try prepare("mkdir -p z; echo was >z/file; echo gitdir >z/.git")
+            #expect(
+                try ground.shell(
+                    "rm z/file z/.git; mkdir -p z/file/.git/hooks z/.git; echo x >z/file/.envrc; echo x >z/.git/config",
+                    direct
+                ).code == 0)
+            #expect(
+                try changes() == [
+                    "z/.git modified - - protected", "z/.git/config added - - protected", "z/file modified - -",
+                    "z/file/.envrc added - - executes", "z/file/.git added - - protected",
+                    "z/file/.git/hooks added - - protected",
+                ])
             let review = try ground.run("review", "last")
             #expect(review.code == 0 && review.text.contains("look at these first"), "\(review.errorText)")
             #expect(review.text.contains("written in place"))
