@@ -24,6 +24,8 @@ public struct ApplyReport: Sendable {
     /// How many of the changes asked for were there already.
     public var already = 0
     public var leftOut: [Selection.LeftOut] = []
+    /// Of those applied: a secret of the run is in them.
+    public var secrets: [Bytes] = []
     public var conflicts: [Conflict] = []
 
     public enum Status: String, Sendable {
@@ -96,6 +98,7 @@ extension StateDirectory {
             if preparation.changes == 0 { return report }
             try carryOut(preparation, id, isDurable: isDurable(run.record))
             report.changed = preparation.changed
+            report.secrets = selection.chosen.filter { $0.flags.contains(.secret) }.map(\.path)
             report.status = .applied
             do throws(SystemError) {
                 try sandbox?.handLayer(to: id, in: self)

@@ -18,10 +18,16 @@ public final class EventLog {
 
     static let name = "events.jsonl"
 
-    init(file: consuming Descriptor) { self.file = file }
+    private let redactor: Redactor?
+
+    init(file: consuming Descriptor, redactor: Redactor? = nil) {
+        self.file = file
+        self.redactor = redactor
+    }
 
     /// The controls are in force and the command is about to be released.
     public func enforced(_ enforcement: RunEnd.Enforcement) {
+        let enforcement = redactor.map { enforcement.redacted(by: $0) } ?? enforcement
         append { json in
             json.object { json in
                 json.key("enforcement")
@@ -35,6 +41,7 @@ public final class EventLog {
     }
 
     public func exec(_ exec: ExecEvent) {
+        let exec = redactor.map { exec.redacted(by: $0) } ?? exec
         append { json in
             json.object { json in
                 json.key("event")
@@ -53,6 +60,7 @@ public final class EventLog {
         else {
             return
         }
+        let violation = redactor.map { violation.redacted(by: $0) } ?? violation
         append { json in
             json.object { json in
                 json.key("event")

@@ -22,6 +22,7 @@ public enum PlanCommand: Command {
         let preparation = try RunPreparation(options, state: state, runs: false)
         let run = Path.join(preparation.state, Bytes("runs/RUN"))
         let plan = try preparation.plan(layer: LayerPlace(directory: Path.join(run, Bytes("layer"))), run: run)
+        let redactor = preparation.redactor
         let controls = Enforcement.controls(plan, facts: preparation.facts, held: true)
         if console.json {
             var document = plan.json
@@ -33,9 +34,10 @@ public enum PlanCommand: Command {
                 controls.controls.map {
                     ["name": .string($0.name), "asked": .string($0.asked), "mechanism": .string($0.mechanism)]
                 })
-            try console.document(.object(document))
+            try console.document(JSON.object(document).redacted(by: redactor))
         } else {
-            try console.write(Bytes(PlanText.text(plan, controls: controls.controls, policy: preparation.loaded)))
+            let text = Bytes(PlanText.text(plan, controls: controls.controls, policy: preparation.loaded))
+            try console.write(redactor?.redact(text) ?? text)
         }
         return 0
     }

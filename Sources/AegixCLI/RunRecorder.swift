@@ -108,6 +108,8 @@ final class RunRecorder: RunObserver {
                 workspace: top.path, device: top.device, inode: top.inode,
                 style: preparation.facts.uid == 0 ? .trusted : .user, created: beganAt),
             in: state, wait: preparation.options.wait)
+        // Networks come later: then `hasNetwork` is the plan's word, and `allowed` the policy's.
+        try sandbox.admit(hasSecrets: !preparation.facts.secrets.isEmpty, hasNetwork: false, allowed: false)
         named = sandbox
         let made = try sandbox.makeLayer(mode: mode, owner: owner)
         var place = LayerPlace(directory: Path.parent(made.upper))
@@ -226,14 +228,20 @@ final class RunRecorder: RunObserver {
             try Redirects.complete(layer, over: workspace)
             let list = try LayerListing(
                 layer, over: workspace, began: Int64(beganAt),
-                linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil
+                linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil, bounds: bounds
             ).list()
             return (list, try LayerSurroundings(layer, over: workspace))
         }
     }
 
     private func listed(since snapshot: WorkspaceSnapshot) throws(Failure) -> ChangeList {
-        try flagged { () throws in (try SnapshotComparison(with: snapshot).list(), SnapshotSurroundings(snapshot)) }
+        try flagged { () throws in (try SnapshotComparison(with: snapshot, bounds: bounds).list(), SnapshotSurroundings(snapshot)) }
+    }
+
+    private var bounds: ListingBounds {
+        var bounds = ListingBounds()
+        bounds.secrets = preparation.redactor
+        return bounds
     }
 
     private func flagged(_ find: () throws -> (ChangeList, any Surroundings)) throws(Failure) -> ChangeList {
@@ -241,6 +249,7 @@ final class RunRecorder: RunObserver {
             var (list, around) = try find()
             try Protection(preparation.loaded.policy.workspace.protect, around: around).flag(&list)
             Denials(preparation.facts.denials, in: preparation.facts.workspace.path).flag(&list)
+            list.markSecrets(preparation.redactor)
             return list
         } catch let error as SystemError {
             throw Failure(

@@ -64,6 +64,7 @@ public struct Plan: Equatable, Sendable {
         }
         let identity = IdentityPlan.make(policy.identity, facts: facts)
         try Plan.check(policy: policy, facts: facts)
+        try SecretPlan.check(policy: policy, facts: facts)
         let shifted = facts.uid == 0
         let workspace = facts.workspace
         let home = Plan.home(facts: facts)
@@ -119,7 +120,7 @@ public struct Plan: Equatable, Sendable {
         return Plan(
             tier: tier, identity: identity,
             steps: staging + BaseView.steps(facts: facts, identity: identity, home: home, scratch: scratch)
-                + view.steps,
+                + SecretPlan.steps(facts.secrets) + view.steps,
             trees: view.trees,
             landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
             syscalls: limits.syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,

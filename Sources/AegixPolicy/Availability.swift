@@ -18,7 +18,6 @@ enum Availability {
         "network.allow": .emptyList,
         "network.deny": .emptyList,
         "network.unknown": .only(["deny"]),
-        "secrets": .nothing,
         "artifacts.collect": .emptyList,
         "artifacts.max_bytes": .nothing,
         "approval": .nothing,

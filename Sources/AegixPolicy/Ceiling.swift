@@ -90,6 +90,7 @@ extension LayeredPolicy {
                 name == "PATH" || policy.env.pass.contains { EnvironmentName.covers($0, name) }
             }
             return .bindings(same.merging(covering) { _, ceiling in ceiling })
+        case .secrets: return .secrets(policy.secrets.filter { most.secrets[$0.key] == $0.value })
         case .capabilities: return .words(policy.capabilities.filter(most.capabilities.contains))
         default: return most.value(of: key)
         }

@@ -25,6 +25,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case execs = "limits.execs"
     case envPass = "env.pass"
     case envSet = "env.set"
+    case secrets
     case capabilities = "capabilities.keep"
     case durable = "audit.durable"
 
@@ -32,7 +33,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     static let sorted: [PolicyKey] = [
         .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
         .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall, .lock, .require,
-        .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
+        .secrets, .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
     ]
 
     /// The name in `lock` that covers it; `require` isn't in a table, so it stays the caller's word.
@@ -44,6 +45,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .filesRead, .filesWrite, .filesDeny: .files
         case .wall, .grace, .cpuTime, .cpus, .memory, .pids, .disk, .output, .onOutput, .openFiles, .execs: .limits
         case .envPass, .envSet: .env
+        case .secrets: .secrets
         case .capabilities: .capabilities
         case .durable: .audit
         }
@@ -83,6 +85,8 @@ indirect enum ValueType {
     case hosts
     case words
     case rules
+
+    var isSecrets: Bool { if case .secrets = self { true } else { false } }
 }
 
 struct SchemaKey {
@@ -203,7 +207,7 @@ enum Schema {
             "secrets", [],
             entries: SchemaKey(
                 name: "NAME", type: .secrets,
-                summary: "A variable inside, from env:VAR or file:PATH, redacted everywhere outside.")),
+                summary: "A variable inside, from env:VAR or file:PATH, redacted everywhere outside. As a table with `from` and `file = true`: the path of a file with it.")),
         SchemaTable(
             "capabilities",
             [

@@ -108,7 +108,11 @@ public struct StreamSummary: Equatable, Sendable {
     public var bytes: UInt64 = 0
     /// What of it is in the log.
     public var captured: UInt64 = 0
-    public var truncated: Bool { captured < bytes }
+    public var truncated: Bool { captured < (redactedBytes ?? bytes) }
+    /// How often a secret's name stands in its place.
+    public var redacted: UInt64 = 0
+    /// What the command wrote is so long without them; nil: there are none.
+    public var redactedBytes: UInt64?
     /// SHA-256 of the log, in hex.
     public var digest = ""
     /// The first bytes of it, up to 1 MiB, for the record.

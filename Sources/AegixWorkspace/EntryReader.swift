@@ -37,7 +37,7 @@ final class EntryReader {
                 if error.errno == EACCES, !own { return entry }
                 throw error
             }
-            entry.digest = try digest(file)
+            (entry.digest, entry.holdsSecret) = try digest(file)
             entry.attributes = try Attributes.digest(of: file)
         case .symlink: entry.target = try tree.link(name)
         case .directory:
@@ -72,16 +72,21 @@ final class EntryReader {
         }
     }
 
-    private func digest(_ file: borrowing Descriptor) throws(SystemError) -> String {
+    private func digest(_ file: borrowing Descriptor) throws(SystemError) -> (String, holdsSecret: Bool) {
         var running = SHA256()
+        var search = bounds.secrets.map { SecretSearch($0) }
         while true {
             let count = read(file.raw, &buffer, buffer.count)
             if count < 0 {
                 if errno == EINTR { continue }
                 throw SystemError.last("read")
             }
-            if count == 0 { return running.finish() }
-            buffer.withUnsafeBytes { running.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+            if count == 0 { return (running.finish(), search?.found == true) }
+            buffer.withUnsafeBytes { bytes in
+                let read = UnsafeRawBufferPointer(rebasing: bytes[..<count])
+                running.update(read)
+                search?.feed(read)
+            }
         }
     }
 }
