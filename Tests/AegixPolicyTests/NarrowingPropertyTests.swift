@@ -185,6 +185,10 @@ private func text(_ random: inout Random, keys: Int) -> String {
         let pairs = Dictionary(random.some(["A", "LC_X", "PATH"], most: 2).map { ($0, random.pick(["x", "y"])) }) { $1 }
         out += "set = { " + pairs.map { "\($0) = \"\($1)\"" }.joined(separator: ", ") + " }\n"
     }
+    if random.chance(keys) {
+        let names = random.some(["A", "B", "C"], most: 2)
+        out += "[secrets]\n" + Set(names).sorted().map { "\($0) = \"env:\(random.pick(["X", "Y"]))\"\n" }.joined()
+    }
     if random.chance(keys) { out += "[capabilities]\nkeep = \(list(random.some(["net_raw", "chown"], most: 2)))\n" }
     if random.chance(keys) { out += "[audit]\ndurable = \(random.chance(2))\n" }
     return out

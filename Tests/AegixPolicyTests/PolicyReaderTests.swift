@@ -67,7 +67,7 @@ struct PolicyReaderTests {
         "[network]\nmode = \"host\"",
         "[network]\nmode = \"guarded\"", "[network]\nallow = [\"pypi.org:443\"]", "[network]\ndeny = [\"10.0.0.0/8\"]",
         "[network]\nunknown = \"approve\"",
-        "[secrets]\nTOKEN = \"env:X\"", "[artifacts]\ncollect = [\"dist/**\"]",
+        "[artifacts]\ncollect = [\"dist/**\"]",
         "[artifacts]\nmax_bytes = 1", "[approval]\nvia = \"tty\"", "[approval]\ncommand = [\"x\"]",
         "[approval]\ntimeout = \"1s\"",
         "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"", "[audit]\nsign = \"key\"",
