@@ -56,7 +56,9 @@ public final class EventLog {
 
     /// The first of each rule; how often it was is known at the end.
     public func violation(_ violation: Violation) {
-        guard seen.count < RecordBounds.violations, seen.insert(violation.control + "\n" + violation.rule).inserted
+        guard seen.count < RecordBounds.violations,
+            seen.insert([violation.control, violation.rule, violation.path?.shown ?? ""].joined(separator: "\n"))
+                .inserted
         else {
             return
         }

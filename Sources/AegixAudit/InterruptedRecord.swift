@@ -69,7 +69,8 @@ enum InterruptedRecord {
         guard let log = remains.logs.first(where: { $0.name == name }) else { return .null }
         return [
             "bytes": nil, "captured": .int(Int(min(log.bytes, 1 << 53))),
-            "path": .bytes(Path.join(remains.directory, Bytes(name))), "redacted": nil, "sha256": .string(log.digest), "terminal": nil,
+            "path": .bytes(Path.join(remains.directory, Bytes(name))), "redacted": nil, "sha256": .string(log.digest),
+            "terminal": nil,
             "text": nil, "text_cut": false, "truncated": nil,
         ]
     }

@@ -79,6 +79,7 @@ extension Violation {
     func redacted(by redactor: Redactor) -> Violation {
         var violation = self
         violation.rule = redactor.redact(rule)
+        violation.path = path.map { redactor.redact($0) }
         return violation
     }
 }

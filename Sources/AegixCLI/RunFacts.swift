@@ -21,7 +21,9 @@ extension RunPreparation {
         let effective = policy.toml
         start.policy = .init(
             name: policy.name,
-            sources: loaded.sources.map { .init(name: redactor?.redact(Bytes($0.name)) ?? Bytes($0.name), digest: $0.digest) },
+            sources: loaded.sources.map {
+                .init(name: redactor?.redact(Bytes($0.name)) ?? Bytes($0.name), digest: $0.digest)
+            },
             effective: policy.canonical, digest: SHA256.hex(effective), toml: effective)
         var host = JSONWriter(capacity: 128)
         host.object { json in

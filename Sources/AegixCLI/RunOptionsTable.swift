@@ -77,13 +77,14 @@ extension RunOptions {
                 "secret", "NAME=SOURCE", repeatable: true,
                 help: """
                     Set the variable NAME to a secret, and put [redacted:NAME] wherever its value would be shown or \
-                    recorded. SOURCE is env:VARIABLE, of your environment, or file:PATH. Can be given more than once.
+                    recorded. SOURCE is env:VARIABLE, of your environment, or file:PATH. Can be \
+                    given more than once. Default: the policy's [secrets].
                     """),
             Option(
                 "secret-file", "NAME=SOURCE", repeatable: true,
                 help: """
                     As --secret, but hand the secret over in a file in memory, and set the variable NAME to its path. \
-                    Can be given more than once.
+                    Can be given more than once. Default: the policy's [secrets].
                     """),
             Option(
                 "raw-stdout",

@@ -155,7 +155,9 @@ final class RunRecorder: RunObserver {
     }
 
     func refused(_ violation: Violation) {
-        if let index = violations.firstIndex(where: { $0.rule == violation.rule && $0.control == violation.control }) {
+        if let index = violations.firstIndex(where: {
+            $0.rule == violation.rule && $0.control == violation.control && $0.path == violation.path
+        }) {
             violations[index].count += 1
         } else if violations.count < RunRecorder.mostViolations {
             violations.append(violation)
@@ -235,7 +237,9 @@ final class RunRecorder: RunObserver {
     }
 
     private func listed(since snapshot: WorkspaceSnapshot) throws(Failure) -> ChangeList {
-        try flagged { () throws in (try SnapshotComparison(with: snapshot, bounds: bounds).list(), SnapshotSurroundings(snapshot)) }
+        try flagged { () throws in
+            (try SnapshotComparison(with: snapshot, bounds: bounds).list(), SnapshotSurroundings(snapshot))
+        }
     }
 
     private var bounds: ListingBounds {

@@ -34,6 +34,8 @@ public struct Plan: Equatable, Sendable {
     public var views: [Bytes]
     /// Paths in view that are hidden, and why.
     public var hidden: [Hidden]
+    /// What `files.deny` hides, with its rule: the record says when it is opened.
+    public var masked: [Masked] = []
     /// Tier confined: what stands in for the mounts.
     public var confined: ConfinedPlan?
 
@@ -44,6 +46,13 @@ public struct Plan: Equatable, Sendable {
     public struct Hidden: Equatable, Sendable {
         public var path: Bytes
         public var reason: String
+    }
+
+    public struct Masked: Equatable, Sendable {
+        public var path: Bytes
+        public var isDirectory: Bool
+        /// `files.deny **/.env (policy.toml:14:9)`
+        public var rule: String
     }
 
     /// - run: the run's own directory, canonical.
@@ -117,13 +126,16 @@ public struct Plan: Equatable, Sendable {
             .file(Staging.deniedFile, content: [], mode: 0),
         ]
         let limits = LimitPlan.make(policy.limits, tier: tier, processors: facts.processors)
+        let masked = Plan.masked(policy, facts: facts)
+        var syscalls = limits.syscalls
+        syscalls.watchesOpens = !masked.isEmpty
         return Plan(
             tier: tier, identity: identity,
             steps: staging + BaseView.steps(facts: facts, identity: identity, home: home, scratch: scratch)
                 + SecretPlan.steps(facts.secrets) + view.steps,
             trees: view.trees,
             landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
-            syscalls: limits.syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
+            syscalls: syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
             cgroup: cgroup,
             processors: facts.processors,
             environment: environment,
@@ -132,7 +144,17 @@ public struct Plan: Equatable, Sendable {
             layer: copy?.destination ?? layer.map { Path.join($0.directory, Bytes("upper")) },
             backing: policy.workspace.backing, copy: copy,
             views: roots,
-            hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) })
+            hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) }, masked: masked)
+    }
+
+    private static func masked(_ policy: Policy, facts: HostFacts) -> [Masked] {
+        if facts.denied.isEmpty { return [] }
+        let patterns = Dictionary(policy.files.deny.map { ($0.origin, $0.pattern) }) { first, _ in first }
+        return facts.denied.map { item in
+            let pattern = patterns[item.origin].map { $0.shown + " " } ?? ""
+            return Masked(
+                path: item.path, isDirectory: item.isDirectory, rule: "files.deny \(pattern)(\(item.origin))")
+        }
     }
 
     /// The workspace's overlay couldn't be mounted, and the policy takes a copy then.

@@ -20,7 +20,8 @@ enum SecretPlan {
     static func check(policy: Policy, facts: HostFacts, isConfined: Bool = false) throws(Failure) {
         for secret in facts.secrets {
             if ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR"].contains(secret.name) {
-                throw Failure("secret.name", "\(secret.name) can't be a secret: aegix sets it itself. Give it another name")
+                throw Failure(
+                    "secret.name", "\(secret.name) can't be a secret: aegix sets it itself. Give it another name")
             }
             if policy.env.set[secret.name] != nil {
                 throw Failure(
@@ -35,7 +36,8 @@ enum SecretPlan {
                         + "over in the variable itself, with `--secret`, or allow namespaces")
             }
             let views = [facts.workspace] + facts.reads + facts.writes
-            if let view = views.first(where: { Path.contains($0.path, directory) || Path.contains(directory, $0.path) }) {
+            if let view = views.first(where: { Path.contains($0.path, directory) || Path.contains(directory, $0.path) })
+            {
                 throw Failure(
                     "secret.file",
                     "\(view.path.shown) is in view (\(view.origin)), where the secret \(secret.name) would lie. Hand it over in "

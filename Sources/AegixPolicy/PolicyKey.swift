@@ -207,7 +207,9 @@ enum Schema {
             "secrets", [],
             entries: SchemaKey(
                 name: "NAME", type: .secrets,
-                summary: "A variable inside, from env:VAR or file:PATH, redacted everywhere outside. As a table with `from` and `file = true`: the path of a file with it.")),
+                summary:
+                    "A variable inside, from env:VAR or file:PATH, redacted everywhere outside. As a table with `from` and `file = true`: the path of a file with it."
+            )),
         SchemaTable(
             "capabilities",
             [

@@ -61,7 +61,8 @@ public struct PolicyReader {
         }
         // An empty table says that there are none.
         if table.entries?.type.isSecrets == true {
-            draft.settings[.secrets] = Setting(value: .secrets([:]), position: members.first?.keyPosition ?? node.position)
+            draft.settings[.secrets] = Setting(
+                value: .secrets([:]), position: members.first?.keyPosition ?? node.position)
         }
         for member in members {
             if let key = table.keys.first(where: { $0.name == member.key }) {

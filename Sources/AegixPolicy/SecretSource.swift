@@ -22,7 +22,8 @@ extension Policy {
 
         /// `env:VARIABLE` or `file:PATH`; nil for anything else.
         public init?(_ text: Bytes, isFile: Bool = false) {
-            if text.starts(with: Bytes("env:")), let name = Bytes(text.dropFirst(4)).text, EnvironmentName.isValid(name) {
+            if text.starts(with: Bytes("env:")), let name = Bytes(text.dropFirst(4)).text, EnvironmentName.isValid(name)
+            {
                 self.init(.variable(name), isFile: isFile)
             } else if text.starts(with: Bytes("file:")), text.count > 5, !text.contains(0) {
                 self.init(.file(Bytes(text.dropFirst(5))), isFile: isFile)
@@ -61,12 +62,14 @@ extension PolicyOverrides {
         guard let split = word.firstIndex(of: UInt8(ascii: "=")), let name = Bytes(word[..<split]).text,
             EnvironmentName.isValid(name)
         else {
-            throw Failure("usage.value", "--\(option) takes NAME=env:VARIABLE or NAME=file:PATH, where NAME is one of a variable")
+            throw Failure(
+                "usage.value", "--\(option) takes NAME=env:VARIABLE or NAME=file:PATH, where NAME is one of a variable")
         }
         guard let source = Policy.SecretSource(Bytes(word[(split + 1)...]), isFile: isFile) else {
             throw Failure(
                 "usage.value",
-                "--\(option) \(name)=… takes env:VARIABLE or file:PATH: the value itself doesn't belong on a command line")
+                "--\(option) \(name)=… takes env:VARIABLE or file:PATH: the value itself doesn't belong on a command line"
+            )
         }
         return NamedSecret(name: name, source: source)
     }

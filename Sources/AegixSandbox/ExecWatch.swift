@@ -16,6 +16,7 @@ final class ExecWatch {
     private let execveat: Int32
     private let memory: MemoryRequests?
     private let processes: ProcessRequests?
+    private let opens: OpenWatch?
     private(set) var execs: UInt64 = 0
 
     /// Bounds of what one exec may put into the record.
@@ -42,6 +43,7 @@ final class ExecWatch {
         execve = SyscallFilter.number(of: "execve")
         execveat = SyscallFilter.number(of: "execveat")
         memory = plan.limitPlan.watch.data.map(MemoryRequests.init)
+        opens = plan.masked.isEmpty ? nil : OpenWatch(plan.masked)
     }
 
     var pollable: Int32 { listener.raw }
@@ -68,6 +70,12 @@ final class ExecWatch {
         var notice = aegix_notice()
         if aegix_notice_receive(listener.raw, &notice) != 1 { return .nothing }
         if notice.call == execve || notice.call == execveat { return exec(notice) }
+        if let opens, opens.isOne(notice) {
+            // Nothing is decided by what is read: the mask refuses.
+            let refused = opens.refusal(notice)
+            if aegix_notice_continue(listener.raw, notice.id) < 0 { return .nothing }
+            return refused.map(Seen.refused) ?? .nothing
+        }
         // First, since what it refuses must not be let through for being small.
         let refusal: SyscallAnswer
         switch confined?.answer(notice, listener: listener.raw) {

@@ -87,14 +87,20 @@ public struct Violation: Equatable, Sendable {
     public var control: String
     /// `unshare`, `socket(AF_VSOCK)`, …
     public var rule: String
+    /// What it was asked of, where that is a file.
+    public var path: Bytes?
     public var errno: Int32
     public var count: UInt64
     public var firstTime: UInt64
     public var firstPid: Int32
 
-    public init(control: String, rule: String, errno: Int32, count: UInt64, firstTime: UInt64, firstPid: Int32) {
+    public init(
+        control: String, rule: String, path: Bytes? = nil, errno: Int32, count: UInt64, firstTime: UInt64,
+        firstPid: Int32
+    ) {
         self.control = control
         self.rule = rule
+        self.path = path
         self.errno = errno
         self.count = count
         self.firstTime = firstTime

@@ -49,7 +49,8 @@ extension HostSurvey {
         if !secret.isFile, value.contains(0) {
             throw Failure(
                 "secret.value",
-                "the secret \(name) holds a NUL byte, which no variable can. Hand it over in a file, with `--secret-file`")
+                "the secret \(name) holds a NUL byte, which no variable can. Hand it over in a file, with `--secret-file`"
+            )
         }
     }
 
@@ -81,7 +82,8 @@ extension HostSurvey {
                 case EFBIG: "it is longer than \(Secret.most >> 10) KiB"
                 default: error.reason
                 }
-            throw Failure("secret.missing", "can't read the secret \(name) from \(path.shown): \(why)", errno: error.errno)
+            throw Failure(
+                "secret.missing", "can't read the secret \(name) from \(path.shown): \(why)", errno: error.errno)
         }
     }
 }

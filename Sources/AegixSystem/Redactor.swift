@@ -7,8 +7,11 @@ public final class Redactor: Sendable {
     /// For base64 and hexadecimal, which let line breaks through.
     let coded: PatternAutomaton
     let marks: [Bytes]
-    /// The first two bytes of each pattern, a bit for each pair: most of a text is passed over by it alone.
-    let pairs: [UInt64]
+    /// Most of a text is passed over by these alone.
+    private let beginnings: BytePairs
+    private let windows: BytePairs
+    /// No pattern is shorter; of longer ones only so much of the beginning is in `windows`.
+    private let window: Int
 
     /// nil: there is nothing to look for.
     public init?(_ secrets: [Secret]) {
@@ -20,17 +23,20 @@ public final class Redactor: Sendable {
             coded += forms.coded.filter { $0.count >= 2 }.map { ($0, UInt32(index)) }
         }
         marks = secrets.map { Bytes("[redacted:\($0.name)]") }
-        var pairs = [UInt64](repeating: 0, count: 1024)
-        func set(_ first: UInt8, _ second: UInt8) {
-            let pair = Int(first) << 8 | Int(second)
-            pairs[pair >> 6] |= 1 << UInt64(pair & 63)
+        let window = (plain + coded).reduce(6) { min($0, $1.bytes.count) }
+        var (beginnings, windows) = (BytePairs(), BytePairs())
+        for (bytes, _) in plain + coded {
+            beginnings.insert(bytes[0], bytes[1])
+            for index in 1..<window { windows.insert(bytes[index - 1], bytes[index]) }
         }
-        for (bytes, _) in plain + coded { set(bytes[0], bytes[1]) }
-        for (bytes, _) in coded {
-            set(bytes[0], 0x0A)
-            set(bytes[0], 0x0D)
+        for lineBreak: UInt8 in [0x0A, 0x0D] {
+            for (bytes, _) in coded { beginnings.insert(bytes[0], lineBreak) }
+            for byte in UInt8.min...UInt8.max {
+                windows.insert(byte, lineBreak)
+                windows.insert(lineBreak, byte)
+            }
         }
-        self.pairs = pairs
+        (self.window, self.beginnings, self.windows) = (window, beginnings, windows)
         self.plain = PatternAutomaton(plain)
         self.coded = PatternAutomaton(coded)
     }
@@ -72,39 +78,74 @@ public final class Redactor: Sendable {
             plain.rows.withUnsafeBufferPointer { plainRows in
                 coded.nodes.withUnsafeBufferPointer { codedNodes in
                     coded.rows.withUnsafeBufferPointer { codedRows in
-                        pairs.withUnsafeBufferPointer { pairs in
-                            var now = state
-                            var at = 0
-                            let last = bytes.count - 1
-                            while at <= last {
-                                if now.plain | now.coded == 0 {
-                                    while at < last {
-                                        let pair = Int(bytes[at]) << 8 | Int(bytes[at + 1])
-                                        if pairs[pair >> 6] >> UInt64(pair & 63) & 1 != 0 { break }
-                                        at += 1
-                                    }
-                                }
-                                let byte = bytes[at]
-                                at += 1
-                                now.plain = PatternAutomaton.step(plainNodes, plainRows, now.plain, byte)
-                                let found = plainNodes[Int(now.plain)]
-                                if found.length > 0 { body(at, Int(found.length), false, found.secret) }
-                                if byte == 0x0A || byte == 0x0D {
-                                    now.breaks += 1
-                                    if now.breaks > 2 { now.coded = 0 }
-                                    continue
-                                }
+                        var now = state
+                        var at = 0
+                        while at < bytes.count {
+                            if now.plain | now.coded == 0 {
+                                at = next(bytes, at)
                                 now.breaks = 0
-                                now.coded = PatternAutomaton.step(codedNodes, codedRows, now.coded, byte)
-                                let other = codedNodes[Int(now.coded)]
-                                if other.length > 0 { body(at, Int(other.length), true, other.secret) }
                             }
-                            state = now
+                            let byte = bytes[at]
+                            at += 1
+                            now.plain = PatternAutomaton.step(plainNodes, plainRows, now.plain, byte)
+                            let found = plainNodes[Int(now.plain)]
+                            if found.length > 0 { body(at, Int(found.length), false, found.secret) }
+                            if byte == 0x0A || byte == 0x0D {
+                                now.breaks += 1
+                                if now.breaks > 2 { now.coded = 0 }
+                                continue
+                            }
+                            now.breaks = 0
+                            now.coded = PatternAutomaton.step(codedNodes, codedRows, now.coded, byte)
+                            let other = codedNodes[Int(now.coded)]
+                            if other.length > 0 { body(at, Int(other.length), true, other.secret) }
                         }
+                        state = now
                     }
                 }
             }
         }
+    }
+}
+
+extension Redactor {
+    /// The first place from there where a pattern may begin, or the last byte. A pattern that began in the window's first bytes would have the
+    /// window's last two among its own.
+    @inline(__always)
+    private func next(_ bytes: UnsafeRawBufferPointer, _ start: Int) -> Int {
+        var at = start
+        let last = bytes.count - 1
+        beginnings.words.withUnsafeBufferPointer { beginnings in
+            windows.words.withUnsafeBufferPointer { windows in
+                while at + window <= bytes.count {
+                    if !BytePairs.contains(windows, bytes[at + window - 2], bytes[at + window - 1]) {
+                        at += window - 1
+                    } else if BytePairs.contains(beginnings, bytes[at], bytes[at + 1]) {
+                        return
+                    } else {
+                        at += 1
+                    }
+                }
+                while at < last, !BytePairs.contains(beginnings, bytes[at], bytes[at + 1]) { at += 1 }
+            }
+        }
+        return min(at, last)
+    }
+}
+
+/// A bit for each pair of bytes.
+private struct BytePairs {
+    private(set) var words = [UInt64](repeating: 0, count: 1024)
+
+    mutating func insert(_ first: UInt8, _ second: UInt8) {
+        let pair = Int(first) << 8 | Int(second)
+        words[pair >> 6] |= 1 << UInt64(pair & 63)
+    }
+
+    @inline(__always)
+    static func contains(_ words: UnsafeBufferPointer<UInt64>, _ first: UInt8, _ second: UInt8) -> Bool {
+        let pair = Int(first) << 8 | Int(second)
+        return words[pair >> 6] >> UInt64(pair & 63) & 1 != 0
     }
 }
 

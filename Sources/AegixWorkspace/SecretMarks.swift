@@ -8,7 +8,8 @@ extension ChangeList {
         guard let redactor else { return }
         for index in changes.indices {
             guard let after = changes[index].after else { continue }
-            if after.holdsSecret || after.target.map(redactor.finds) == true || redactor.finds(in: changes[index].path) {
+            if after.holdsSecret || after.target.map(redactor.finds) == true || redactor.finds(in: changes[index].path)
+            {
                 changes[index].flags.insert(.secret)
             }
         }

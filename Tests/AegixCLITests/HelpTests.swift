@@ -40,11 +40,14 @@ import Testing
         #expect(
             Set(RunOptions.table.map(\.name)) == [
                 "cmd", "script", "python", "policy", "workspace", "name", "wait", "timeout", "env", "pass-env", "read",
-                "write",
+                "write", "secret", "secret-file", "raw-stdout",
                 "require", "memory", "cpus", "pids",
                 "record", "label", "parent", "state-dir", "json", "quiet",
             ])
-        #expect(RunOptions.table.filter(\.repeatable).map(\.name) == ["read", "write", "env", "pass-env", "label"])
+        #expect(
+            RunOptions.table.filter(\.repeatable).map(\.name) == [
+                "read", "write", "env", "pass-env", "secret", "secret-file", "label",
+            ])
     }
 
     @Test func commandsIntroduceThemselves() {

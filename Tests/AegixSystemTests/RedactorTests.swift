@@ -51,7 +51,9 @@ struct RedactorTests {
 
     @Test func spellingsOfURLs() throws {
         let one = try redactor("p@ss w/rd+é")
-        for spelled in ["p%40ss%20w%2Frd%2B%C3%A9", "p%40ss%20w%2frd%2b%c3%a9", "p%40ss+w%2Frd%2B%C3%A9", "p%40ss%20w/rd%2B%C3%A9"] {
+        for spelled in [
+            "p%40ss%20w%2Frd%2B%C3%A9", "p%40ss%20w%2frd%2b%c3%a9", "p%40ss+w%2Frd%2B%C3%A9", "p%40ss%20w/rd%2B%C3%A9",
+        ] {
             #expect(text(one, "https://u:\(spelled)@h/") == "https://u:[redacted:S0]@h/")
         }
         #expect(text(one, #""p@ss w\/rd+\u00e9""#) == #""[redacted:S0]""#)
@@ -61,7 +63,9 @@ struct RedactorTests {
     @Test func linesOfAKey() throws {
         let one = try redactor("-----BEGIN KEY-----\nMIIEvQIBADANBg\nshort\nkqhkiG9w0BAQEF\n-----END KEY-----\n")
         #expect(text(one, "say MIIEvQIBADANBg twice") == "say [redacted:S0] twice")
-        #expect(text(one, "-----BEGIN KEY-----\r\nMIIEvQIBADANBg\r\nshort\r\nkqhkiG9w0BAQEF\r\n-----END KEY-----\r\n") == "[redacted:S0]\r\n")
+        #expect(
+            text(one, "-----BEGIN KEY-----\r\nMIIEvQIBADANBg\r\nshort\r\nkqhkiG9w0BAQEF\r\n-----END KEY-----\r\n")
+                == "[redacted:S0]\r\n")
     }
 
     @Test func aBeginningIsHeldAndLetOut() throws {
@@ -107,7 +111,9 @@ struct RedactorTests {
         let secrets = (0..<Int.random(in: 1...4, using: &random)).map { index in
             Secret(
                 name: "N\(index)",
-                value: (0..<Int.random(in: 4...9, using: &random)).map { _ in alphabet.randomElement(using: &random) ?? 0 })
+                value: (0..<Int.random(in: 4...9, using: &random)).map { _ in
+                    alphabet.randomElement(using: &random) ?? 0
+                })
         }
         let redactor = try #require(Redactor(secrets))
         var input = Bytes()
@@ -117,7 +123,9 @@ struct RedactorTests {
             case 1: input += Bytes(Base64.encode(Bytes("x") + (secrets.randomElement(using: &random)?.value ?? [])))
             case 2: input += Bytes(Hex.encode(secrets.randomElement(using: &random)?.value ?? []))
             default:
-                input += (0..<Int.random(in: 1...7, using: &random)).map { _ in alphabet.randomElement(using: &random) ?? 0 }
+                input += (0..<Int.random(in: 1...7, using: &random)).map { _ in
+                    alphabet.randomElement(using: &random) ?? 0
+                }
             }
         }
         let whole = redactor.redact(input)

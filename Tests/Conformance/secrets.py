@@ -150,6 +150,7 @@ def e1c(t):
 def e1d(t):
     """as a file in memory: read-only for its owner, gone with the run; on no disk"""
     t.only_aegix()
+    t.mkdir("hidden")
     place = t.file("hidden/key", LINES, 0o600)
     options = ["--secret-file", f"KEY=file:{place}", "--secret", f"VALUE=file:{place}"]
     told = t.sh('stat -c "%a %F" "$KEY"; echo "$KEY"; cat "$KEY"; wc -c <"$KEY"; echo x >"$KEY"; echo x >/run/secrets/more; rm -f "$KEY"; ls /run/secrets;'
@@ -185,6 +186,7 @@ def e1e(t):
                         ("X=env:TINY", b"fewer than 4"), ("X=env:EMPTY", b"empty"), ("PATH=env:GIVEN", b"PATH"), ("X=plain-value-hush", b"command line"), ("x y=env:GIVEN", b"NAME")):
         told = t.sh("true", env={**ENV, "TINY": "abc", "EMPTY": ""}, options=["--secret", words])
         t.check(told.code == 125 and what in told.err and b"plain-value-hush" not in told.err and TOKEN.encode() not in told.err, f"--secret {words}: {told}")
+    t.mkdir("hidden")
     hidden = t.file("hidden/private", "host-private-hush\n", 0o600)
     os.symlink(hidden, os.path.join(t.workspace, "planted"))
     for name in ("planted", os.path.join(t.workspace, "planted")):
