@@ -123,6 +123,7 @@ private func gains(_ child: Policy, _ parent: Policy) -> [String] {
     if parent.limits.onOutput == .kill, child.limits.onOutput != .kill { all.append("on_output") }
     if more(child.limits.openFiles, parent.limits.openFiles) { all.append("open_files") }
     if more(child.limits.execs, parent.limits.execs) { all.append("execs") }
+    if child.secrets.contains(where: { parent.secrets[$0.key] != $0.value }) { all.append("secrets") }
     if !Set(child.capabilities).isSubset(of: parent.capabilities) { all.append("capabilities") }
     if parent.audit.durable, !child.audit.durable { all.append("durable") }
     // What a program sees in each variable: set, the caller's, or nothing (PATH is always there).
