@@ -17,7 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 AEGIX = ROOT / "dist/aegix"
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.S | re.M)
-CODE = re.compile(r'Failure\(\s*"([a-z_]+(?:\.[a-z_]+)+)"')
+# Where a Failure is made, and where a code has a name.
+CODE = re.compile(r'(?:Failure\(\s*|static let no[A-Z]\w+ = )"([a-z_]+(?:\.[a-z_]+)+)"')
 
 
 def anchor(heading):

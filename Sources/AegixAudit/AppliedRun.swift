@@ -10,6 +10,8 @@ public struct ApplyRequest {
     public var includesProtected = false
     /// Whether a path of the workspace is asked for; nil: all are.
     public var isAsked: ((Bytes) -> Bool)?
+    /// nil: it is only applied.
+    public var commit: CommitRequest?
 
     public init() {}
 }
@@ -27,6 +29,12 @@ public struct ApplyReport: Sendable {
     /// Of those applied: a secret of the run is in them.
     public var secrets: [Bytes] = []
     public var conflicts: [Conflict] = []
+    /// The commit that was made of the changes.
+    public var commit: String?
+    /// Applied, and in no commit, since git hadn't tracked them.
+    public var untracked: [Bytes] = []
+    /// How many changes of git directories weren't applied, for the commit's sake.
+    public var inGit = 0
 
     public enum Status: String, Sendable {
         case applied
@@ -58,7 +66,8 @@ extension StateDirectory {
         }
     }
 
-    /// Stages: what is asked for; the workspace held; compared; staged and carried out under a journal; told.
+    /// Stages: what is asked for; the workspace held; compared; the commit prepared; staged and carried out under a journal;
+    /// the commit published; told.
     ///
     /// - named: the sandbox that the run took place in, where the run itself holds it.
     public func apply(
@@ -67,7 +76,10 @@ extension StateDirectory {
         let run = try changes(of: id)
         let sandbox = try self.hold(id, in: run.sandbox, held: named)
         var report = ApplyReport(run: id, workspace: run.workspace, status: .nothing)
-        if run.list.changes.isEmpty { return report }
+        if run.list.changes.isEmpty {
+            if request.commit != nil { throw uncommitted(id, "changed nothing") }
+            return report
+        }
         if try isDiscarded(id) {
             throw Failure("run.discarded", "the changes of run \(id) were dropped by `aegix discard`", exitCode: 1)
         }
@@ -82,23 +94,79 @@ extension StateDirectory {
             throw Failure(
                 "apply.direct", "run \(id) wrote its workspace in place: there is nothing to apply", exitCode: 1)
         }
-        let selection = Selection(
-            run.list, includesProtected: request.includesProtected, isAsked: request.isAsked ?? { _ in true })
+        let isAsked = request.isAsked ?? { _ in true }
+        // What the run did in a git directory, be it that `git status` refreshed the index, isn't mixed with a commit.
+        let isCommitted = request.commit != nil
+        let selection = Selection(run.list, includesProtected: request.includesProtected) { path in
+            !(isCommitted && GitCommit.isInGit(path)) && isAsked(path)
+        }
+        if isCommitted { report.inGit = run.list.changes.count { GitCommit.isInGit($0.path) && isAsked($0.path) } }
         report.leftOut = selection.leftOut
         let held = try hold(run.workspace)
         if let applied = try applied(of: id), !applied.isReset {
+            if request.commit != nil { throw uncommitted(id, "is already applied") }
             report.status = .already
             return report
         }
-        if selection.chosen.isEmpty { return report }
+        if selection.chosen.isEmpty {
+            if request.commit != nil { throw uncommitted(id, "changed nothing that is to be applied") }
+            return report
+        }
+        let preparation: Preparation
         do throws(TransactionFault) {
-            let preparation = try Preparation(applying: selection.chosen, of: layer, to: held)
+            preparation = try Preparation(applying: selection.chosen, of: layer, to: held)
             report.already = selection.chosen.count - preparation.changes - preparation.conflicts.count
             if !preparation.conflicts.isEmpty { throw .conflicts(preparation.conflicts) }
-            if preparation.changes == 0 { return report }
+        } catch {
+            report.conflicts = try conflicts(error, id, run.workspace)
+            report.status = .conflict
+            return report
+        }
+        let commit = try request.commit.map { request throws(Failure) in
+            try GitCommit(request, of: id, selection.chosen, try content(layer, run), in: held)
+        }
+        if preparation.changes > 0 { try carryOut(preparation, run, sandbox, &report) }
+        if report.status == .applied || commit != nil {
+            report.secrets = selection.chosen.filter { $0.flags.contains(.secret) }.map(\.path)
+        }
+        if let commit, report.status != .conflict {
+            try commit.publish()
+            (report.commit, report.untracked) = (commit.id, commit.untracked)
+            try tellCommit(id, commit.id)
+        }
+        return report
+    }
+
+    private func uncommitted(_ id: RunID, _ why: String) -> Failure {
+        Failure("commit.nothing", "run \(id) \(why), so there is nothing to commit", exitCode: 1)
+    }
+
+    private func content(_ layer: Layer, _ run: RunChanges) throws(Failure) -> ReviewSource {
+        do throws(SystemError) {
+            return try ReviewSource(layer, over: run.workspace, run.list)
+        } catch {
+            throw Failure("run.unreadable", "can't open the layer of run \(run.run)", error, exitCode: 1)
+        }
+    }
+
+    private func tellCommit(_ id: RunID, _ commit: String) throws(Failure) {
+        do throws(SystemError) {
+            try tell(id, .committed, changes: 0, digest: commit)
+        } catch {
+            throw Failure(
+                "apply.untidy",
+                "the changes of run \(id) are committed as \(commit), but the ledger couldn't be written",
+                error, exitCode: 123)
+        }
+    }
+
+    private func carryOut(
+        _ preparation: Preparation, _ run: RunChanges, _ sandbox: NamedSandbox?, _ report: inout ApplyReport
+    ) throws(Failure) {
+        let id = run.run
+        do throws(TransactionFault) {
             try carryOut(preparation, id, isDurable: isDurable(run.record))
             report.changed = preparation.changed
-            report.secrets = selection.chosen.filter { $0.flags.contains(.secret) }.map(\.path)
             report.status = .applied
             do throws(SystemError) {
                 try sandbox?.handLayer(to: id, in: self)
@@ -109,7 +177,6 @@ extension StateDirectory {
             report.conflicts = try conflicts(error, id, run.workspace)
             report.status = .conflict
         }
-        return report
     }
 
     /// The way back of what was applied, by the same means.
@@ -163,13 +230,19 @@ extension StateDirectory {
 
     private func carryOut(_ preparation: Preparation, _ id: RunID, isDurable: Bool) throws(TransactionFault) {
         let mark = LiveMark(id, .journal)
-        let run: Tree
         let journal: Descriptor
         do throws(SystemError) {
-            run = try Tree(at: runPath(id))
             journal = try self.mark(mark)
         } catch {
             throw .failed("can't begin the journal", error)
+        }
+        let run: Tree
+        do throws(SystemError) {
+            // After the mark: a run that has one isn't removed.
+            run = try Tree(at: runPath(id))
+        } catch {
+            _ = aegix_unlinkat(live.raw, mark.name, 0)
+            throw .failed("can't open the run", error)
         }
         do throws(TransactionFault) {
             let undertaking = try Undertaking(preparation, of: id, run: run, journal: journal, isDurable: isDurable)

@@ -18,6 +18,7 @@ public enum AuditRecord {
         var cuts = parts.cuts
         let processes = self.processes(end, &cuts)
         let changes = self.changes(end.changes, &cuts)
+        let artifacts = self.artifacts(end.artifacts, &cuts)
         let violations = end.violations.prefix(RecordBounds.violations)
         cuts.note("violations", kept: violations.count, of: UInt64(end.violations.count))
         if let enforcement = end.enforcement {
@@ -29,9 +30,11 @@ public enum AuditRecord {
             json.key("aegix")
             json.raw(parts.aegix)
             json.key("artifacts")
-            json.array([]) { $0.raw($1) }
+            json.raw(artifacts)
             json.key("changes")
             json.optional(changes) { $0.raw($1) }
+            json.key("collection")
+            json.optional(end.artifacts) { $0.collection($1, in: directory) }
             json.key("command")
             var command = start.command
             command.program = end.program ?? command.program
@@ -93,15 +96,17 @@ public enum AuditRecord {
         return json.bytes
     }
 
-    /// The execs as an array that keeps to its count and its bytes.
     /// nil: not known.
     private static func changes(_ changes: RunEnd.Changes, _ cuts: inout Cuts) -> Bytes? {
-        var list = ChangeList()
         switch changes {
-        case .unknown: return nil
-        case .none: break
-        case .listed(let found): list = found
+        case .unknown: nil
+        case .none: self.changes(ChangeList(), &cuts)
+        case .listed(let list): self.changes(list, &cuts)
         }
+    }
+
+    /// As an array that keeps to its count and its bytes.
+    static func changes(_ list: ChangeList, _ cuts: inout Cuts) -> Bytes {
         var json = JSONWriter(capacity: 64 + min(list.changes.count, RecordBounds.changes) * 384)
         var kept = 0
         json.array(list.changes.prefix(RecordBounds.changes)) { json, change in
@@ -113,6 +118,22 @@ public enum AuditRecord {
         return json.bytes
     }
 
+    private static func artifacts(_ collection: ArtifactCollection?, _ cuts: inout Cuts) -> Bytes {
+        guard let collection else { return Bytes("[]") }
+        let all = collection.all
+        var json = JSONWriter(capacity: 64 + min(all.count, RecordBounds.artifacts) * 256)
+        var kept = 0
+        json.array(all.prefix(RecordBounds.artifacts)) { json, artifact in
+            if json.bytes.count > RecordBounds.artifactBytes { return }
+            artifact.write(into: &json)
+            kept += 1
+        }
+        let total = UInt64(collection.artifacts.count) + collection.skippedCount
+        cuts.note("artifacts", kept: kept, of: total)
+        return json.bytes
+    }
+
+    /// The execs, in the same way.
     private static func processes(_ end: RunEnd, _ cuts: inout Cuts) -> Bytes {
         var json = JSONWriter(capacity: 256 * min(end.execs.count, RecordBounds.execs) + 16)
         var kept = 0
@@ -127,6 +148,10 @@ public enum AuditRecord {
 }
 
 extension JSONWriter {
+    fileprivate mutating func collection(_ collection: ArtifactCollection, in directory: Bytes) {
+        collection.write(into: &self, path: Path.join(directory, Bytes(RunDirectory.artifactsName)))
+    }
+
     fileprivate mutating func usage(_ usage: Usage) {
         object { json in
             json.key("execs")

@@ -11,6 +11,8 @@ enum InterruptedRecord {
         var events: Bytes
         var logs: [Log] = []
         var layer = RunLayer.State.none
+        /// It worked on a copy of the workspace.
+        var hadCopy = false
         /// `<state>/runs/<id>`.
         var directory: Bytes
 
@@ -25,7 +27,11 @@ enum InterruptedRecord {
         "aegix was killed, or the machine stopped, before the run ended; a later command closed the record"
 
     /// What can't be known is null.
-    static func make(_ remains: Remains) -> JSON {
+    ///
+    /// - list: what the layer holds, asked where there is one.
+    static func make(_ remains: Remains, list: (Layer, [String: JSON]) -> InterruptedLayer.Finding) -> (
+        record: JSON, changes: ChangeList?
+    ) {
         let found = Found(remains.events)
         var record: [String: JSON] = [
             "aegix": nil, "command": nil, "environment": [], "host": nil, "identity": nil, "invocation": nil,
@@ -41,7 +47,7 @@ enum InterruptedRecord {
         record["duration_ns"] = .null
         record["finished_at"] = found.outcomeTime ?? .null
         record["enforcement"] = found.enforcement ?? .null
-        record["outcome"] = found.outcome ?? interrupted
+        record["outcome"] = found.outcome ?? interrupted()
         record["processes"] = .array(found.processes)
         record["violations"] = .array(found.violations)
         record["usage"] = .null
@@ -49,20 +55,41 @@ enum InterruptedRecord {
             "redacted": nil, "stderr": stream("stderr.log", remains), "stdout": stream("stdout.log", remains),
         ]
         record["changes"] = .null
-        record["layer"] =
-            remains.layer == .kept
-            ? [
-                "path": .bytes(Path.join(remains.directory, Bytes("layer/upper"))),
-                "style": .string(found.start["workspace"]?["layer"]?.string ?? Layer.Style.user.rawValue),
-            ] : .null
+        record["collection"] = .null
+        record["layer"] = .null
         for name in ["artifacts", "inputs", "network"] { record[name] = [] }
-        return .object(record)
+        guard remains.layer == .kept || remains.hadCopy else { return (.object(record), nil) }
+        let style = found.start["workspace"]?["layer"]?.string.flatMap(Layer.Style.init) ?? .user
+        let layer = Layer(upper: Path.join(remains.directory, Bytes("layer/upper")), style: style)
+        if remains.layer == .kept {
+            record["layer"] = ["path": .bytes(layer.upper), "style": .string(style.rawValue)]
+        }
+        let finding = list(layer, record)
+        guard let changes = finding.list else {
+            if found.outcome == nil { record["outcome"] = interrupted(finding.reason) }
+            return (.object(record), nil)
+        }
+        var cuts = Cuts()
+        let listed = AuditRecord.changes(changes, &cuts)
+        if let kept = cuts.entries["changes"]?.kept {
+            cut["changes"] = ["kept": .int(kept), "of": .int(changes.changes.count)]
+        }
+        record["cut"] = .object(cut)
+        record["changes"] = parsed(listed) ?? .null
+        return (.object(record), changes)
     }
 
-    private static let interrupted: JSON = [
-        "exit_code": nil, "limit": nil, "message": .string(message), "rule": nil, "signal": nil,
-        "status": "interrupted",
-    ]
+    private static func parsed(_ bytes: Bytes) -> JSON? {
+        do throws(JSONError) { return try JSON.parse(bytes) } catch { return nil }
+    }
+
+    /// - reason: why what it changed isn't known.
+    private static func interrupted(_ reason: String? = nil) -> JSON {
+        [
+            "exit_code": nil, "limit": nil, "message": .string(message + (reason.map { "; \($0)" } ?? "")),
+            "rule": nil, "signal": nil, "status": "interrupted",
+        ]
+    }
 
     /// How much the command wrote in all isn't known, only what had reached the log.
     private static func stream(_ name: String, _ remains: Remains) -> JSON {

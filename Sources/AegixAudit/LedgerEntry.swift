@@ -2,7 +2,7 @@
 
 import AegixSystem
 
-/// What the ledger says of a run, at its start, at its end and when its changes are applied, reset or dropped: enough for `history` and `last` without opening
+/// What the ledger says of a run, at its start, at its end, when its changes are applied, reset or dropped, and when it is removed: enough for `history` and `last` without opening
 /// any run.
 public struct LedgerEntry: Equatable, Sendable {
     public var kind: Kind
@@ -24,6 +24,10 @@ public struct LedgerEntry: Equatable, Sendable {
         case interrupted
         /// The run's changes were put into the workspace, taken out again, or dropped.
         case applied, reset, discarded
+        /// They were applied, and are in a commit, whose id is the result.
+        case committed
+        /// All of the run was removed but for what this ledger says of it.
+        case pruned
 
         /// Whether the run is over with this.
         public var isEnd: Bool { self == .finish || self == .interrupted }
@@ -31,7 +35,7 @@ public struct LedgerEntry: Equatable, Sendable {
 
     public struct Result: Equatable, Sendable {
         public var changes: Int
-        /// SHA-256 of the journal, or of what says that the layer was dropped, in hex.
+        /// SHA-256 of the journal, or of what says that the layer was dropped, in hex; or the id of a commit.
         public var digest: String
     }
 
@@ -159,7 +163,7 @@ public struct LedgerEntry: Equatable, Sendable {
         else { return nil }
         self.init(kind, run, time: time, workspace: json["workspace"]?.bytesValue, command: command)
         labels = (json["labels"]?.object ?? [:]).compactMapValues(\.string)
-        if kind == .start { return }
+        if kind == .start || kind == .pruned { return }
         if !kind.isEnd {
             guard let changes = json["changes"]?.int, let digest = json["result"]?.string else { return nil }
             result = Result(changes: changes, digest: digest)

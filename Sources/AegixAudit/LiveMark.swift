@@ -45,7 +45,13 @@ extension StateDirectory {
         guard try isDead(mark) else { return nil }
         guard mark.kind == .journal else {
             guard let file = try claim(mark, waits: false) else { return nil }
-            try finishDiscard(mark.run)
+            do throws(SystemError) {
+                try finishDiscard(mark.run)
+            } catch {
+                // Removed by a prune in the moment before it was marked.
+                if try StateFile.facts(of: "runs/\(mark.run)", in: root) != nil { throw error }
+                try StateFile.remove(mark.name, in: live)
+            }
             _ = consume file
             return nil
         }

@@ -13,6 +13,10 @@ enum RecordBounds {
     static let changes = 10_000
     /// `changes`, as JSON.
     static let changeBytes = 8 << 20
+    /// Copied and skipped ones.
+    static let artifacts = 11_000
+    /// `artifacts`, as JSON.
+    static let artifactBytes = 8 << 20
     static let variables = 1024
     static let variableBytes = 256 << 10
     static let controls = 256

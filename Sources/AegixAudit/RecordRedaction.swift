@@ -33,6 +33,7 @@ extension RunEnd {
         end.enforcement = enforcement?.redacted(by: redactor)
         end.execs = execs.map { $0.redacted(by: redactor) }
         end.violations = violations.map { $0.redacted(by: redactor) }
+        end.artifacts = artifacts?.redacted(by: redactor)
         if case .listed(var list) = changes {
             list.changes = list.changes.map { $0.redacted(by: redactor) }
             end.changes = .listed(list)
@@ -81,6 +82,19 @@ extension Violation {
         violation.rule = redactor.redact(rule)
         violation.path = path.map { redactor.redact($0) }
         return violation
+    }
+}
+
+extension ArtifactCollection {
+    /// What was copied has no secret in its name; what was skipped may have.
+    func redacted(by redactor: Redactor) -> ArtifactCollection {
+        var collection = self
+        for index in skipped.indices { collection.skipped[index].path = redactor.redact(skipped[index].path) }
+        for index in patterns.indices { collection.patterns[index].text = redactor.redact(patterns[index].text) }
+        collection.error = error.map(redactor.redact)
+        collection.out?.path = redactor.redact(out?.path ?? [])
+        collection.out?.error = out?.error.map(redactor.redact)
+        return collection
     }
 }
 

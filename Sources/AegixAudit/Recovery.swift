@@ -43,6 +43,7 @@ extension StateDirectory {
                     recovery.failed.append((id, error))
                 }
             }
+            try tellPruned()
         } catch {
             throw failure(error)
         }
@@ -116,12 +117,19 @@ extension Recovery {
         var record = parsed(bytes)
         if record?["run_id"]?.string != id.description {
             kind = .interrupted
-            let made = InterruptedRecord.make(try remains(id, directory, path: path))
-            bytes = made.canonical
+            let remains = try remains(id, directory, path: path)
+            let made = InterruptedRecord.make(remains) { layer, record in
+                InterruptedLayer.list(id, layer, record, hadCopy: remains.hadCopy)
+            }
+            if let changes = made.changes, changes != ChangeList() {
+                try StateFile.replace(changes.encode(), at: RunDirectory.changesName, in: directory)
+            }
+            if remains.layer == .kept { try RunLayer.dropWork(in: directory) }
+            bytes = made.record.canonical
             try StateFile.replace(bytes, at: "audit.json", in: directory)
-            record = made
+            record = made.record
         }
-        let manifest = try self.manifest(directory).encode(id)
+        let manifest = try self.manifest(directory, record ?? .null).encode(id)
         try StateFile.replace(manifest, at: Manifest.name, in: directory)
         return entry(kind, id, record ?? .null, audit: SHA256.hex(bytes), manifest: SHA256.hex(manifest))
     }
@@ -141,20 +149,29 @@ extension Recovery {
             remains.events = try StateFile.read(EventLog.name, in: directory, limit: 64 << 20)
         }
         for name in ["stdout.log", "stderr.log"] where try StateFile.facts(of: name, in: directory) != nil {
-            let content = try FileDigest.take(name, in: directory)
+            let content = try StateFile.openRegular(name, in: directory).digest()
             remains.logs.append(.init(name: name, bytes: content.bytes, digest: content.digest))
         }
+        remains.hadCopy = try StateFile.facts(of: String(decoding: Plan.copyName, as: UTF8.self), in: directory) != nil
         try ConfinedGround.clear(run: path, uid: geteuid())
         try TreeRemoval.remove(Path.join(path, Plan.copyName))
+        // Nothing says whether those that are there are whole.
+        try TreeRemoval.remove(Path.join(path, Bytes(RunDirectory.artifactsName)))
         remains.layer = try RunLayer.finish(in: directory, mode: nil)
-        if remains.layer == .kept { try RunLayer.dropWork(in: directory) }
         return remains
     }
 
-    private static func manifest(_ directory: borrowing Descriptor) throws(SystemError) -> Manifest {
+    private static func manifest(_ directory: borrowing Descriptor, _ record: JSON) throws(SystemError) -> Manifest {
         var manifest = Manifest()
+        // The record was written after them, and says what they are.
+        for artifact in record["artifacts"]?.array ?? [] {
+            guard let path = artifact["path"]?.bytesValue, let digest = artifact["sha256"]?.string,
+                let size = artifact["size"]?.int, size >= 0
+            else { continue }
+            manifest.artifacts.append((path, UInt64(size), digest))
+        }
         for name in Manifest.files where try StateFile.facts(of: name, in: directory) != nil {
-            let content = try FileDigest.take(name, in: directory)
+            let content = try StateFile.openRegular(name, in: directory).digest()
             manifest.add(name, bytes: content.bytes, digest: content.digest)
         }
         return manifest

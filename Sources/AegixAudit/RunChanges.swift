@@ -75,7 +75,7 @@ extension StateDirectory {
         do throws(SystemError) {
             let directory = try openRun(id)
             bytes = try StateFile.read(name, in: directory, limit: 512 << 20)
-            manifest = try StateFile.read(Manifest.name, in: directory, limit: 1 << 20)
+            manifest = try StateFile.read(Manifest.name, in: directory, limit: Manifest.longest)
         } catch {
             throw Failure("run.unreadable", "can't read what run \(id) changed", error)
         }
@@ -100,7 +100,7 @@ extension StateDirectory {
 
 extension RunChanges {
     fileprivate static func reason(_ outcome: JSON?) -> String {
-        if outcome?["status"]?.string == "interrupted" { return "it was interrupted" }
+        if outcome?["status"]?.string == "interrupted" { return outcome?["message"]?.string ?? "it was interrupted" }
         return "the layer couldn't be looked at when it ended"
     }
 }

@@ -123,9 +123,12 @@ public struct RunDirectory: ~Copyable {
             let auditDigest = SHA256.hex(record)
             var covered = try self.manifest(end, recordBytes: record.count, recordDigest: auditDigest)
             if let changes { covered.add(RunDirectory.changesName, changes) }
+            covered.artifacts = (end.artifacts?.all ?? []).compactMap { artifact in
+                artifact.digest.map { (artifact.path, artifact.size, $0) }
+            }
             let manifest = covered.encode(id)
             try StateFile.write(manifest, to: Manifest.name, in: directory)
-            if start.durable { try syncAll() }
+            if start.durable { try syncAll(hasArtifacts: !covered.artifacts.isEmpty) }
             var entry = RunDirectory.entry(.finish, start, time: end.finishedAt)
             entry.closing = LedgerEntry.Closing(
                 status: end.outcome.status.rawValue, exitCode: Int(end.outcome.exitCode),
@@ -144,6 +147,17 @@ public struct RunDirectory: ~Copyable {
     }
 
     static let changesName = "changes.jsonl"
+    static let artifactsName = "artifacts"
+
+    /// Made for what is to be collected. Private, as all of it.
+    public func makeArtifacts() throws(Failure) -> Bytes {
+        do throws(SystemError) {
+            try StateFile.makeDirectory(RunDirectory.artifactsName, in: directory)
+        } catch {
+            throw Failure("artifacts.failed", "can't keep artifacts of run \(id)", error, exitCode: 123)
+        }
+        return Path.join(path, Bytes(RunDirectory.artifactsName))
+    }
 
     /// All of them, where the record itself holds no more than its bounds let it. nil: there are none.
     private borrowing func writeChanges(_ end: RunEnd) throws(SystemError) -> Bytes? {
@@ -165,7 +179,7 @@ public struct RunDirectory: ~Copyable {
                 manifest.add(log.rawValue, bytes: stream.captured, digest: stream.digest)
             } else {
                 // The run failed before the capture began.
-                let content = try FileDigest.take(log.rawValue, in: directory)
+                let content = try StateFile.openRegular(log.rawValue, in: directory).digest()
                 manifest.add(log.rawValue, bytes: content.bytes, digest: content.digest)
             }
         }
@@ -191,7 +205,8 @@ public struct RunDirectory: ~Copyable {
     }
 
     /// The logs have been written by the supervision and are opened once more: fsync is of the file, not of the opening.
-    private borrowing func syncAll() throws(SystemError) {
+    private borrowing func syncAll(hasArtifacts: Bool) throws(SystemError) {
+        if hasArtifacts, aegix_sync_file_system(directory.raw) < 0 { throw SystemError.last("syncfs") }
         for name in Manifest.files + [Manifest.name] where try StateFile.facts(of: name, in: directory) != nil {
             try StateFile.sync(try StateFile.openRegular(name, in: directory))
         }

@@ -25,6 +25,8 @@ public struct RunEnd: Sendable {
     /// With `--json` the record carries the streams' heads as text.
     public var includeText = false
     public var changes = Changes.unknown
+    /// nil: nothing was asked for, or nothing ran.
+    public var artifacts: ArtifactCollection?
 
     public init(_ outcome: Outcome, finishedAt: UInt64, durationNanoseconds: UInt64) {
         self.outcome = outcome

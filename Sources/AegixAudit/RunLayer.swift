@@ -1,6 +1,7 @@
 // Side effects: makes and clears `layer/` of a run directory.
 
 import AegixSystem
+import AegixWorkspace
 import CAegix
 import Glibc
 
@@ -84,32 +85,9 @@ public enum RunLayer {
     private static func removeTree(_ name: String, in directory: borrowing Descriptor) throws(SystemError) {
         _ = aegix_unlinkat(directory.raw, name + "/work", AT_REMOVEDIR)
         if aegix_unlinkat(directory.raw, name, AT_REMOVEDIR) == 0 || errno == ENOENT { return }
-        if errno != ENOTEMPTY, errno != EEXIST { throw SystemError.last("rmdir", Bytes(name)) }
-        try empty(try StateFile.openDirectory(name, in: directory), depth: 0)
-        if aegix_unlinkat(directory.raw, name, AT_REMOVEDIR) < 0, errno != ENOENT {
-            throw SystemError.last("rmdir", Bytes(name))
-        }
-    }
-
-    private static func empty(_ directory: borrowing Descriptor, depth: Int) throws(SystemError) {
-        if depth > 64 { throw SystemError("remove", errno: ELOOP) }
-        while true {
-            let names = try StateFile.names(in: directory)
-            if names.isEmpty { return }
-            for name in names { try remove(name, in: directory, depth: depth) }
-        }
-    }
-
-    private static func remove(_ name: Bytes, in directory: borrowing Descriptor, depth: Int) throws(SystemError) {
-        if name.withCString({ aegix_unlinkat(directory.raw, $0, 0) }) == 0 { return }
-        if errno != EISDIR, errno != EPERM { throw SystemError.last("unlink", name) }
-        if name.withCString({ aegix_unlinkat(directory.raw, $0, AT_REMOVEDIR) }) == 0 { return }
-        if errno != ENOTEMPTY, errno != EEXIST { throw SystemError.last("rmdir", name) }
-        _ = name.withCString { aegix_fchmodat(directory.raw, $0, 0o700) }
-        let inner = try Descriptor.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory.raw)
-        try empty(inner, depth: depth + 1)
-        if name.withCString({ aegix_unlinkat(directory.raw, $0, AT_REMOVEDIR) }) < 0 {
-            throw SystemError.last("rmdir", name)
-        }
+        let path = Bytes(name)
+        let parent = try Descriptor.openBeneath(
+            directory.raw, Path.relativeParent(path), O_RDONLY | O_DIRECTORY)
+        try Tree(owning: parent).removeAll(Path.name(path))
     }
 }

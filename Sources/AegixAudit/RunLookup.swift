@@ -15,7 +15,7 @@ extension StateDirectory {
                 $0.text.flatMap { RunID($0) }
             }
             if matches.count == 1 { return matches[0] }
-            if matches.isEmpty { throw unknown(text) }
+            if matches.isEmpty { throw try pruned(wanted) ?? unknown(text) }
             let some = matches.map(\.description).sorted().prefix(5).joined(separator: ", ")
             throw Failure(
                 "run.ambiguous",
@@ -30,6 +30,27 @@ extension StateDirectory {
         }
     }
 
+    /// Why a run isn't there, where the ledger tells.
+    private func pruned(_ wanted: Bytes) throws(SystemError) -> Failure? {
+        guard !wanted.isEmpty, let ledger = try LedgerReader.open(in: self) else { return nil }
+        var found: LedgerEntry?
+        _ = try ledger.newestFirst(mentioning: Bytes("\"pruned\"")) { entry in
+            if entry.kind == .pruned, Bytes(entry.run.description).starts(with: wanted) { found = entry }
+            return found == nil
+        }
+        return found.map { entry in
+            Failure(
+                "run.pruned",
+                "run \(entry.run) was removed by `aegix prune` on \(Clock.rfc3339(entry.time).prefix(19))Z: nothing is left "
+                    + "of it but its lines in the ledger")
+        }
+    }
+
+    /// Removed while it was looked for.
+    private func wasPruned(_ id: RunID) -> Failure? {
+        do throws(SystemError) { return try pruned(Bytes(id.description)) } catch { return nil }
+    }
+
     private func unknown(_ text: String) -> Failure {
         Failure(
             "run.unknown", "there is no run \(Bytes(text).shown) in \(path.shown). `aegix history` lists the runs.")
@@ -37,10 +58,14 @@ extension StateDirectory {
 
     private func last(from directory: Bytes) throws -> RunID {
         var found: RunID?
+        var pruned: Set<RunID> = []
         let ledger = try LedgerReader.open(in: self)
         if let ledger {
             _ = try ledger.newestFirst { entry in
-                guard entry.kind.isEnd, let workspace = entry.workspace, Path.contains(workspace, directory) else {
+                if entry.kind == .pruned { pruned.insert(entry.run) }
+                guard entry.kind.isEnd, !pruned.contains(entry.run), let workspace = entry.workspace,
+                    Path.contains(workspace, directory)
+                else {
                     return true
                 }
                 found = entry.run
@@ -62,6 +87,7 @@ extension StateDirectory {
             return try StateFile.read("audit.json", in: try openRun(id), limit: 64 << 20)
         } catch {
             if error.errno == ENOENT {
+                if let failure = wasPruned(id) { throw failure }
                 throw Failure(
                     "run.unfinished",
                     "run \(id) is still going. What has happened so far is in \(runPath(id).shown)/events.jsonl.")
@@ -78,6 +104,7 @@ extension StateDirectory {
             guard let ledger = try LedgerReader.open(in: self) else { return history }
             let isWhole = try ledger.newestFirst { entry in
                 if let since = query.since, entry.time < since { return false }
+                if entry.kind == .pruned { history.pruned.insert(entry.run) }
                 if entry.kind != .start, !entry.kind.isEnd { return true }
                 if entry.kind == .start, ended.remove(entry.run) != nil { return true }
                 // A run that was closed twice (aegix killed between two steps) counts once.
@@ -116,6 +143,8 @@ public struct HistoryQuery: Sendable {
 
 public struct History: Sendable {
     public var entries: [LedgerEntry] = []
+    /// Of which nothing but the ledger's lines is left.
+    public var pruned: Set<RunID> = []
     /// There are older ones that match, or may be.
     public var hasMore = false
 

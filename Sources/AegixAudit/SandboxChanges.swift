@@ -46,31 +46,3 @@ extension NamedSandbox {
         try StateFile.remove(NamedSandbox.changesName, in: directory)
     }
 }
-
-extension StateDirectory {
-    /// Removes what was taken away before, as long as the time lasts. Whether nothing is left.
-    ///
-    /// - until: by the monotonic clock.
-    public func clearAway(until deadline: UInt64) throws(Failure) -> Bool {
-        do throws(SystemError) {
-            guard try StateFile.facts(of: StateDirectory.away, in: root) != nil else { return true }
-            let away = try StateFile.openDirectory(StateDirectory.away, in: root)
-            for name in try StateFile.names(in: away) {
-                let place = Path.join(path, Bytes(StateDirectory.away + "/")) + name
-                if !(try TreeRemoval.remove(place, until: deadline)) { return false }
-            }
-            return true
-        } catch {
-            throw Failure("sandbox.unusable", "can't remove what is left of a sandbox", error, exitCode: 123)
-        }
-    }
-
-    /// The same in a process of its own, which nobody waits for.
-    public func clearAwayAside() {
-        if aegix_fork_aside() != 0 { return }
-        do throws(Failure) { _ = try clearAway(until: .max) } catch {}  // `reset --all` tries again, and tells
-        _exit(0)
-    }
-
-    static let away = "gone"
-}

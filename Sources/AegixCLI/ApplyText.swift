@@ -11,7 +11,10 @@ extension ApplyReport {
 
     func json(_ schema: String) -> JSON {
         [
-            "schema": .string(schema), "run_id": .string(run.description), "workspace": .bytes(workspace),
+            "commit": commit.map { .string($0) } ?? .null,
+            "in_git": .int(inGit),
+            "untracked": .array(untracked.prefix(ApplyReport.most).map { .bytes($0) }), "schema": .string(schema),
+            "run_id": .string(run.description), "workspace": .bytes(workspace),
             "status": .string(status.rawValue), "already": .int(already),
             "changed": .array(changed.prefix(ApplyReport.most).map { .bytes($0) }),
             "changed_count": .int(changed.count),
@@ -41,6 +44,16 @@ extension ApplyReport {
         if leftOut.count > ApplyReport.mostShown {
             console.note("left out: … and \(leftOut.count - ApplyReport.mostShown) more")
         }
+        if inGit > 0 {
+            console.note("left out: \(ApplyReport.count(inGit)) in git directories, which --commit leaves as they are")
+        }
+        for path in untracked.prefix(ApplyReport.mostShown) {
+            console.note("not in the commit: \(ApplyReport.shown(path)) isn't tracked by git")
+        }
+        if untracked.count > ApplyReport.mostShown {
+            console.note("not in the commit: … and \(untracked.count - ApplyReport.mostShown) more")
+        }
+        if let commit { try console.print("run \(run) is committed as \(commit)") }
         switch status {
         case .applied:
             try console.print(

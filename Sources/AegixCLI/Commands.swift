@@ -7,8 +7,8 @@ enum Commands {
     static var all: [any Command.Type] {
         [
             RunCommand.self, PlanCommand.self, ShowCommand.self, ReviewCommand.self, ApplyCommand.self,
-            DiscardCommand.self, ResetCommand.self, HistoryCommand.self, SandboxesCommand.self, PolicyCommand.self,
-            DoctorCommand.self, HelpCommand.self,
+            DiscardCommand.self, ResetCommand.self, HistoryCommand.self, PruneCommand.self, SandboxesCommand.self,
+            PolicyCommand.self, DoctorCommand.self, HelpCommand.self,
         ]
     }
 

@@ -10,7 +10,8 @@ public enum HistoryCommand: Command {
     public static let usage = ["history [--status STATUS] [--since TIME] [--label KEY=VALUE] [--limit N] [--json]"]
     public static let details = """
         One line a run: its id, when it ended, how, how long it took, its workspace and its command. The runs of all \
-        workspaces are listed. `aegix show RUN` shows one of them.
+        workspaces are listed, those that `aegix prune` removed as `pruned`. `aegix show RUN` shows one of them. The last line says \
+        what the state directory takes on disk, as far as that can be counted in a quarter of a second.
         """
     public static let options = [
         Option(
@@ -39,15 +40,18 @@ public enum HistoryCommand: Command {
         let path = try StateLocation.current(option: arguments.value("state-dir"))
         let state = try RecordState.open(at: path, console)
         let history = try state?.history(query) ?? History()
+        let size = try state?.size(until: Clock.monotonic() + StateSizeText.patience) ?? StateSize()
         if console.json {
             try console.document([
-                "schema": "aegix.history/v1", "runs": .array(history.entries.map(document)),
-                "more": .bool(history.hasMore),
+                "schema": "aegix.history/v1",
+                "runs": .array(history.entries.map { document($0, isPruned: history.pruned.contains($0.run)) }),
+                "more": .bool(history.hasMore), "state": StateSizeText.document(size, path),
             ])
         } else if history.entries.isEmpty {
             console.note("no such run is recorded in \(path.shown)")
         } else {
-            try console.print(history.entries.map(line).joined(separator: "\n"))
+            let lines = history.entries.map { line($0, isPruned: history.pruned.contains($0.run)) }
+            try console.print((lines + ["", StateSizeText.line(size, path)]).joined(separator: "\n"))
             if history.hasMore { console.note("there are older ones; --limit N lists more") }
         }
         return 0
@@ -98,12 +102,12 @@ public enum HistoryCommand: Command {
     }
 
     /// Whole seconds are enough for a list.
-    static func line(_ entry: LedgerEntry) -> String {
+    static func line(_ entry: LedgerEntry, isPruned: Bool = false) -> String {
         let time = Clock.rfc3339(entry.time).prefix(19) + "Z"
         let took = entry.closing?.durationNanoseconds.map(Units.duration) ?? ""
         let place = entry.workspace?.shown ?? "-"
         return RecordText.clipped(
-            "\(entry.run)  \(time)  \(RecordText.padded(state(entry), 16))  \(RecordText.padded(took, 9))  "
+            "\(entry.run)  \(time)  \(RecordText.padded(state(entry) + (isPruned ? ", pruned" : ""), 16))  \(RecordText.padded(took, 9))  "
                 + "\(place)  \(entry.command.shown)")
     }
 
@@ -112,14 +116,14 @@ public enum HistoryCommand: Command {
         return closing.status + (closing.exitCode.map { " \($0)" } ?? "")
     }
 
-    private static func document(_ entry: LedgerEntry) -> JSON {
+    private static func document(_ entry: LedgerEntry, isPruned: Bool) -> JSON {
         var members: [String: JSON] = [
             "run_id": .string(entry.run.description), "command": .bytes(entry.command),
             "workspace": entry.workspace.map(JSON.bytes) ?? .null,
             "status": .string(entry.closing?.status ?? "running"),
             "exit_code": entry.closing?.exitCode.map(JSON.int) ?? .null,
             "duration_ns": entry.closing?.durationNanoseconds.map(JSON.big) ?? .null,
-            "labels": .object(entry.labels.mapValues(JSON.string)),
+            "labels": .object(entry.labels.mapValues(JSON.string)), "pruned": .bool(isPruned),
         ]
         members[entry.kind == .start ? "started_at" : "finished_at"] = .string(Clock.rfc3339(entry.time))
         return .object(members)

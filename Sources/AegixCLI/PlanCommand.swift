@@ -30,13 +30,19 @@ public enum PlanCommand: Command {
             document["policy"] = [
                 "name": .string(preparation.loaded.policy.name), "digest": .string(preparation.loaded.policy.digest),
             ]
+            let artifacts = preparation.loaded.policy.artifacts
+            document["artifacts"] = [
+                "collect": .array(artifacts.collect.map { .string($0) }), "max_bytes": .big(artifacts.maxBytes),
+                "out": options.out.map { .bytes(Path.join(preparation.facts.cwd, $0)) } ?? .null,
+            ]
             document["controls"] = .array(
                 controls.controls.map {
                     ["name": .string($0.name), "asked": .string($0.asked), "mechanism": .string($0.mechanism)]
                 })
             try console.document(JSON.object(document).redacted(by: redactor))
         } else {
-            let text = Bytes(PlanText.text(plan, controls: controls.controls, policy: preparation.loaded))
+            let text = Bytes(
+                PlanText.text(plan, controls: controls.controls, policy: preparation.loaded, out: options.out))
             try console.write(redactor?.redact(text) ?? text)
         }
         return 0

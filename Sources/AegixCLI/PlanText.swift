@@ -5,7 +5,7 @@ import AegixSandbox
 import AegixSystem
 
 enum PlanText {
-    static func text(_ plan: Plan, controls: [Control], policy: LoadedPolicy) -> String {
+    static func text(_ plan: Plan, controls: [Control], policy: LoadedPolicy, out: Bytes? = nil) -> String {
         var lines = [
             "tier       \(plan.tier.name)",
             "policy     \(policy.policy.name) (\(policy.sources.map(\.name).joined(separator: ", ")))",
@@ -26,6 +26,10 @@ enum PlanText {
         }
         if let copy = plan.copy ?? plan.confined?.copy { lines.append("copy       \(copy.destination.shown)") }
         for item in plan.hidden { lines.append("hidden     \(item.path.shown): \(item.reason)") }
+        let artifacts = policy.policy.artifacts
+        if !artifacts.collect.isEmpty {
+            lines.append("artifacts  \(ArtifactText.plan(artifacts.collect, maxBytes: artifacts.maxBytes, out: out))")
+        }
         lines.append("")
         let width = controls.map(\.name.count).max() ?? 0
         for control in controls {

@@ -1,6 +1,7 @@
 // Side effects: reads the files of policy. Whose word counts, in which order.
 
 import AegixPolicy
+import AegixSandbox
 import AegixSystem
 import Glibc
 
@@ -59,6 +60,7 @@ public struct PolicyStack {
         try layered.apply(overrides, ceiling: ceiling)
         try refuseWritable(layered.policy)
         try refuseEscapes(layered.policy)
+        try refuseHiddenArtifacts(layered)
         return LoadedPolicy(policy: layered.policy, sources: sources, layered: layered)
     }
 
@@ -233,6 +235,25 @@ public struct PolicyStack {
                     "\(rule.origin): \(rule.pattern.shown) leads out of \(directory.shown) by a symbolic link, and may only narrow it"
                 )
             }
+        }
+    }
+
+    /// A pattern all of whose matches are hidden would never collect anything.
+    private func refuseHiddenArtifacts(_ layered: LayeredPolicy) throws(Failure) {
+        let policy = layered.policy
+        if policy.artifacts.collect.isEmpty || policy.files.deny.isEmpty { return }
+        var denied: [PathPattern] = []
+        for rule in policy.files.deny {
+            denied += try PatternSearch.denied(rule, home: anchors.home, workspace: workspace)
+        }
+        for text in policy.artifacts.collect {
+            let pattern: PathPattern
+            do { pattern = try InsidePattern.parse(Bytes(text)) } catch { continue }
+            guard let deny = InsidePattern.hiding(pattern, denied, in: workspace) else { continue }
+            throw Failure(
+                "policy.invalid",
+                "\(layered.origin(of: .artifactsCollect)): artifacts.collect: \(Bytes(text).shown) can match nothing: "
+                    + "files.deny hides \(deny.text.shown)")
         }
     }
 

@@ -19,6 +19,7 @@ enum RecordText {
         lines += section("refused", violations(record))
         lines += section("output", streams(record))
         lines += section("changes", changes(record))
+        lines += section("artifacts", ArtifactText.lines(record))
         if let layer = record["layer"]?["path"] {
             lines += [
                 "", "changes are waiting, not applied (aegix review \(shown(record["run_id"]))), in",

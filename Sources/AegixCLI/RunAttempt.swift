@@ -3,6 +3,7 @@
 import AegixAudit
 import AegixSandbox
 import AegixSystem
+import AegixWorkspace
 
 struct RunAttempt {
     var result: RunResult?
@@ -12,10 +13,21 @@ struct RunAttempt {
     var lateFailure: Failure?
     var layer = RunLayer.State.none
     var changes = RunEnd.Changes.unknown
+    /// nil: nothing was asked for, or nothing ran.
+    var artifacts: ArtifactCollection?
     /// They are in the workspace already, and wait for nothing.
     var isInPlace = false
     /// In mode `apply`, of a run that exited with 0.
     var applied: ApplyReport?
+
+    /// The command ran, and the collection failed as a whole.
+    var artifactFailure: Failure? {
+        if let error = artifacts?.error {
+            return Failure("artifacts.failed", "artifacts aren't complete: \(error)", exitCode: 123)
+        }
+        guard let out = artifacts?.out, let error = out.error else { return nil }
+        return Failure("artifacts.out", "can't put the artifacts into \(out.path.shown): \(error)", exitCode: 123)
+    }
 
     var outcome: Outcome {
         if let result { return result.outcome }

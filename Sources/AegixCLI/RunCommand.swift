@@ -19,8 +19,8 @@ public enum RunCommand: Command {
         The command sees the system read-only, its workspace, and private /tmp, /dev and home; it has no network and no \
         powers. What it changes in the workspace goes to a layer of its own unless the policy says otherwise. Its exit \
         code is aegix's; 124 says that time ran out, 125 that aegix, the policy or the host let nothing run, 126 that \
-        the program may not be executed, 127 that there is none, 123 that it ran and its record couldn't be finished, or \
-        its changes, in workspace mode `apply`, couldn't be applied.
+        the program may not be executed, 127 that there is none, 123 that it ran and its record couldn't be finished, its \
+        artifacts couldn't be collected or, in workspace mode `apply`, its changes couldn't be applied.
 
         The words of run may be left out: `aegix --cmd "make test"` is `aegix run --cmd "make test"`.
         """
@@ -37,11 +37,12 @@ public enum RunCommand: Command {
         let copy = try options.record.map { path throws(Failure) in
             try RecordCopy(path, cwd: try RunPreparation.currentDirectory())
         }
+        let out = try preparation.openOut()
         let recovered = try state.closeInterrupted(
             sweep: preparation.facts.cgroup.map(CgroupSweep.clear) ?? CgroupSweep())
         RecordState.tellCgroups(recovered, console)
         for one in recovered.transactions { console.note(RecordState.line(one.run, one.remainder)) }
-        var recorder = try RunRecorder(preparation, in: state)
+        var recorder = try RunRecorder(preparation, in: state, out: out)
         // From here on a record is owed: whatever fails becomes a part of it.
         var attempt = RunAttempt()
         do throws(Failure) {

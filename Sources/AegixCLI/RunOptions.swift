@@ -20,8 +20,12 @@ public struct RunOptions: Equatable, Sendable {
     public var rawOutput: Bool
     public var read: [Bytes]
     public var write: [Bytes]
+    /// Patterns of the workspace, in a policy's words.
+    public var artifacts: [String]
     public var require: Tier?
     public var record: Bytes?
+    /// A directory for copies of the artifacts.
+    public var out: Bytes?
     /// A sandbox that lives on; nil: what $AEGIX_NAME and the policy say.
     public var name: String?
     /// Seconds to wait for another run in it.
@@ -66,8 +70,11 @@ public struct RunOptions: Equatable, Sendable {
         rawOutput = arguments.flag("raw-stdout")
         read = try RunOptions.paths("read", arguments)
         write = try RunOptions.paths("write", arguments)
+        artifacts = []
+        for word in arguments.values("artifact") { artifacts.append(try PolicyOverrides.artifact(word)) }
         require = try RunOptions.tier(arguments)
         record = try RunOptions.named("record", arguments)
+        out = try RunOptions.named("out", arguments)
         name = try arguments.text("name").map { text throws(Failure) in try RunOptions.sandbox(text, from: "--name") }
         wait = try RunOptions.wait(arguments)
         labels = try RunOptions.labels(arguments)
@@ -93,6 +100,7 @@ public struct RunOptions: Equatable, Sendable {
             return .init(name: secret.name, source: .init(.file(whole), isFile: secret.source.isFile))
         }
         overrides.rawOutput = rawOutput
+        overrides.artifacts = artifacts
         overrides.read = read.map { Path.normalized(Path.join(cwd, $0)) }
         overrides.write = write.map { Path.normalized(Path.join(cwd, $0)) }
         return overrides

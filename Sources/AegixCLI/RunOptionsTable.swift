@@ -8,7 +8,7 @@ extension RunOptions {
 
     /// What the contract knows and this version refuses by name.
     public static let unavailable = [
-        "allow-host", "artifact", "out", "record-stdin", "fail-on-violation",
+        "allow-host", "record-stdin", "fail-on-violation",
     ]
 
     public static let usage = ["--cmd STRING", "--script FILE [ARG…]", "--python CODE [ARG…]", "-- PROGRAM [ARG…]"]
@@ -136,6 +136,19 @@ extension RunOptions {
             Option(
                 "record", "FILE", completes: .file,
                 help: "Write a copy of the record, audit.json, to FILE. Default: only to the state directory."),
+            Option(
+                "artifact", "GLOB", repeatable: true,
+                help: """
+                    Copy the files of the workspace that GLOB names, as the command left them, to the run's directory, also \
+                    when it failed. GLOB is a pattern from the workspace's top: dist, `*.xml`, `**/*.log`. Can be given more \
+                    than once. Default: the policy's artifacts.collect.
+                    """),
+            Option(
+                "out", "DIR", completes: .directory,
+                help: """
+                    Put copies of the artifacts into DIR, too, which is made if it isn't there. Default: only in the run's \
+                    directory.
+                    """),
             Option(
                 "label", "NAME=VALUE", repeatable: true,
                 help: "Put a label into the record, for `aegix history --label`. Can be given more than once."),

@@ -19,6 +19,7 @@ final class RunRecorder: RunObserver {
     private var directory: RunDirectory?
     /// Held until aegix ends.
     private var named: NamedSandbox?
+    private let out: ArtifactOut?
     private var layer: LayerPlace?
     /// Of a workspace that is written in place.
     private var snapshot: WorkspaceSnapshot?
@@ -34,8 +35,9 @@ final class RunRecorder: RunObserver {
     private static let mostExecBytes = 8 << 20
     private static let mostViolations = 1_000
 
-    init(_ preparation: RunPreparation, in state: StateDirectory) throws(Failure) {
+    init(_ preparation: RunPreparation, in state: StateDirectory, out: ArtifactOut? = nil) throws(Failure) {
         self.preparation = preparation
+        self.out = out
         self.state = state
         do throws(SystemError) {
             id = try RunID.make()
@@ -182,6 +184,7 @@ final class RunRecorder: RunObserver {
         } catch {
             attempt.lateFailure = error
         }
+        let artifacts = RunArtifacts(preparation, plan, layer: keptLayer(attempt), began: beganAt)
         var end = end(attempt, includeText: includeText)
         do throws(Failure) {
             end.changes = try changes(attempt)
@@ -189,6 +192,8 @@ final class RunRecorder: RunObserver {
             attempt.lateFailure = attempt.lateFailure ?? error
         }
         attempt.changes = end.changes
+        if let artifacts { attempt.artifacts = collect(artifacts, attempt) }
+        end.artifacts = attempt.artifacts
         attempt.isInPlace = snapshot != nil
         guard let directory = directory.take() else {
             // It couldn't be begun, so nothing ran and nothing is left.
@@ -221,6 +226,25 @@ final class RunRecorder: RunObserver {
             try directory?.dropWork()
         }
         return list == ChangeList() ? .none : .listed(list)
+    }
+
+    private func keptLayer(_ attempt: RunAttempt) -> Layer? {
+        guard attempt.layer == .kept, let style = plan?.layerStyle else { return nil }
+        return Layer(upper: Path.join(named?.path ?? path, Bytes("layer/upper")), style: style)
+    }
+
+    /// Once the layer is complete, and before anything of it is applied.
+    private func collect(_ artifacts: RunArtifacts, _ attempt: RunAttempt) -> ArtifactCollection? {
+        guard attempt.result?.program != nil else { return nil }
+        do throws(Failure) {
+            if let late = attempt.lateFailure ?? attempt.result?.lateFailure { throw late }
+            guard let place = try directory?.makeArtifacts() else { return nil }
+            return artifacts.collect(into: place, out: out, run: id)
+        } catch {
+            var none = ArtifactCollection(preparation.loaded.policy.artifacts.collect)
+            none.error = error.message
+            return none
+        }
     }
 
     private func listed(_ style: Layer.Style) throws(Failure) -> ChangeList {

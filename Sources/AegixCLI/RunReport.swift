@@ -22,6 +22,7 @@ struct RunReport {
         if let applied = attempt.applied, applied.status == .conflict {
             late = late ?? Failure("apply.conflict", applied.line, exitCode: 123)
         }
+        late = late ?? attempt.artifactFailure
         if let copy { do throws(Failure) { try copy.write(record) } catch { late = error } }
         if let late, attempt.result?.failure == nil, attempt.failure == nil {
             console.note(late.message)
@@ -53,6 +54,7 @@ struct RunReport {
             let more = violations.count > 3 ? " and \(violations.count - 3) more" : ""
             parts.append("refused inside: \(rules)\(more)")
         }
+        if let artifacts = attempt.artifacts { parts += ArtifactText.problems(artifacts) }
         if let applied = attempt.applied, applied.status != .conflict {
             parts.append(applied.line)
             return parts.joined(separator: "; ")

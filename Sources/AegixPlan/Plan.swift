@@ -109,11 +109,11 @@ public struct Plan: Equatable, Sendable {
         }
         let hidden = Plan.hidden(facts: facts, views: roots)
         copy?.leftOut = hidden.map(\.path).filter { Path.contains(workspace.path, $0) }
-        // Only what is written in place outlives the run.
-        var inPlace = facts.writes.map(\.path)
-        if policy.workspace.mode == .direct { inPlace.append(workspace.path) }
+        // What is written there outlives the run: in place, or in a layer that is applied or that the next run finds.
+        var writable = facts.writes.map(\.path)
+        if policy.workspace.mode != .readOnly { writable.append(workspace.path) }
         for path in views.map(\.fact.path) + hidden.map(\.path) {
-            for root in inPlace where root != path && Path.contains(root, path) { view.pin(path, beneath: root) }
+            for root in writable where root != path && Path.contains(root, path) { view.pin(path, beneath: root) }
         }
         for item in hidden { view.hide(item.path, isDirectory: item.isDirectory) }
 

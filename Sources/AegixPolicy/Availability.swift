@@ -18,8 +18,6 @@ enum Availability {
         "network.allow": .emptyList,
         "network.deny": .emptyList,
         "network.unknown": .only(["deny"]),
-        "artifacts.collect": .emptyList,
-        "artifacts.max_bytes": .nothing,
         "approval": .nothing,
         "audit.detail": .only(["processes"]),
         "audit.inputs": .only(["none"]),

@@ -91,6 +91,8 @@ extension LayeredPolicy {
             }
             return .bindings(same.merging(covering) { _, ceiling in ceiling })
         case .secrets: return .secrets(policy.secrets.filter { most.secrets[$0.key] == $0.value })
+        case .artifactsCollect:
+            return .words(policy.artifacts.collect.filter { InsidePattern.covers(most.artifacts.collect, $0) })
         case .capabilities: return .words(policy.capabilities.filter(most.capabilities.contains))
         default: return most.value(of: key)
         }

@@ -61,6 +61,10 @@ public enum Narrowing {
                 .map { parent.secrets[$0] == nil ? "adds \($0)" : "takes \($0) from elsewhere" }
         case .capabilities:
             return child.capabilities.filter { !parent.capabilities.contains($0) }.map { "adds \"\($0)\"" }
+        case .artifactsCollect:
+            return child.artifacts.collect.filter { !InsidePattern.covers(parent.artifacts.collect, $0) }
+                .map { "adds \"\(Bytes($0).shown)\"" }
+        case .artifactsMaxBytes: return looser(child.artifacts.maxBytes > parent.artifacts.maxBytes)
         case .durable: return looser(!child.audit.durable && parent.audit.durable)
         }
     }

@@ -19,6 +19,7 @@ public struct Policy: Equatable, Sendable {
     public var secrets: [String: SecretSource] = [:]
     /// Capabilities kept, as libcap names (`cap_net_bind_service`), in the sandbox's own user namespace.
     public var capabilities: [String] = []
+    public var artifacts = Artifacts()
     public var audit = Audit()
 
     public init() {}
@@ -124,6 +125,14 @@ public struct Policy: Equatable, Sendable {
         /// Names passed on from the caller, `LC_*` style trailing stars allowed.
         public var pass: [String] = ["LANG", "TERM"]
         public var set: [String: Bytes] = [:]
+        public init() {}
+    }
+
+    public struct Artifacts: Equatable, Sendable {
+        /// What of the workspace is copied out after the run, as patterns from its top.
+        public var collect: [String] = []
+        /// Of all of them together.
+        public var maxBytes: UInt64 = 256 << 20
         public init() {}
     }
 

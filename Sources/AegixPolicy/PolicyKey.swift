@@ -27,13 +27,16 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case envSet = "env.set"
     case secrets
     case capabilities = "capabilities.keep"
+    case artifactsCollect = "artifacts.collect"
+    case artifactsMaxBytes = "artifacts.max_bytes"
     case durable = "audit.durable"
 
     /// In the order of canonical JSON. `name` and `version` stand before `require` and `workspace`.
     static let sorted: [PolicyKey] = [
-        .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
-        .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall, .lock, .require,
-        .secrets, .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
+        .artifactsCollect, .artifactsMaxBytes, .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead,
+        .filesWrite, .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output,
+        .pids, .wall, .lock, .require, .secrets,
+        .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
     ]
 
     /// The name in `lock` that covers it; `require` isn't in a table, so it stays the caller's word.
@@ -47,6 +50,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .envPass, .envSet: .env
         case .secrets: .secrets
         case .capabilities: .capabilities
+        case .artifactsCollect, .artifactsMaxBytes: .artifacts
         case .durable: .audit
         }
     }

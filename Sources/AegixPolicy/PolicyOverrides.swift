@@ -24,13 +24,15 @@ public struct PolicyOverrides: Equatable, Sendable {
     /// Absolute paths, taken as they are: a `*` in them is a character.
     public var read: [Bytes] = []
     public var write: [Bytes] = []
+    /// Patterns of the workspace, beside the policy's.
+    public var artifacts: [String] = []
 
     public init() {}
 
     public static func == (a: PolicyOverrides, b: PolicyOverrides) -> Bool {
         a.require == b.require && a.timeout == b.timeout && a.memory == b.memory && a.cpus == b.cpus && a.pids == b.pids
             && a.passEnvironment == b.passEnvironment
-            && a.read == b.read && a.write == b.write && a.rawOutput == b.rawOutput
+            && a.read == b.read && a.write == b.write && a.artifacts == b.artifacts && a.rawOutput == b.rawOutput
             && a.secrets == b.secrets
             && a.setEnvironment.elementsEqual(b.setEnvironment) { $0.name == $1.name && $0.value == $1.value }
     }
@@ -89,6 +91,18 @@ public struct PolicyOverrides: Equatable, Sendable {
     }
 }
 
+extension PolicyOverrides {
+    /// `--artifact GLOB`, in the words that a policy has for it.
+    public static func artifact(_ word: Bytes) throws(Failure) -> String {
+        do {
+            if let text = try InsidePattern.parse(word).text.text { return text }
+        } catch {
+            throw Failure("usage.value", "--artifact \(word.shown) \(error.reason)")
+        }
+        throw Failure("usage.value", "--artifact \(word.shown) isn't valid UTF-8: write `?` or `*` for such bytes")
+    }
+}
+
 extension LayeredPolicy {
     public mutating func apply(_ overrides: PolicyOverrides, ceiling: Ceiling?) throws(Failure) {
         // Most runs give none, and comparing two whole policies isn't free.
@@ -137,6 +151,10 @@ extension LayeredPolicy {
         }
         for path in overrides.write where add(path, "--write", to: \.write, unless: \.write) {
             changed[.filesWrite] = "--write"
+        }
+        for pattern in overrides.artifacts where !policy.artifacts.collect.contains(pattern) {
+            policy.artifacts.collect.append(pattern)
+            changed[.artifactsCollect] = "--artifact"
         }
         // An entry that is written now isn't only read any more.
         let written = FileRules(policy, anchors).write.map(\.pattern)

@@ -184,12 +184,7 @@ extension PolicyReader {
         guard let items = strings(node, path) else { return nil }
         for item in items {
             do {
-                let pattern = try PathPattern(Bytes(item.text))
-                if pattern.anchor != .workspace || pattern.components.isEmpty {
-                    fail(
-                        item.node.position,
-                        "\(path): \(found(item.node)) isn't a path beneath the workspace, relative to it")
-                }
+                let pattern = try InsidePattern.parse(Bytes(item.text))
                 texts.append(String(decoding: pattern.text, as: UTF8.self))
             } catch {
                 fail(item.node.position, "\(path): \(found(item.node)) \(error.reason)")

@@ -8,6 +8,7 @@ extension Policy {
         policy.name = redactor.redact(name)
         policy.env.set = env.set.mapValues { redactor.redact($0) }
         policy.workspace.protect = workspace.protect.map(redactor.redact)
+        policy.artifacts.collect = artifacts.collect.map(redactor.redact)
         for list in [\Policy.Files.read, \.write, \.deny] {
             for index in policy.files[keyPath: list].indices {
                 policy.files[keyPath: list][index].pattern = redactor.redact(policy.files[keyPath: list][index].pattern)

@@ -31,6 +31,8 @@ extension Policy {
         case .envSet: .bindings(env.set)
         case .secrets: .secrets(secrets)
         case .capabilities: .words(capabilities)
+        case .artifactsCollect: .words(artifacts.collect)
+        case .artifactsMaxBytes: .amount(artifacts.maxBytes)
         case .durable: .flag(audit.durable)
         }
     }
@@ -65,6 +67,8 @@ extension Policy {
         case (.envSet, .bindings(let bindings)): env.set = bindings
         case (.secrets, .secrets(let sources)): secrets = sources
         case (.capabilities, .words(let words)): capabilities = words
+        case (.artifactsCollect, .words(let words)): artifacts.collect = words
+        case (.artifactsMaxBytes, .amount(let amount)): artifacts.maxBytes = amount ?? 0
         case (.durable, .flag(let flag)): audit.durable = flag
         default: preconditionFailure("\(key.rawValue) got a value of another type")
         }
@@ -89,7 +93,7 @@ enum PolicyText {
         case .amount(let amount?):
             switch key {
             case .wall, .grace, .cpuTime: quote(TimeSpan.text(amount), into: &out)
-            case .output, .memory, .disk: quote(ByteSize.text(amount), into: &out)
+            case .output, .memory, .disk, .artifactsMaxBytes: quote(ByteSize.text(amount), into: &out)
             case .cpus: out += Processors.text(amount).utf8
             default: out.append(decimal: amount)
             }

@@ -4,7 +4,7 @@ import AegixPolicy
 import AegixSystem
 import Glibc
 
-enum PatternSearch {
+public enum PatternSearch {
     static let mostMatches = 4096
 
     /// The rule's pattern from the root.
@@ -20,7 +20,8 @@ enum PatternSearch {
 
     /// A deny that begins with `**` holds in every view, not only in the workspace. One whose literal beginning leads
     /// through a symlink also stands for where that leads, since views are canonical.
-    static func denied(_ rule: Policy.PathRule, home: Bytes?, workspace: Bytes) throws(Failure) -> [PathPattern] {
+    public static func denied(_ rule: Policy.PathRule, home: Bytes?, workspace: Bytes) throws(Failure) -> [PathPattern]
+    {
         do {
             var pattern = try PathPattern(rule.pattern)
             if pattern.anchor == .workspace, pattern.components.first == .anyDepth {

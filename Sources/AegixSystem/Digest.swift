@@ -39,6 +39,28 @@ public enum Hex {
         return String(decoding: out, as: UTF8.self)
     }
 
+    /// nil: not pairs of lower-case digits.
+    public static func decode(_ text: some Collection<UInt8>) -> Bytes? {
+        if text.count % 2 != 0 { return nil }
+        var out = Bytes()
+        var high: UInt8?
+        for byte in text {
+            let value: UInt8
+            switch byte {
+            case 0x30...0x39: value = byte - 0x30
+            case 0x61...0x66: value = byte - 0x61 + 10
+            default: return nil
+            }
+            if let first = high {
+                out.append(first << 4 | value)
+                high = nil
+            } else {
+                high = value
+            }
+        }
+        return out
+    }
+
     private static func digit(_ value: UInt8) -> UInt8 {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }

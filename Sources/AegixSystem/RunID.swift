@@ -25,6 +25,13 @@ public struct RunID: Equatable, Hashable, Sendable, CustomStringConvertible {
         description = text
     }
 
+    /// When it was made, since 1970.
+    public var milliseconds: UInt64 {
+        description.utf8.prefix(10).reduce(0) { value, digit in
+            value << 5 | UInt64(RunID.alphabet.firstIndex(of: digit) ?? 0)
+        }
+    }
+
     private static func digits(_ value: UInt64, _ count: Int) -> String {
         var rest = value
         var out = Bytes(repeating: 0, count: count)

@@ -177,7 +177,7 @@ public final class CopyChanges {
         let opened = try tree.file(name)
         if mode & 0o400 == 0, fchmod(opened.raw, mode) < 0 { throw SystemError.last("chmod", name) }
         if try Attributes.digest(of: opened) != file.attributes { return false }
-        return try FileContent.digest(opened) == file.digest
+        return try opened.digest().digest == file.digest
     }
 
     private func move(_ name: Bytes, in tree: Tree, _ place: Bytes, _ facts: FileFacts) throws {
@@ -232,7 +232,7 @@ public final class CopyChanges {
         bytes += facts.bytes
         try Attributes.copy(source, to: target)
         if fchmod(target.raw, facts.permissions & 0o777) < 0 { throw SystemError.last("chmod", place) }
-        try FileContent.setTime(target, facts.modified)
+        try FileAttributes.stamp(target, facts.modified)
     }
 
     /// Directories of the layer down to `path`. The top is there.

@@ -10,7 +10,6 @@ final class EntryReader {
     private let deadline: UInt64
     private var left: UInt64
     private(set) var cut: Set<ChangeList.Bound> = []
-    private var buffer = Bytes(repeating: 0, count: 1 << 17)
 
     init(_ bounds: ListingBounds) {
         self.bounds = bounds
@@ -37,7 +36,9 @@ final class EntryReader {
                 if error.errno == EACCES, !own { return entry }
                 throw error
             }
-            (entry.digest, entry.holdsSecret) = try digest(file)
+            var search = bounds.secrets.map { SecretSearch($0) }
+            entry.digest = try file.digest { search?.feed($0) }.digest
+            entry.holdsSecret = search?.found == true
             entry.attributes = try Attributes.digest(of: file)
         case .symlink: entry.target = try tree.link(name)
         case .directory:
@@ -69,24 +70,6 @@ final class EntryReader {
         } catch {
             if error.errno == EACCES || error.errno == EXDEV { return nil }
             throw error
-        }
-    }
-
-    private func digest(_ file: borrowing Descriptor) throws(SystemError) -> (String, holdsSecret: Bool) {
-        var running = SHA256()
-        var search = bounds.secrets.map { SecretSearch($0) }
-        while true {
-            let count = read(file.raw, &buffer, buffer.count)
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw SystemError.last("read")
-            }
-            if count == 0 { return (running.finish(), search?.found == true) }
-            buffer.withUnsafeBytes { bytes in
-                let read = UnsafeRawBufferPointer(rebasing: bytes[..<count])
-                running.update(read)
-                search?.feed(read)
-            }
         }
     }
 }

@@ -26,17 +26,7 @@ final class FileCopy {
         if aegix_clone_file(source.raw, target.raw) < 0, aegix_copy_data(source.raw, target.raw, .max) < 0 {
             throw SystemError.last("copy")
         }
-        return try digest(target)
-    }
-
-    func digest(_ file: borrowing Descriptor) throws(SystemError) -> String {
-        if lseek(file.raw, 0, SEEK_SET) < 0 { throw SystemError.last("lseek") }
-        var running = SHA256()
-        while true {
-            let count = try fill(file)
-            if count == 0 { return running.finish() }
-            buffer.withUnsafeBytes { running.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
-        }
+        return try target.digest().digest
     }
 
     private func fill(_ file: borrowing Descriptor) throws(SystemError) -> Int {

@@ -46,7 +46,7 @@ enum GitText {
         out.append(0x0A)
     }
 
-    private static func deflated(_ bytes: Bytes) -> Bytes {
+    static func deflated(_ bytes: Bytes) -> Bytes {
         let room = compressBound(uLong(bytes.count))
         return Bytes(unsafeUninitializedCapacity: Int(room)) { buffer, count in
             var used = room

@@ -30,8 +30,20 @@ public struct Redirects {
         let work = Path.join(Path.parent(layer.upper), Bytes("work"))
         let links = try HardLinks(upper, base, work: work, moved: moved)
         let redirects = Redirects(upper, base, workspace, moved, links)
+        if found.isEmpty { return try links.complete() }
+        let above = try Tree(at: Path.parent(layer.upper))
+        try above.removeAll(mark)
+        _ = try above.create(mark)
         for one in found where try redirects.isSmall(one.from) { try redirects.complete(one.place, one.from) }
         try links.complete()
+        try above.unlink(mark)
+    }
+
+    /// Beside the layer while it is completed: where a kill has left it, a file of the layer may be half a file.
+    private static let mark = Bytes("completing")
+
+    public static func isHalfComplete(_ layer: Layer) throws(SystemError) -> Bool {
+        try Tree(at: Path.parent(layer.upper)).facts(name: mark) != nil
     }
 
     private init(_ upper: Tree, _ base: Tree, _ workspace: Bytes, _ moved: Set<Bytes>, _ links: HardLinks) {
@@ -44,6 +56,16 @@ public struct Redirects {
     }
 
     // MARK: - Looking
+
+    /// Renamed directories of a layer that isn't complete yet: where they are, and where the base has what is in them.
+    public static func pairs(_ layer: Layer) throws(SystemError) -> [(place: Bytes, from: Bytes)] {
+        layer.style == .trusted ? try find(in: try Tree(at: layer.upper)) : []
+    }
+
+    static func pairs(in upper: Tree?) throws(SystemError) -> [(place: Bytes, from: Bytes)] {
+        guard let upper else { return [] }
+        return try find(in: upper)
+    }
 
     private static func find(in upper: Tree) throws(SystemError) -> [(place: Bytes, from: Bytes)] {
         var found: [(place: Bytes, from: Bytes)] = []

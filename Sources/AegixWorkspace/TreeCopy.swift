@@ -122,7 +122,7 @@ public struct TreeCopy {
             if errno == EFBIG { throw tooLarge("holds more than \(plan.mostBytes) bytes") }
             throw SystemError.last("copy", place)
         }
-        let digest = try FileContent.digest(target)
+        let digest = try target.digest().digest
         try finish(target, facts, mode: facts.permissions & 0o777, from: source)
         let made = try FileFacts(of: target)
         known[place] = .file(
@@ -138,7 +138,7 @@ public struct TreeCopy {
         try Attributes.copy(from, to: made)
         if plan.keepsOwners, fchown(made.raw, owner(facts), group(facts)) < 0 { throw SystemError.last("chown") }
         if fchmod(made.raw, mode) < 0 { throw SystemError.last("chmod") }
-        try FileContent.setTime(made, facts.modified)
+        try FileAttributes.stamp(made, facts.modified)
     }
 
     private func owner(_ facts: FileFacts) -> uid_t { plan.shift?.users.outside(facts.owner) ?? facts.owner }
@@ -158,30 +158,5 @@ public struct TreeCopy {
             "the workspace \(plan.source.shown) \(how): too large to be copied. Name a smaller one with "
                 + "`--workspace DIR`, or use workspace mode \"direct\" or \"read-only\"; where backing = \"overlay\" can be "
                 + "had, nothing is copied (tier confined always does: `aegix doctor` shows how to allow namespaces)")
-    }
-}
-
-/// What copies and layers have to do with a file that is open.
-enum FileContent {
-    /// Of the whole file.
-    static func digest(_ file: borrowing Descriptor) throws(SystemError) -> String {
-        if lseek(file.raw, 0, SEEK_SET) < 0 { throw SystemError.last("lseek") }
-        var running = SHA256()
-        var buffer = Bytes(repeating: 0, count: 1 << 17)
-        while true {
-            let count = read(file.raw, &buffer, buffer.count)
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw SystemError.last("read")
-            }
-            if count == 0 { return running.finish() }
-            buffer.withUnsafeBytes { running.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
-        }
-    }
-
-    /// - time: nanoseconds since 1970.
-    static func setTime(_ file: borrowing Descriptor, _ time: Int64) throws(SystemError) {
-        let seconds = time >= 0 ? time / 1_000_000_000 : (time - 999_999_999) / 1_000_000_000
-        if aegix_set_times(file.raw, seconds, time - seconds * 1_000_000_000) < 0 { throw SystemError.last("utimens") }
     }
 }

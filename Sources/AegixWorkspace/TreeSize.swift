@@ -7,21 +7,42 @@ import Glibc
 public struct TreeSize: Equatable, Sendable {
     public var bytes: UInt64 = 0
     public var entries: UInt64 = 0
-    /// There is more: it is deeper, or has more entries, than is counted.
+    /// There is more: it is deeper, has more entries, or took longer, than is counted.
     public var isCut = false
 
     private static let deepest = 256
     private static let most: UInt64 = 1_000_000
 
-    public static func measure(_ path: Bytes) throws(SystemError) -> TreeSize {
+    public init() {}
+
+    /// - until: by the monotonic clock.
+    public static func measure(_ path: Bytes, until deadline: UInt64 = .max) throws(SystemError) -> TreeSize {
+        try measure(try Tree(at: path), until: deadline)
+    }
+
+    public static func measure(_ tree: Tree, until deadline: UInt64 = .max) throws(SystemError) -> TreeSize {
         var size = TreeSize()
         var seen: Set<Entry.Identity> = []
-        try size.add(try Tree(at: path), &seen, depth: 0)
+        try size.add(tree, &seen, depth: 0, deadline)
         return size
     }
 
-    private mutating func add(_ tree: Tree, _ seen: inout Set<Entry.Identity>, depth: Int) throws(SystemError) {
-        for entry in try tree.entries() {
+    public static func + (a: TreeSize, b: TreeSize) -> TreeSize {
+        var sum = a
+        sum.bytes += b.bytes
+        sum.entries += b.entries
+        sum.isCut = a.isCut || b.isCut
+        return sum
+    }
+
+    private mutating func add(
+        _ tree: Tree, _ seen: inout Set<Entry.Identity>, depth: Int, _ deadline: UInt64
+    ) throws(SystemError) {
+        for (count, entry) in try tree.entries().enumerated() {
+            if count % 256 == 0, Clock.monotonic() >= deadline {
+                isCut = true
+                return
+            }
             guard let facts = try tree.facts(name: entry.name) else { continue }
             if facts.links > 1, !facts.isDirectory, !seen.insert(Entry(facts).identity).inserted { continue }
             bytes += facts.bytes
@@ -32,7 +53,7 @@ public struct TreeSize: Equatable, Sendable {
             }
             if !facts.isDirectory { continue }
             do throws(SystemError) {
-                try add(try tree.directory(entry.name), &seen, depth: depth + 1)
+                try add(try tree.directory(entry.name), &seen, depth: depth + 1, deadline)
             } catch {
                 // Closed by the run, or removed meanwhile.
                 if ![EACCES, ENOENT].contains(error.errno) { throw error }

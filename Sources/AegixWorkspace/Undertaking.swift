@@ -218,7 +218,7 @@ public struct Undertaking: ~Copyable {
 }
 
 /// SIGINT and its like wait while this lives.
-private final class SignalHold {
+final class SignalHold {
     private var before = sigset_t()
 
     init() {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,11 +138,6 @@ int aegix_make_node(int directory, const char *name, mode_t mode, dev_t device) 
 
 int aegix_sync_file_system(int descriptor) { return syncfs(descriptor); }
 
-int aegix_set_times(int descriptor, int64_t seconds, int64_t nanoseconds) {
-    struct timespec times[2] = {{seconds, nanoseconds}, {seconds, nanoseconds}};
-    return futimens(descriptor, times);
-}
-
 int aegix_become(uid_t uid, gid_t gid) {
     if (setgroups(0, NULL) < 0) return -1;
     if (setresgid(gid, gid, (gid_t)-1) < 0) return -1;
@@ -154,4 +150,26 @@ int aegix_become_root_again(const gid_t *groups, size_t count) {
     if (getresuid(&uid[0], &uid[1], &uid[2]) < 0 || setresuid(uid[2], uid[2], uid[2]) < 0) return -1;
     if (getresgid(&gid[0], &gid[1], &gid[2]) < 0 || setresgid(gid[2], gid[2], gid[2]) < 0) return -1;
     return setgroups(count, groups);
+}
+
+static int powers(struct __user_cap_header_struct *header, struct __user_cap_data_struct data[2]) {
+    *header = (struct __user_cap_header_struct){_LINUX_CAPABILITY_VERSION_3, 0};
+    return (int)syscall(SYS_capget, header, data);
+}
+
+int aegix_effective_powers(uint64_t *effective) {
+    struct __user_cap_header_struct header;
+    struct __user_cap_data_struct data[2];
+    if (powers(&header, data) < 0) return -1;
+    *effective = (uint64_t)data[1].effective << 32 | data[0].effective;
+    return 0;
+}
+
+int aegix_set_effective_powers(uint64_t effective) {
+    struct __user_cap_header_struct header;
+    struct __user_cap_data_struct data[2];
+    if (powers(&header, data) < 0) return -1;
+    data[0].effective = (uint32_t)effective;
+    data[1].effective = (uint32_t)(effective >> 32);
+    return (int)syscall(SYS_capset, &header, data);
 }

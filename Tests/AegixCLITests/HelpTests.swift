@@ -41,12 +41,12 @@ import Testing
             Set(RunOptions.table.map(\.name)) == [
                 "cmd", "script", "python", "policy", "workspace", "name", "wait", "timeout", "env", "pass-env", "read",
                 "write", "secret", "secret-file", "raw-stdout",
-                "require", "memory", "cpus", "pids",
+                "require", "memory", "cpus", "pids", "artifact", "out",
                 "record", "label", "parent", "state-dir", "json", "quiet",
             ])
         #expect(
             RunOptions.table.filter(\.repeatable).map(\.name) == [
-                "read", "write", "env", "pass-env", "secret", "secret-file", "label",
+                "read", "write", "env", "pass-env", "secret", "secret-file", "artifact", "label",
             ])
     }
 

@@ -40,6 +40,7 @@ private let patterns = [
     "/a", "/b", "/a/a", "/a/b", "/a/b/a", "/ab/a/b", "/b/a", "/b/*", "/b/**/a", "/b/a*", "~/ab", "~", ".", "a", "ab/b",
     "**/a", "/a/*/b", "/",
 ]
+private let collected = ["a", "a/b", "**", "ab/**", "*/a", "a/**/b", "**/ab", "a/b/*", "b*"]
 private let denied = ["/a/a", "/b", "**/ab", "a", "/a/b/**"]
 
 /// How deep into each path of the world a pattern covers it, by fnmatch on each ancestor; asked for once, for speed only.
@@ -126,6 +127,15 @@ private func gains(_ child: Policy, _ parent: Policy) -> [String] {
     if child.secrets.contains(where: { parent.secrets[$0.key] != $0.value }) { all.append("secrets") }
     if !Set(child.capabilities).isSubset(of: parent.capabilities) { all.append("capabilities") }
     if parent.audit.durable, !child.audit.durable { all.append("durable") }
+    if child.artifacts.maxBytes > parent.artifacts.maxBytes { all.append("max_bytes") }
+    func collects(_ policy: Policy, _ path: [String]) -> Bool {
+        policy.artifacts.collect.contains { pattern in
+            (1...path.count).contains { matches(names(pattern), Array(path[..<$0])) }
+        }
+    }
+    for path in world where !path.isEmpty && collects(child, path) && !collects(parent, path) {
+        all.append("collect " + path.joined(separator: "/"))
+    }
     // What a program sees in each variable: set, the caller's, or nothing (PATH is always there).
     for name in ["A", "AB", "LC_X", "LC_ALL", "PATH"] {
         func seen(_ env: Policy.Environment) -> String? {
@@ -191,6 +201,9 @@ private func text(_ random: inout Random, keys: Int) -> String {
         out += "[secrets]\n" + Set(names).sorted().map { "\($0) = \"env:\(random.pick(["X", "Y"]))\"\n" }.joined()
     }
     if random.chance(keys) { out += "[capabilities]\nkeep = \(list(random.some(["net_raw", "chown"], most: 2)))\n" }
+    out += "[artifacts]\n"
+    if random.chance(keys) { out += "collect = \(list(random.some(collected, most: 3)))\n" }
+    if random.chance(keys) { out += "max_bytes = \"\(random.pick([1, 5]))MiB\"\n" }
     if random.chance(keys) { out += "[audit]\ndurable = \(random.chance(2))\n" }
     return out
 }

@@ -117,6 +117,26 @@ def h12(t):
         t.check([t.read(p) for p in places if os.path.exists(p)] == ["text\n"], f"{name} was changed or removed on the host")
 
 
+def h12b(t):
+    """a deny in a named sandbox: what one run moves around it, the next one can't read"""
+    t.only_aegix()
+    for name, text in (("secret/key", "TOP\n"), ("secret/deep/key", "TOP\n"), ("open/file", "open\n")):
+        t.mkdir(os.path.dirname(f"workspace/{name}"))
+        t.file(f"workspace/{name}", text)
+    moves = ("mv secret other", "mkdir -p a; mv secret a/b", "cp -al secret linked", "mv secret/deep shallow", "mv open else; ln -s secret there")
+    for backing in ("overlay", "copy"):
+        policy = f'[workspace]\nbacking = "{backing}"\n[files]\ndeny = ["secret/key", "**/deep"]\n'
+        for number, move in enumerate(moves):
+            # A copy goes with its run: nothing lives on.
+            named = ["--name", f"n{number}"] if backing == "overlay" else []
+            first = t.sh(f"{move}; mkdir -p secret/deep; echo mine >secret/key; find . -type f -exec cat {{}} + ; true", policy=policy, options=named)
+            second = t.sh("find . -type f -exec cat {} + ; true", policy=policy, options=named)
+            for result in (first, second):
+                t.ran(result)
+                t.check(b"open\n" in result.out, f"the control: what isn't denied can't be read: {result}")
+                t.check(b"TOP" not in result.out, f"{backing}, {move}: denied text is shown: {result}")
+
+
 def pairs_names(verb, paths):
     return [f"{verb} {path}" for path in paths]
 

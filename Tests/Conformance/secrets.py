@@ -210,3 +210,25 @@ def e1f(t):
     killed = t.run("/usr/bin/python3", "-c", "import os, sys, time\nsys.stdout.write(os.environ['TOKEN'][:-1])\nsys.stdout.flush()\nsys.stdout.write(os.environ['A'])\nsys.stdout.flush()\ntime.sleep(60)", env=ENV, options=ASKED, timeout=1)
     t.check(killed.code == 124 and b"[redacted:A]" in killed.out, f"killed: {killed}")
     absent(t, [TOKEN, "prefix-word"])
+
+
+def e1g(t):
+    """artifacts and --out: the copies are without the secret, and say so; none has it in its name"""
+    t.only_aegix()
+    out = t.mkdir("out")
+    script = 'mkdir d; echo "a $TOKEN b $TOKEN" >d/text; printf "\\0bin%s\\0" "$TOKEN" >d/binary; echo fine >d/fine; printf %s "$TOKEN" | base64 -w0 >d/coded; echo x >"d/$A"'
+    told = t.sh(script, env=ENV, options=ASKED + ["--artifact", "d", "--out", out])
+    t.ran(told)
+    listed = {one["path"]: one for one in told.record["artifacts"]}
+    t.check({name: one["redacted"] for name, one in listed.items()} == {"d/text": 2, "d/binary": 1, "d/fine": 0, "d/coded": 1, "d/[redacted:A]": 0},
+            f"artifacts: {listed}")
+    t.check(listed["d/[redacted:A]"]["skipped"] == "secret", f"a name with a secret: {listed}")
+    for place in (out, os.path.join(told.run_dir, "artifacts")):
+        t.check(t.read(os.path.join(place, "d/text")) == "a [redacted:TOKEN] b [redacted:TOKEN]\n", f"the copy in {place}")
+        t.check(sorted(os.listdir(os.path.join(place, "d"))) == ["binary", "coded", "fine", "text"], f"copies: {os.listdir(place + '/d')}")
+        for name in os.listdir(os.path.join(place, "d")):
+            with open(os.path.join(place, "d", name), "rb") as f:
+                text = f.read()
+            t.check(not any(word in text for word in spellings(TOKEN)), f"the secret is in the copy {name}")
+    # The list of changes has the name of the file as it is: an apply goes by it.
+    absent(t, [TOKEN, "prefix-word"], but=("changes.jsonl",))

@@ -81,10 +81,12 @@ int aegix_exchange(int directory, const char *name, int other_directory, const c
 int aegix_make_node(int directory, const char *name, mode_t mode, dev_t device);
 /* Everything written to the file system that `descriptor` lies on is on disk afterwards. */
 int aegix_sync_file_system(int descriptor);
-int aegix_set_times(int descriptor, int64_t seconds, int64_t nanoseconds);
 /* Who asks, for the kernel: the effective and the real ids and no groups; the saved ones stay, and with them the way back. */
 int aegix_become(uid_t uid, gid_t gid);
 int aegix_become_root_again(const gid_t *groups, size_t count);
+/* Capabilities in effect; those that may be taken up again stay permitted. */
+int aegix_effective_powers(uint64_t *effective);
+int aegix_set_effective_powers(uint64_t effective);
 
 /* A seccomp notification, flattened. */
 struct aegix_notice {
