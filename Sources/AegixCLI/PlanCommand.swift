@@ -20,9 +20,10 @@ public enum PlanCommand: Command {
         let options = try RunOptions(arguments)
         let state = try StateLocation.current(option: options.stateDirectory)
         let preparation = try RunPreparation(options, state: state, runs: false)
+        let redactor = preparation.redactor
+        console.redactor = redactor
         let run = Path.join(preparation.state, Bytes("runs/RUN"))
         let plan = try preparation.plan(layer: LayerPlace(directory: Path.join(run, Bytes("layer"))), run: run)
-        let redactor = preparation.redactor
         let controls = Enforcement.controls(plan, facts: preparation.facts, held: true)
         if console.json {
             var document = plan.json

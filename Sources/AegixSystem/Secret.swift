@@ -19,6 +19,6 @@ public struct Secret: Equatable, Sendable, CustomStringConvertible, CustomDebugS
 
     /// Anything shorter would be found everywhere.
     public static let least = 4
-    /// What a variable can hold on Linux is twice that.
-    public static let most = 64 << 10
+    /// Its spellings are twenty times as long, and are made anew for every run.
+    public static let most = 32 << 10
 }
