@@ -39,7 +39,7 @@ public struct Change: Equatable, Sendable {
         case denied
         /// Named by the policy's `protect`, or part of a git directory that the host's git obeys.
         case protected
-        /// A secret of the run is in it: applied only after a warning, and kept out of exports.
+        /// A secret of the run is in it: an apply warns, and no export may take it along.
         case secret
         /// Host programs run what lies here without being asked: hooks, editors' tasks, build files.
         case executes
