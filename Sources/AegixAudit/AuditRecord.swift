@@ -80,6 +80,8 @@ public enum AuditRecord {
             json.raw(parts.startedAt)
             json.key("streams")
             json.object { json in
+                json.key("redacted")
+                json.size((end.stdout?.redacted ?? 0) + (end.stderr?.redacted ?? 0))
                 json.key("stderr")
                 json.optional(end.stderr) { $0.stream($1, "stderr.log", in: directory, text: end.includeText) }
                 json.key("stdout")
@@ -211,6 +213,8 @@ extension JSONWriter {
             json.size(stream.captured)
             json.key("path")
             json.string(Path.join(directory, Bytes(log)))
+            json.key("redacted")
+            json.size(stream.redacted)
             json.key("sha256")
             json.string(stream.digest)
             json.key("terminal")

@@ -19,10 +19,16 @@ public final class EventLog {
 
     static let name = "events.jsonl"
 
-    init(file: consuming Descriptor) { self.file = file }
+    private let redactor: Redactor?
+
+    init(file: consuming Descriptor, redactor: Redactor? = nil) {
+        self.file = file
+        self.redactor = redactor
+    }
 
     /// The controls are in force and the command is about to be released.
     public func enforced(_ enforcement: RunEnd.Enforcement) {
+        let enforcement = redactor.map { enforcement.redacted(by: $0) } ?? enforcement
         append { json in
             json.object { json in
                 json.key("enforcement")
@@ -36,6 +42,7 @@ public final class EventLog {
     }
 
     public func exec(_ exec: ExecEvent) {
+        let exec = redactor.map { exec.redacted(by: $0) } ?? exec
         append { json in
             json.object { json in
                 json.key("event")
@@ -50,10 +57,13 @@ public final class EventLog {
 
     /// The first of each rule; how often it was is known at the end.
     public func violation(_ violation: Violation) {
-        guard seen.count < RecordBounds.violations, seen.insert(violation.control + "\n" + violation.rule).inserted
+        guard seen.count < RecordBounds.violations,
+            seen.insert([violation.control, violation.rule, violation.path?.shown ?? ""].joined(separator: "\n"))
+                .inserted
         else {
             return
         }
+        let violation = redactor.map { violation.redacted(by: $0) } ?? violation
         append { json in
             json.object { json in
                 json.key("event")

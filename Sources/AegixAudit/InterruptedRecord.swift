@@ -51,7 +51,9 @@ enum InterruptedRecord {
         record["processes"] = .array(found.processes)
         record["violations"] = .array(found.violations)
         record["usage"] = .null
-        record["streams"] = ["stderr": stream("stderr.log", remains), "stdout": stream("stdout.log", remains)]
+        record["streams"] = [
+            "redacted": nil, "stderr": stream("stderr.log", remains), "stdout": stream("stdout.log", remains),
+        ]
         record["changes"] = .null
         record["collection"] = .null
         record["layer"] = .null
@@ -94,7 +96,8 @@ enum InterruptedRecord {
         guard let log = remains.logs.first(where: { $0.name == name }) else { return .null }
         return [
             "bytes": nil, "captured": .int(Int(min(log.bytes, 1 << 53))),
-            "path": .bytes(Path.join(remains.directory, Bytes(name))), "sha256": .string(log.digest), "terminal": nil,
+            "path": .bytes(Path.join(remains.directory, Bytes(name))), "redacted": nil, "sha256": .string(log.digest),
+            "terminal": nil,
             "text": nil, "text_cut": false, "truncated": nil,
         ]
     }

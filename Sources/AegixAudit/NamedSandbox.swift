@@ -24,6 +24,9 @@ public final class NamedSandbox {
         public var created: UInt64
         /// The newest run that finished in it.
         public var lastRun: RunID?
+        /// A run in it was given secrets, or a network: what it left there may carry the one to the other.
+        public var hadSecrets = false
+        public var hadNetwork = false
 
         public init(workspace: Bytes, device: UInt64, inode: UInt64, style: Layer.Style, created: UInt64) {
             self.workspace = workspace
@@ -143,6 +146,28 @@ public final class NamedSandbox {
         return named.inode == ours.inode && named.device == ours.device
     }
 
+    /// What a run in this sandbox is given, before it gets it. All that the runs of a sandbox were given comes together in it: one
+    /// with a network leaves a program behind, and the next, which has the secret, runs it (rule 18).
+    ///
+    /// - allowed: the policy says that both may come together.
+    public func admit(hasSecrets: Bool, hasNetwork: Bool, allowed: Bool) throws(Failure) {
+        let (secrets, network) = (about.hadSecrets || hasSecrets, about.hadNetwork || hasNetwork)
+        if secrets, network, !allowed, hasSecrets || hasNetwork {
+            let (past, now) = hasNetwork ? ("secrets", "a network") : ("a network", "secrets")
+            throw Failure(
+                "sandbox.mixed",
+                "runs in the sandbox \(name) had \(past), and this one would have \(now): what the one left behind could give "
+                    + "the other away. Use another name, or drop it with `aegix reset \(name)`")
+        }
+        if secrets == about.hadSecrets, network == about.hadNetwork { return }
+        (about.hadSecrets, about.hadNetwork) = (secrets, network)
+        do throws(SystemError) {
+            try write()
+        } catch {
+            throw Failure("sandbox.unusable", "can't note what the sandbox \(name) was given", error)
+        }
+    }
+
     // MARK: - The layer
 
     /// The layer, made on first use with the mode and owner of the workspace's top.
@@ -211,7 +236,8 @@ public final class NamedSandbox {
 
     private func write() throws(SystemError) {
         let json: JSON = [
-            "created": .big(about.created), "device": .big(about.device), "inode": .big(about.inode),
+            "created": .big(about.created), "device": .big(about.device), "had_network": .bool(about.hadNetwork),
+            "had_secrets": .bool(about.hadSecrets), "inode": .big(about.inode),
             "last_run": about.lastRun.map { .string($0.description) } ?? .null, "name": .string(name),
             "schema": "aegix.sandbox/v1", "style": .string(about.style.rawValue), "workspace": .bytes(about.workspace),
         ]
@@ -231,6 +257,9 @@ public final class NamedSandbox {
         else { throw SystemError("read", Bytes(aboutName), errno: EUCLEAN) }
         var about = About(workspace: workspace, device: device, inode: inode, style: style, created: created)
         about.lastRun = json["last_run"]?.string.flatMap { RunID($0) }
+        // An older aegix gave neither.
+        about.hadSecrets = json["had_secrets"]?.bool == true
+        about.hadNetwork = json["had_network"]?.bool == true
         return about
     }
 

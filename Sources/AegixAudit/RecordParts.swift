@@ -106,6 +106,8 @@ extension JSONWriter {
             json.optional(violation.firstPid > 0 ? violation.firstPid : nil) { $0.int($1) }
             json.key("first_time")
             json.time(violation.firstTime)
+            json.key("path")
+            json.optional(violation.path) { $0.string($1) }
             json.key("rule")
             json.string(violation.rule)
         }

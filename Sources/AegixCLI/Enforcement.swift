@@ -37,6 +37,10 @@ enum Enforcement {
             add("environment", "built from nothing", "execve")
             if !plan.hidden.isEmpty { add("hidden", "\(plan.hidden.count) paths", "masked by read-only mounts") }
         }
+        if !facts.secrets.isEmpty {
+            let names = facts.secrets.map(\.name).joined(separator: ", ")
+            add("secrets", "\(names) named, never shown", "redacted in output, logs, events and record")
+        }
         if facts.dumpsToSocket {
             controls.append(
                 Control(

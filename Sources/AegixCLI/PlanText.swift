@@ -19,6 +19,8 @@ enum PlanText {
         ]
         let names = plan.environment.map { $0.name.shown }.joined(separator: ", ")
         lines.append("variables  \(names)")
+        let secrets = plan.environment.filter { $0.source == .secret }.map(\.name.shown)
+        if !secrets.isEmpty { lines.append("secrets    \(secrets.joined(separator: ", "))") }
         if let confined = plan.confined {
             lines.append("confined   \(confined.reason)")
         }

@@ -22,6 +22,12 @@ public struct LoadedPolicy: Sendable {
         self.layered = layered
     }
 
+    /// The policy itself, and not the caller's options, gives secrets and a network together.
+    var namesBoth: Bool {
+        [PolicyKey.secrets, .networkMode].allSatisfy { !origin(of: $0).hasPrefix("--") }
+            && !policy.secrets.isEmpty && policy.network.mode != .none
+    }
+
     /// Where a key's value came from: `policy.toml:3:8`, or `--timeout`.
     public func origin(of key: PolicyKey) -> String { layered.origin(of: key) }
 }

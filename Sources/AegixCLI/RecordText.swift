@@ -98,8 +98,9 @@ enum RecordText {
         var lines = all.prefix(violationLines).map { violation -> String in
             let count = violation["count"]?.int ?? 0
             let errno = violation["errno"]?.string.map { " with " + Bytes($0).shown } ?? ""
+            let path = violation["path"]?.bytesValue.map { " \($0.shown)" } ?? ""
             return clipped(
-                "  \(shown(violation["control"])): \(shown(violation["rule"]))\(errno), \(count == 1 ? "once" : "\(count) times")"
+                "  \(shown(violation["control"])): \(shown(violation["rule"]))\(path)\(errno), \(count == 1 ? "once" : "\(count) times")"
             )
         }
         if all.count > violationLines { lines.append("  … and \(all.count - violationLines) more") }

@@ -58,6 +58,7 @@ struct RunArtifacts {
         ground = ArtifactWalk.Ground(
             workspace: workspace.path, (workspace.device, workspace.inode), layer: layer,
             identity: facts.uid == 0 ? .owner(uid: workspace.uid, gid: workspace.gid) : .caller)
+        ground.redactor = preparation.redactor
         if plan.copy != nil || plan.confined?.copy != nil { ground.copied = Int64(began) }
         let inside = plan.hidden.map(\.path).filter { $0 != workspace.path && Path.contains(workspace.path, $0) }
         ground.hidden = Set(inside.map { Bytes($0.dropFirst(workspace.path.count + 1)) })

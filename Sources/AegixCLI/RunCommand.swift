@@ -33,6 +33,7 @@ public enum RunCommand: Command {
         // First, because a state directory that lies in view has to be there to be hidden.
         let state = try StateDirectory.open(at: try StateLocation.current(option: options.stateDirectory))
         let preparation = try RunPreparation(options, state: state.path, runs: true)
+        console.redactor = preparation.redactor
         let copy = try options.record.map { path throws(Failure) in
             try RecordCopy(path, cwd: try RunPreparation.currentDirectory())
         }
@@ -45,9 +46,11 @@ public enum RunCommand: Command {
         // From here on a record is owed: whatever fails becomes a part of it.
         var attempt = RunAttempt()
         do throws(Failure) {
-            let io = RunIO(
+            var io = RunIO(
                 captureOnly: console.json, headLimit: console.json ? 1 << 20 : 0,
                 cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))), run: recorder.runID)
+            io.redactor = preparation.redactor
+            io.rawOutput = options.rawOutput
             attempt.result = try Supervisor.run(try recorder.makePlan(), io: io, observer: &recorder)
             if let other = try recorder.makePlan(after: attempt.result) {
                 attempt.result = try Supervisor.run(other, io: io, observer: &recorder)

@@ -16,6 +16,8 @@ public struct RunOptions: Equatable, Sendable {
     /// In the order given; of equal names the last counts.
     public var environment: [Variable]
     public var passEnvironment: [String]
+    public var secrets: [PolicyOverrides.NamedSecret]
+    public var rawOutput: Bool
     public var read: [Bytes]
     public var write: [Bytes]
     /// Patterns of the workspace, in a policy's words.
@@ -65,6 +67,8 @@ public struct RunOptions: Equatable, Sendable {
         }
         passEnvironment = []
         for word in arguments.values("pass-env") { passEnvironment.append(try PolicyOverrides.passedName(word)) }
+        secrets = try RunOptions.secrets(arguments)
+        rawOutput = arguments.flag("raw-stdout")
         read = try RunOptions.paths("read", arguments)
         write = try RunOptions.paths("write", arguments)
         artifacts = []
@@ -93,6 +97,12 @@ public struct RunOptions: Equatable, Sendable {
         overrides.pids = pids
         overrides.setEnvironment = environment.map { ($0.name, $0.value) }
         overrides.passEnvironment = passEnvironment
+        overrides.secrets = secrets.map { secret in
+            guard case .file(let path) = secret.source.place else { return secret }
+            let whole = path.starts(with: Bytes("~/")) ? path : Path.join(cwd, path)
+            return .init(name: secret.name, source: .init(.file(whole), isFile: secret.source.isFile))
+        }
+        overrides.rawOutput = rawOutput
         overrides.artifacts = artifacts
         overrides.read = read.map { Path.normalized(Path.join(cwd, $0)) }
         overrides.write = write.map { Path.normalized(Path.join(cwd, $0)) }
@@ -168,6 +178,20 @@ public struct RunOptions: Equatable, Sendable {
         let (name, value) = try PolicyOverrides.environment(
             name: Array(word[..<equals]), value: Array(word[(equals + 1)...]))
         return Variable(name: name, value: value)
+    }
+
+    private static func secrets(_ arguments: Arguments) throws(Failure) -> [PolicyOverrides.NamedSecret] {
+        var secrets: [PolicyOverrides.NamedSecret] = []
+        for (option, isFile) in [("secret", false), ("secret-file", true)] {
+            for word in arguments.values(option) {
+                let secret = try PolicyOverrides.secret(option, word, isFile: isFile)
+                if secrets.contains(where: { $0.name == secret.name }) {
+                    throw Failure("usage.repeated", "the secret \(secret.name) is given twice, and only one can count")
+                }
+                secrets.append(secret)
+            }
+        }
+        return secrets
     }
 
     private static func tier(_ arguments: Arguments) throws(Failure) -> Tier? {

@@ -8,8 +8,7 @@ extension RunOptions {
 
     /// What the contract knows and this version refuses by name.
     public static let unavailable = [
-        "secret", "record-stdin",
-        "fail-on-violation", "raw-stdout",
+        "record-stdin", "fail-on-violation",
     ]
 
     public static let usage = ["--cmd STRING", "--script FILE [ARG…]", "--python CODE [ARG…]", "-- PROGRAM [ARG…]"]
@@ -80,6 +79,25 @@ extension RunOptions {
                 help: """
                     Pass a variable of your environment on to the command. Can be given more than once. Default: what \
                     the policy passes on, LANG and TERM without one.
+                    """),
+            Option(
+                "secret", "NAME=SOURCE", repeatable: true,
+                help: """
+                    Set the variable NAME to a secret, and put [redacted:NAME] wherever its value would be shown or \
+                    recorded. SOURCE is env:VARIABLE, of your environment, or file:PATH. Can be \
+                    given more than once. Default: the policy's [secrets].
+                    """),
+            Option(
+                "secret-file", "NAME=SOURCE", repeatable: true,
+                help: """
+                    As --secret, but hand the secret over in a file in memory, and set the variable NAME to its path. \
+                    Can be given more than once. Default: the policy's [secrets].
+                    """),
+            Option(
+                "raw-stdout",
+                help: """
+                    Pass what the command writes on to your stdout as it is, secrets included. The record and its logs \
+                    stay without them. Default: your stdout doesn't show them either.
                     """),
         ]
     }

@@ -15,6 +15,8 @@ struct RunPreparation {
     let loaded: LoadedPolicy
     let facts: HostFacts
     let invocation: Invocation
+    /// Takes the run's secrets out of whatever is shown or written down; nil: it has none.
+    let redactor: Redactor?
     /// nil: the run has a sandbox of its own.
     let sandbox: String?
 
@@ -32,6 +34,7 @@ struct RunPreparation {
                 workspace: workspace, cwd: cwd, policy: loaded.policy,
                 guarded: RunPreparation.guarded(state: state, home: home),
                 needsSealed: runs && loaded.policy.require == .sealed))
+        redactor = Redactor(facts.secrets)
         sandbox = try SandboxName.choose(options, loaded.policy, workspace: facts.workspace.path)
         invocation = Invocation(try RunPreparation.form(options.command, cwd: cwd))
     }

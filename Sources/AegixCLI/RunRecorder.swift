@@ -111,6 +111,9 @@ final class RunRecorder: RunObserver {
                 workspace: top.path, device: top.device, inode: top.inode,
                 style: preparation.facts.uid == 0 ? .trusted : .user, created: beganAt),
             in: state, wait: preparation.options.wait)
+        try sandbox.admit(
+            hasSecrets: !preparation.facts.secrets.isEmpty, hasNetwork: policy.network.mode != .none,
+            allowed: preparation.loaded.namesBoth)
         named = sandbox
         let made = try sandbox.makeLayer(mode: mode, owner: owner)
         var place = LayerPlace(directory: Path.parent(made.upper))
@@ -156,7 +159,9 @@ final class RunRecorder: RunObserver {
     }
 
     func refused(_ violation: Violation) {
-        if let index = violations.firstIndex(where: { $0.rule == violation.rule && $0.control == violation.control }) {
+        if let index = violations.firstIndex(where: {
+            $0.rule == violation.rule && $0.control == violation.control && $0.path == violation.path
+        }) {
             violations[index].count += 1
         } else if violations.count < RunRecorder.mostViolations {
             violations.append(violation)
@@ -256,14 +261,22 @@ final class RunRecorder: RunObserver {
             try Redirects.complete(layer, over: workspace)
             let list = try LayerListing(
                 layer, over: workspace, began: Int64(beganAt),
-                linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil
+                linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil, bounds: bounds
             ).list()
             return (list, try LayerSurroundings(layer, over: workspace))
         }
     }
 
     private func listed(since snapshot: WorkspaceSnapshot) throws(Failure) -> ChangeList {
-        try flagged { () throws in (try SnapshotComparison(with: snapshot).list(), SnapshotSurroundings(snapshot)) }
+        try flagged { () throws in
+            (try SnapshotComparison(with: snapshot, bounds: bounds).list(), SnapshotSurroundings(snapshot))
+        }
+    }
+
+    private var bounds: ListingBounds {
+        var bounds = ListingBounds()
+        bounds.secrets = preparation.redactor
+        return bounds
     }
 
     private func flagged(_ find: () throws -> (ChangeList, any Surroundings)) throws(Failure) -> ChangeList {
@@ -271,6 +284,7 @@ final class RunRecorder: RunObserver {
             var (list, around) = try find()
             try Protection(preparation.loaded.policy.workspace.protect, around: around).flag(&list)
             Denials(preparation.facts.denials, in: preparation.facts.workspace.path).flag(&list)
+            list.markSecrets(preparation.redactor)
             return list
         } catch let error as SystemError {
             throw Failure(

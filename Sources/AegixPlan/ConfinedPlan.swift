@@ -39,6 +39,7 @@ extension Plan {
         policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?, run: Bytes, reason: String
     ) throws(Failure) -> Plan {
         try Plan.check(policy: policy, facts: facts)
+        try SecretPlan.check(policy: policy, facts: facts, isConfined: true)
         try TierPlan.checkConfined(policy: policy, facts: facts)
         try NetworkPlan.checkConfined(policy.network)
         let workspace = facts.workspace

@@ -28,6 +28,8 @@ public struct HostFacts: Equatable, Sendable {
     public var home: Bytes?
     /// The caller's environment, in order.
     public var environment: [Variable] = []
+    /// With their values, in the order of their names.
+    public var secrets: [Secret] = []
     public var cwd: Bytes
     public var workspace: PathFact
     /// What of the base system is there: `/usr`, `/bin`, `/etc/alternatives`, …

@@ -26,7 +26,7 @@ extension Plan {
             "environment": .array(
                 environment.map { variable in
                     // Values of the caller's own stay out, as in the record.
-                    let value: JSON = variable.source == .passed ? .null : .bytes(variable.value)
+                    let value: JSON = variable.source.isShown ? .bytes(variable.value) : .null
                     return ["name": .bytes(variable.name), "source": .string(variable.source.rawValue), "value": value]
                 }),
             "capabilities": .array(capabilities.map { .string($0) }),
@@ -71,7 +71,8 @@ extension Step {
             ["step": "directory", "path": .bytes(path), "mode": .string(String(mode, radix: 8))]
         case .file(let path, let content, let mode):
             [
-                "step": "file", "path": .bytes(path), "bytes": .int(content.count),
+                "step": "file", "path": .bytes(path),
+                "bytes": Path.contains(SecretPlan.directory, path) ? .null : .int(content.count),
                 "mode": .string(String(mode, radix: 8)),
             ]
         case .symlink(let path, let target): ["step": "symlink", "path": .bytes(path), "to": .bytes(target)]

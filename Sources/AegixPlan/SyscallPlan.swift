@@ -40,6 +40,8 @@ public struct SyscallSet: Equatable, Sendable {
     public var watchesMemory = false
     /// The supervisor sees every request for a process or thread, for the same reason.
     public var watchesProcesses = false
+    /// The supervisor sees every file that is opened by name, so that the record can tell of those that are denied.
+    public var watchesOpens = false
     /// Space can't be reserved faster than a watchdog looks.
     public var refusesReservation = false
     /// The command keeps the processors that it was given.
@@ -60,6 +62,7 @@ public struct SyscallSet: Equatable, Sendable {
         (isConfined ? "confined" : "standard") + (watchesMemory ? "-memory" : "")
             + (watchesProcesses ? "-processes" : "") + (refusesReservation ? "-space" : "")
             + (keepsProcessors ? "-processors" : "") + (watchesConnects ? "-connects" : "")
+            + (watchesOpens ? "-opens" : "")
     }
 
     public var plan: SyscallPlan {
@@ -72,6 +75,10 @@ public struct SyscallSet: Equatable, Sendable {
         if watchesProcesses {
             plan.allowed.removeAll { ["fork", "vfork"].contains($0) }
             plan.conditional.removeAll { $0.call == "clone" }
+        }
+        if watchesOpens {
+            plan.conditional.removeAll { SyscallSet.opens.contains($0.call) }
+            plan.watched += SyscallSet.opens
         }
         if refusesReservation {
             plan.allowed.removeAll { $0 == "fallocate" }
@@ -87,6 +94,9 @@ public struct SyscallSet: Equatable, Sendable {
         }
         return plan
     }
+
+    /// Calls that open a file by its name.
+    public static let opens = ["open", "openat", "creat"]
 
     /// What a program may map at once without being looked at.
     public static let smallMapping: UInt64 = 1 << 20

@@ -15,7 +15,6 @@ enum Availability {
         "commands.default": .only(["allow"]),
         "commands.rule": .emptyList,
         "network.unknown": .only(["deny"]),
-        "secrets": .nothing,
         "approval": .nothing,
         "audit.detail": .only(["processes"]),
         "audit.inputs": .only(["none"]),

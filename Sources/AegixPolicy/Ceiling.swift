@@ -96,6 +96,7 @@ extension LayeredPolicy {
                 name == "PATH" || policy.env.pass.contains { EnvironmentName.covers($0, name) }
             }
             return .bindings(same.merging(covering) { _, ceiling in ceiling })
+        case .secrets: return .secrets(policy.secrets.filter { most.secrets[$0.key] == $0.value })
         case .artifactsCollect:
             return .words(policy.artifacts.collect.filter { InsidePattern.covers(most.artifacts.collect, $0) })
         case .networkAllow:

@@ -59,6 +59,9 @@ public enum Narrowing {
         case .execs: return looser(isMore(child.limits.execs, parent.limits.execs))
         case .envPass: return passed(child.env, parent.env)
         case .envSet: return bound(child.env, parent.env)
+        case .secrets:
+            return child.secrets.keys.sorted().filter { child.secrets[$0] != parent.secrets[$0] }
+                .map { parent.secrets[$0] == nil ? "adds \($0)" : "takes \($0) from elsewhere" }
         case .capabilities:
             return child.capabilities.filter { !parent.capabilities.contains($0) }.map { "adds \"\($0)\"" }
         case .artifactsCollect:

@@ -16,6 +16,8 @@ public struct Policy: Equatable, Sendable {
     public var network = Network()
     public var limits = Limits()
     public var env = Environment()
+    /// By the name of the variable inside.
+    public var secrets: [String: SecretSource] = [:]
     /// Capabilities kept, as libcap names (`cap_net_bind_service`), in the sandbox's own user namespace.
     public var capabilities: [String] = []
     public var artifacts = Artifacts()

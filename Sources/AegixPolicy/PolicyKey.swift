@@ -31,6 +31,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case execs = "limits.execs"
     case envPass = "env.pass"
     case envSet = "env.set"
+    case secrets
     case capabilities = "capabilities.keep"
     case artifactsCollect = "artifacts.collect"
     case artifactsMaxBytes = "artifacts.max_bytes"
@@ -41,7 +42,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         .artifactsCollect, .artifactsMaxBytes, .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead,
         .filesWrite, .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output,
         .pids, .wall, .lock, .networkAllow, .networkDeny, .networkInspect, .networkMode, .networkResolvers,
-        .networkUnknown, .require,
+        .networkUnknown, .require, .secrets,
         .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
     ]
 
@@ -55,6 +56,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .networkMode, .networkAllow, .networkDeny, .networkUnknown, .networkInspect, .networkResolvers: .network
         case .wall, .grace, .cpuTime, .cpus, .memory, .pids, .disk, .output, .onOutput, .openFiles, .execs: .limits
         case .envPass, .envSet: .env
+        case .secrets: .secrets
         case .capabilities: .capabilities
         case .artifactsCollect, .artifactsMaxBytes: .artifacts
         case .durable: .audit
@@ -97,6 +99,8 @@ indirect enum ValueType {
     case resolvers
     case words
     case rules
+
+    var isSecrets: Bool { if case .secrets = self { true } else { false } }
 }
 
 struct SchemaKey {
@@ -223,7 +227,9 @@ enum Schema {
             "secrets", [],
             entries: SchemaKey(
                 name: "NAME", type: .secrets,
-                summary: "A variable inside, from env:VAR or file:PATH, redacted everywhere outside.")),
+                summary:
+                    "A variable inside, from env:VAR or file:PATH, redacted everywhere outside. As a table with `from` and `file = true`: the path of a file with it."
+            )),
         SchemaTable(
             "capabilities",
             [

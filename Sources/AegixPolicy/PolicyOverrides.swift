@@ -18,6 +18,9 @@ public struct PolicyOverrides: Equatable, Sendable {
     public var pids: Limit?
     public var setEnvironment: [(name: String, value: Bytes)] = []
     public var passEnvironment: [String] = []
+    public var secrets: [NamedSecret] = []
+    /// `--raw-stdout`
+    public var rawOutput = false
     /// Absolute paths, taken as they are: a `*` in them is a character.
     public var read: [Bytes] = []
     public var write: [Bytes] = []
@@ -31,6 +34,7 @@ public struct PolicyOverrides: Equatable, Sendable {
         a.require == b.require && a.timeout == b.timeout && a.memory == b.memory && a.cpus == b.cpus && a.pids == b.pids
             && a.passEnvironment == b.passEnvironment
             && a.read == b.read && a.write == b.write && a.artifacts == b.artifacts && a.allowHosts == b.allowHosts
+            && a.rawOutput == b.rawOutput && a.secrets == b.secrets
             && a.setEnvironment.elementsEqual(b.setEnvironment) { $0.name == $1.name && $0.value == $1.value }
     }
 
@@ -149,6 +153,10 @@ extension LayeredPolicy {
             }
             changed[.envPass] = "--pass-env"
         }
+        for secret in overrides.secrets {
+            policy.secrets[secret.name] = secret.source
+            changed[.secrets] = secret.source.isFile ? "--secret-file" : "--secret"
+        }
         for path in overrides.read where add(path, "--read", to: \.read, unless: \.write) {
             changed[.filesRead] = "--read"
         }
@@ -173,6 +181,10 @@ extension LayeredPolicy {
         let written = FileRules(policy, anchors).write.map(\.pattern)
         if changed[.filesWrite] != nil {
             policy.files.read = FileRules(policy, anchors).read.filter { !written.contains($0.pattern) }.map(\.rule)
+        }
+        if overrides.rawOutput, before.policy.lock.contains(.secrets) {
+            throw Failure(
+                "policy.invalid", "--raw-stdout loosens [secrets], which is locked (\(before.origin(of: .lock)))")
         }
         try check(before, changed, ceiling)
         if let ceiling { bindToCeiling(ceiling) }

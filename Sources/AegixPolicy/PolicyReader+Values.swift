@@ -43,10 +43,13 @@ extension PolicyReader {
             }
         case .environment: return environment(node, path)
         case .secrets:
-            guard let text = string(node, path, allowed: "\"env:VARIABLE\" or \"file:PATH\"") else { return nil }
-            let variable = text.hasPrefix("env:") && EnvironmentName.isValid(String(text.dropFirst(4)))
-            if variable || (text.hasPrefix("file:") && text.utf8.count > 5) { return .word(text) }
-            return wrong(node, path, "must be \"env:VARIABLE\" or \"file:PATH\"")
+            if let source = secret(node) { return .secrets([path: source]) }
+            // What stands there may be the value.
+            fail(
+                node.position,
+                "\(path) must be \"env:VARIABLE\" or \"file:PATH\", or { from = \"…\", file = true } with one of them: a "
+                    + "policy doesn't hold the value itself")
+            return nil
         case .capabilities: return capabilities(node, path)
         case .hosts: return hosts(node, path)
         case .resolvers:
@@ -208,6 +211,23 @@ extension PolicyReader {
             }
         }
         return good ? .hosts(rules) : nil
+    }
+
+    private func secret(_ node: TOMLNode) -> Policy.SecretSource? {
+        switch node.value {
+        case .string(let text): return Policy.SecretSource(Bytes(text))
+        case .table(let members):
+            var (from, isFile) = (Bytes?.none, false)
+            for member in members {
+                switch (member.key, member.node.value) {
+                case ("from", .string(let text)): from = Bytes(text)
+                case ("file", .boolean(let flag)): isFile = flag
+                default: return nil
+                }
+            }
+            return from.flatMap { Policy.SecretSource($0, isFile: isFile) }
+        default: return nil
+        }
     }
 
     private mutating func environment(_ node: TOMLNode, _ path: String) -> Setting.Value? {

@@ -60,6 +60,11 @@ public struct PolicyReader {
                 node.position,
                 "`\(table.name)` is \(node.kind), and must be a table: write [\(table.name)] above its keys")
         }
+        // An empty table says that there are none.
+        if table.entries?.type.isSecrets == true {
+            draft.settings[.secrets] = Setting(
+                value: .secrets([:]), position: members.first?.keyPosition ?? node.position)
+        }
         for member in members {
             if let key = table.keys.first(where: { $0.name == member.key }) {
                 setting(key, path: "\(table.name).\(member.key)", table: table.name, member.node)
@@ -94,8 +99,11 @@ public struct PolicyReader {
         if !EnvironmentName.isValid(member.key) {
             fail(member.keyPosition, "\(path) isn't a name of a variable: letters, digits and _, no digit first")
         }
-        guard value(member.node, entry.type, path: path) != nil else { return }
-        if Availability.later[table.name] != nil { fail(member.keyPosition, "\(path) isn't available in this version") }
+        guard case .secrets(let found)? = value(member.node, entry.type, path: path), let source = found.values.first,
+            case .secrets(var secrets)? = draft.settings[.secrets]?.value
+        else { return }
+        secrets[member.key] = source
+        draft.settings[.secrets]?.value = .secrets(secrets)
     }
 
     private mutating func unknown(_ member: TOMLNode.Member, among names: [String], in table: SchemaTable?) {

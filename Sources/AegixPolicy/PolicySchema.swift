@@ -85,7 +85,17 @@ public enum PolicySchema {
                 "type": "object", "propertyNames": ["pattern": "^[A-Za-z_][A-Za-z0-9_]*$"],
                 "additionalProperties": bytes,
             ]
-        case .secrets: return ["type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"]
+        case .secrets:
+            let from: JSON = ["type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"]
+            return [
+                "anyOf": [
+                    from,
+                    [
+                        "type": "object", "required": ["from"], "additionalProperties": false,
+                        "properties": ["from": from, "file": ["type": "boolean"]],
+                    ],
+                ]
+            ]
         case .rules:
             let rule: JSON = [
                 "type": "object", "required": ["argv", "decision"], "additionalProperties": false,

@@ -35,6 +35,7 @@ extension Policy {
         case .execs: .amount(limits.execs)
         case .envPass: .words(env.pass)
         case .envSet: .bindings(env.set)
+        case .secrets: .secrets(secrets)
         case .capabilities: .words(capabilities)
         case .artifactsCollect: .words(artifacts.collect)
         case .artifactsMaxBytes: .amount(artifacts.maxBytes)
@@ -76,6 +77,7 @@ extension Policy {
         case (.execs, .amount(let amount)): limits.execs = amount
         case (.envPass, .words(let words)): env.pass = words
         case (.envSet, .bindings(let bindings)): env.set = bindings
+        case (.secrets, .secrets(let sources)): secrets = sources
         case (.capabilities, .words(let words)): capabilities = words
         case (.artifactsCollect, .words(let words)): artifacts.collect = words
         case (.artifactsMaxBytes, .amount(let amount)): artifacts.maxBytes = amount ?? 0
@@ -115,6 +117,12 @@ enum PolicyText {
                 out += "\(binding.key) = ".utf8
                 write(binding.value, into: &out)
             }
+        case .secrets(let secrets) where secrets.isEmpty: out += "{}".utf8
+        case .secrets(let secrets):
+            list(secrets.sorted { $0.key < $1.key }, "{ ", ", ", " }", into: &out) { secret, out in
+                out += "\(secret.key) = ".utf8
+                write(secret.value, into: &out)
+            }
         }
     }
 
@@ -137,6 +145,13 @@ enum PolicyText {
         out += "{ base64 = ".utf8
         quote(Base64.encode(bytes), into: &out)
         out += " }".utf8
+    }
+
+    static func write(_ source: Policy.SecretSource, into out: inout Bytes) {
+        if !source.isFile { return write(source.text, into: &out) }
+        out += "{ from = ".utf8
+        write(source.text, into: &out)
+        out += ", file = true }".utf8
     }
 
     static func quote(_ text: String) -> String {
@@ -179,6 +194,15 @@ extension Policy {
                 out += "]\n".utf8
                 table = name
             }
+            if key == .secrets {
+                // The table's keys are the policy's own.
+                for (name, source) in secrets.sorted(by: { $0.key < $1.key }) {
+                    out += "\(name) = ".utf8
+                    PolicyText.write(source, into: &out)
+                    out += "\n".utf8
+                }
+                continue
+            }
             out += key.name.utf8
             out += " = ".utf8
             PolicyText.write(value(of: key), of: key, into: &out)
@@ -214,6 +238,11 @@ extension Policy {
                 out += ":{".utf8
             }
             table = key.table
+            if key == .secrets {
+                // Their object without its braces: the table's stand for them.
+                out += JSON.object(secrets.mapValues(\.json)).canonical.dropFirst().dropLast()
+                continue
+            }
             JSON.quote(key.name, into: &out)
             out.append(UInt8(ascii: ":"))
             write(key, into: &out)
@@ -239,6 +268,7 @@ extension Policy {
         case .bindings(let bindings) where bindings.isEmpty: out += "{}".utf8
         case .bindings(let bindings):
             out += JSON.object(bindings.mapValues { JSON.bytes($0) }).canonical
+        case .secrets(let secrets): out += JSON.object(secrets.mapValues(\.json)).canonical
         }
     }
 }

@@ -13,6 +13,7 @@ struct Setting: Equatable {
         case paths([Policy.PathRule])
         case bindings([String: Bytes])
         case hosts([Policy.HostRule])
+        case secrets([String: Policy.SecretSource])
     }
 
     var value: Value

@@ -18,6 +18,7 @@ final class ExecWatch {
     private let processes: ProcessRequests?
     private let connects: ConnectWatch?
     private let connect: Int32
+    private let opens: OpenWatch?
     private(set) var execs: UInt64 = 0
 
     /// Bounds of what one exec may put into the record.
@@ -49,6 +50,7 @@ final class ExecWatch {
         connect = SyscallFilter.number(of: "connect")
         self.connects = connects
         memory = plan.limitPlan.watch.data.map(MemoryRequests.init)
+        opens = plan.masked.isEmpty ? nil : OpenWatch(plan.masked)
     }
 
     var pollable: Int32 { listener.raw }
@@ -78,6 +80,12 @@ final class ExecWatch {
         if let connects, notice.call == connect {
             connects.see(notice, listener: listener.raw)
             return .nothing
+        }
+        if let opens, opens.isOne(notice) {
+            // Nothing is decided by what is read: the mask refuses.
+            let refused = opens.refusal(notice)
+            if aegix_notice_continue(listener.raw, notice.id) < 0 { return .nothing }
+            return refused.map(Seen.refused) ?? .nothing
         }
         // First, since what it refuses must not be let through for being small.
         let refusal: SyscallAnswer

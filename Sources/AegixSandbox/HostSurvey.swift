@@ -59,6 +59,7 @@ public enum HostSurvey {
         facts.writes = try views(request.policy.files.write, facts: facts)
         facts.writes = try views(request.policy.files.write, facts: facts)
         facts.reads = try views(request.policy.files.read, facts: facts)
+        facts.secrets = try secrets(request.policy, facts)
         for item in request.guarded { guardPath(item.path, what: item.what, &facts.guarded) }
         var walk = ViewWalk(facts: facts)
         facts.denied = try walk.denied(request.policy.files.deny)
@@ -182,7 +183,7 @@ public enum HostSurvey {
     }
 
     /// A symlink in a place that commands write to may be one of theirs: what it leads to isn't what the policy means.
-    private static func refusePlanted(_ path: Bytes, areas: [Bytes], origin: String) throws(Failure) {
+    static func refusePlanted(_ path: Bytes, areas: [Bytes], origin: String) throws(Failure) {
         var place = Bytes("/")
         for name in Path.components(path) {
             let next = Path.join(place, name)

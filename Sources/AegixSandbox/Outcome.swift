@@ -87,14 +87,20 @@ public struct Violation: Equatable, Sendable {
     public var control: String
     /// `unshare`, `socket(AF_VSOCK)`, …
     public var rule: String
+    /// What it was asked of, where that is a file.
+    public var path: Bytes?
     public var errno: Int32
     public var count: UInt64
     public var firstTime: UInt64
     public var firstPid: Int32
 
-    public init(control: String, rule: String, errno: Int32, count: UInt64, firstTime: UInt64, firstPid: Int32) {
+    public init(
+        control: String, rule: String, path: Bytes? = nil, errno: Int32, count: UInt64, firstTime: UInt64,
+        firstPid: Int32
+    ) {
         self.control = control
         self.rule = rule
+        self.path = path
         self.errno = errno
         self.count = count
         self.firstTime = firstTime
@@ -108,7 +114,11 @@ public struct StreamSummary: Equatable, Sendable {
     public var bytes: UInt64 = 0
     /// What of it is in the log.
     public var captured: UInt64 = 0
-    public var truncated: Bool { captured < bytes }
+    public var truncated: Bool { captured < (redactedBytes ?? bytes) }
+    /// How often a secret's name stands in its place.
+    public var redacted: UInt64 = 0
+    /// What the command wrote is so long without them; nil: there are none.
+    public var redactedBytes: UInt64?
     /// SHA-256 of the log, in hex.
     public var digest = ""
     /// The first bytes of it, up to 1 MiB, for the record.

@@ -10,6 +10,10 @@ public struct RunIO {
     /// How much of each stream the record carries itself.
     public var headLimit: Int
     public var cache: CacheDirectory
+    /// Takes the secrets out of what is captured and shown; nil: there are none.
+    public var redactor: Redactor?
+    /// The caller's stdout gets them all the same.
+    public var rawOutput = false
     /// The run's id: its cgroup is named after it.
     public var run: String
 

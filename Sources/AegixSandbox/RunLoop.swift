@@ -94,7 +94,7 @@ final class RunLoop {
                 if !streams.output.isWaiting && !streams.errors.isWaiting { return }
             }
             prepare(&slots, signals: signals, ended: ended)
-            let ready = wait(&slots, until: nextDeadline(ended: ended))
+            let ready = wait(&slots, until: earlier(nextDeadline(ended: ended), streams.releaseAt))
             func isReady(_ slot: Slot) -> Bool { ready > 0 && slots[slot.rawValue].revents != 0 }
             if isReady(.notice) {
                 // Hung up: nobody is left whom the filter holds.
@@ -121,6 +121,7 @@ final class RunLoop {
                 ended = true
                 if sandbox.isConfined { RunTree.endOrphans(but: sandbox.pid) }
             }
+            if streams.releaseAt != nil { streams.release(now: Clock.monotonic()) }
             checkTime(ended: ended, &observer)
             if ready == 0 { digestStep() }
         }
@@ -168,6 +169,11 @@ final class RunLoop {
     }
 
     private var wallEnd: UInt64? { plan.limits.wall.map { began &+ $0 } }
+
+    private func earlier(_ one: UInt64?, _ other: UInt64?) -> UInt64? {
+        guard let one, let other else { return one ?? other }
+        return min(one, other)
+    }
 
     private func nextDeadline(ended: Bool) -> UInt64? {
         if ended { return deliveryEnd }

@@ -90,7 +90,7 @@ public final class ArtifactOut {
             case .source(let error), .target(let error): throw error
             }
         }
-        guard case .copied(_, let digest) = result, digest == artifact.digest else {
+        guard case .copied(_, let digest, _) = result, digest == artifact.digest else {
             throw SystemError("copy", artifact.path, errno: ESTALE)
         }
         let moved = temporary.withCString { from in name.withCString { renameat(tree.raw, from, tree.raw, $0) } }

@@ -152,6 +152,7 @@ private func gains(_ child: Policy, _ parent: Policy) -> [String] {
     if parent.limits.onOutput == .kill, child.limits.onOutput != .kill { all.append("on_output") }
     if more(child.limits.openFiles, parent.limits.openFiles) { all.append("open_files") }
     if more(child.limits.execs, parent.limits.execs) { all.append("execs") }
+    if child.secrets.contains(where: { parent.secrets[$0.key] != $0.value }) { all.append("secrets") }
     if !Set(child.capabilities).isSubset(of: parent.capabilities) { all.append("capabilities") }
     if parent.audit.durable, !child.audit.durable { all.append("durable") }
     if child.artifacts.maxBytes > parent.artifacts.maxBytes { all.append("max_bytes") }
@@ -235,6 +236,10 @@ private func text(_ random: inout Random, keys: Int) -> String {
     if random.chance(keys) {
         let pairs = Dictionary(random.some(["A", "LC_X", "PATH"], most: 2).map { ($0, random.pick(["x", "y"])) }) { $1 }
         out += "set = { " + pairs.map { "\($0) = \"\($1)\"" }.joined(separator: ", ") + " }\n"
+    }
+    if random.chance(keys) {
+        let names = random.some(["A", "B", "C"], most: 2)
+        out += "[secrets]\n" + Set(names).sorted().map { "\($0) = \"env:\(random.pick(["X", "Y"]))\"\n" }.joined()
     }
     if random.chance(keys) { out += "[capabilities]\nkeep = \(list(random.some(["net_raw", "chown"], most: 2)))\n" }
     out += "[artifacts]\n"

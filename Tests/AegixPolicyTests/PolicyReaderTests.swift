@@ -65,7 +65,7 @@ struct PolicyReaderTests {
         "[commands]\ndefault = \"deny\"",
         "[[commands.rule]]\nargv = [\"git\"]\ndecision = \"deny\"",
         "[network]\nunknown = \"approve\"",
-        "[secrets]\nTOKEN = \"env:X\"", "[approval]\nvia = \"tty\"", "[approval]\ncommand = [\"x\"]",
+        "[approval]\nvia = \"tty\"", "[approval]\ncommand = [\"x\"]",
         "[approval]\ntimeout = \"1s\"",
         "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"", "[audit]\nsign = \"key\"",
         "[determinism]\nhostname = \"a\"",

@@ -31,6 +31,7 @@ import limits  # noqa: E402
 import network  # noqa: E402
 import record  # noqa: E402
 import review  # noqa: E402
+import secrets  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(harness.HERE))
 
@@ -51,7 +52,7 @@ def options():
 def cases():
     """(number, title, function), in the order of their numbers: the first line of each function's text is `K1  title`."""
     found = []
-    for module in (apply, artifacts, files, kernel, descriptors, network, limits, lifecycle, record, review):
+    for module in (apply, artifacts, files, kernel, descriptors, network, limits, lifecycle, record, review, secrets):
         for name in vars(module):
             if re.fullmatch(r"[a-z]\d+[a-z]?", name):
                 function = getattr(module, name)
