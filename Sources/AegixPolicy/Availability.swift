@@ -12,8 +12,6 @@ enum Availability {
 
     /// Every key under a table's name alone, or one key by its path.
     static let later: [String: Accepted] = [
-        "commands.default": .only(["allow"]),
-        "commands.rule": .emptyList,
         "network.mode": .only(["none"]),
         "network.allow": .emptyList,
         "network.deny": .emptyList,
@@ -21,7 +19,6 @@ enum Availability {
         "secrets": .nothing,
         "artifacts.collect": .emptyList,
         "artifacts.max_bytes": .nothing,
-        "approval": .nothing,
         "audit.detail": .only(["processes"]),
         "audit.inputs": .only(["none"]),
         "audit.sign": .emptyText,

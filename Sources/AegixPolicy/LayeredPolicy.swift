@@ -51,7 +51,11 @@ public struct LayeredPolicy: Sendable {
     private mutating func lay(_ draft: PolicyDraft, mayLoosen: Bool, remedy: String = "") throws(PolicyErrors) {
         let parent = self
         for (key, setting) in draft.settings {
-            policy.set(key, setting.value)
+            if key == .commandsRule, case .rules(let rules) = setting.value {
+                policy.commands.add(rules)
+            } else {
+                policy.set(key, setting.value)
+            }
             origins[key] = draft.place(of: key)
         }
         if mayLoosen { return }
@@ -91,7 +95,11 @@ public struct LayeredPolicy: Sendable {
     /// The key at fault may be another of the same table: a new write entry can free a read entry.
     private static func position(of key: PolicyKey, in draft: PolicyDraft) -> Position? {
         let related: [PolicyKey] =
-            key.table == .files ? [key, .filesWrite, .filesRead, .workspaceMode] : [key, .envPass, .envSet]
+            switch key.table {
+            case .files: [key, .filesWrite, .filesRead, .workspaceMode]
+            case .commands: [key, .commandsRule, .commandsDefault]
+            default: [key, .envPass, .envSet]
+            }
         return related.compactMap { draft.settings[$0]?.position }.first
     }
 

@@ -13,10 +13,12 @@ public struct Policy: Equatable, Sendable {
     public var identity = Identity.keep
     public var workspace = Workspace()
     public var files = Files()
+    public var commands = Commands()
     public var limits = Limits()
     public var env = Environment()
     /// Capabilities kept, as libcap names (`cap_net_bind_service`), in the sandbox's own user namespace.
     public var capabilities: [String] = []
+    public var approval = Approval()
     public var audit = Audit()
 
     public init() {}
@@ -122,6 +124,19 @@ public struct Policy: Equatable, Sendable {
         /// Names passed on from the caller, `LC_*` style trailing stars allowed.
         public var pass: [String] = ["LANG", "TERM"]
         public var set: [String: Bytes] = [:]
+        public init() {}
+    }
+
+    public struct Approval: Equatable, Sendable {
+        public var via = Via.tty
+        /// argv on the host.
+        public var command: [String] = []
+        /// Nanoseconds; unanswered by then means no.
+        public var timeout: UInt64 = 120_000_000_000
+
+        public enum Via: String, CaseIterable, Sendable {
+            case tty, command, deny
+        }
         public init() {}
     }
 

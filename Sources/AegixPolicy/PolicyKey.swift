@@ -12,6 +12,8 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case filesRead = "files.read"
     case filesWrite = "files.write"
     case filesDeny = "files.deny"
+    case commandsDefault = "commands.default"
+    case commandsRule = "commands.rule"
     case wall = "limits.wall"
     case grace = "limits.grace"
     case cpuTime = "limits.cpu_time"
@@ -26,11 +28,14 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case envPass = "env.pass"
     case envSet = "env.set"
     case capabilities = "capabilities.keep"
+    case approvalVia = "approval.via"
+    case approvalCommand = "approval.command"
+    case approvalTimeout = "approval.timeout"
     case durable = "audit.durable"
 
     /// In the order of canonical JSON. `name` and `version` stand before `require` and `workspace`.
     static let sorted: [PolicyKey] = [
-        .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
+        .approvalCommand, .approvalTimeout, .approvalVia, .durable, .capabilities, .commandsDefault, .commandsRule, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
         .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall, .lock, .require,
         .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
     ]
@@ -42,9 +47,11 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .identityUser: .identity
         case .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox: .workspace
         case .filesRead, .filesWrite, .filesDeny: .files
+        case .commandsDefault, .commandsRule: .commands
         case .wall, .grace, .cpuTime, .cpus, .memory, .pids, .disk, .output, .onOutput, .openFiles, .execs: .limits
         case .envPass, .envSet: .env
         case .capabilities: .capabilities
+        case .approvalVia, .approvalCommand, .approvalTimeout: .approval
         case .durable: .audit
         }
     }
@@ -82,6 +89,8 @@ indirect enum ValueType {
     case capabilities
     case hosts
     case words
+    /// Words, each of which may be a list of alternatives.
+    case pattern
     case rules
 }
 
@@ -252,7 +261,9 @@ enum Schema {
 
     /// The keys of one `[[commands.rule]]`.
     static let rule: [SchemaKey] = [
-        SchemaKey(name: "argv", type: .words, summary: "A pattern a word; ** stands for any number of words."),
+        SchemaKey(
+            name: "argv", type: .pattern,
+            summary: "A pattern a word, or a list of alternatives; ** stands for any number of words."),
         SchemaKey(name: "decision", type: .choice(["allow", "approve", "deny"]), summary: "What happens on a match."),
         SchemaKey(name: "reason", type: .text, summary: "Told to whoever is stopped by it."),
         SchemaKey(

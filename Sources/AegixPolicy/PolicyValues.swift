@@ -16,6 +16,8 @@ extension Policy {
         case .filesRead: .paths(files.read)
         case .filesWrite: .paths(files.write)
         case .filesDeny: .paths(files.deny)
+        case .commandsDefault: .word(commands.unmatched.rawValue)
+        case .commandsRule: .rules(commands.rules)
         case .wall: .amount(limits.wall)
         case .grace: .amount(limits.grace)
         case .cpuTime: .amount(limits.cpuTime)
@@ -30,6 +32,9 @@ extension Policy {
         case .envPass: .words(env.pass)
         case .envSet: .bindings(env.set)
         case .capabilities: .words(capabilities)
+        case .approvalVia: .word(approval.via.rawValue)
+        case .approvalCommand: .words(approval.command)
+        case .approvalTimeout: .amount(approval.timeout)
         case .durable: .flag(audit.durable)
         }
     }
@@ -49,6 +54,8 @@ extension Policy {
         case (.filesRead, .paths(let rules)): files.read = rules
         case (.filesWrite, .paths(let rules)): files.write = rules
         case (.filesDeny, .paths(let rules)): files.deny = rules
+        case (.commandsDefault, .word(let word)): CommandDecision(rawValue: word).map { commands.unmatched = $0 }
+        case (.commandsRule, .rules(let rules)): commands.rules = rules
         case (.wall, .amount(let amount)): limits.wall = amount
         case (.grace, .amount(let amount)): limits.grace = amount ?? 0
         case (.cpuTime, .amount(let amount)): limits.cpuTime = amount
@@ -63,6 +70,9 @@ extension Policy {
         case (.envPass, .words(let words)): env.pass = words
         case (.envSet, .bindings(let bindings)): env.set = bindings
         case (.capabilities, .words(let words)): capabilities = words
+        case (.approvalVia, .word(let word)): Approval.Via(rawValue: word).map { approval.via = $0 }
+        case (.approvalCommand, .words(let words)): approval.command = words
+        case (.approvalTimeout, .amount(let amount)): approval.timeout = amount ?? 0
         case (.durable, .flag(let flag)): audit.durable = flag
         default: preconditionFailure("\(key.rawValue) got a value of another type")
         }
@@ -86,12 +96,13 @@ enum PolicyText {
         case .amount(nil): quote("none", into: &out)
         case .amount(let amount?):
             switch key {
-            case .wall, .grace, .cpuTime: quote(TimeSpan.text(amount), into: &out)
+            case .wall, .grace, .cpuTime, .approvalTimeout: quote(TimeSpan.text(amount), into: &out)
             case .output, .memory, .disk: quote(ByteSize.text(amount), into: &out)
             case .cpus: out += Processors.text(amount).utf8
             default: out.append(decimal: amount)
             }
         case .paths(let rules): list(rules, "[", ", ", "]", into: &out) { write($0.pattern, into: &$1) }
+        case .rules(let rules): list(rules, "[", ", ", "]", into: &out) { write($0, into: &$1) }
         case .bindings(let bindings) where bindings.isEmpty: out += "{}".utf8
         case .bindings(let bindings):
             list(bindings.sorted { $0.key < $1.key }, "{ ", ", ", " }", into: &out) { binding, out in
@@ -113,6 +124,25 @@ enum PolicyText {
             each(item, &out)
         }
         out += close.utf8
+    }
+
+    private static func write(_ rule: CommandRule, into out: inout Bytes) {
+        out += "{ argv = ".utf8
+        write(rule.pattern, into: &out)
+        out += ", decision = ".utf8
+        quote(rule.decision.rawValue, into: &out)
+        if let reason = rule.reason {
+            out += ", reason = ".utf8
+            quote(reason, into: &out)
+        }
+        out += " }".utf8
+    }
+
+    static func write(_ pattern: CommandPattern, into out: inout Bytes) {
+        list(pattern.words, "[", ", ", "]", into: &out) { word, out in
+            if word.count == 1 { return write(word[0], into: &out) }
+            list(word, "[", ", ", "]", into: &out) { write($0, into: &$1) }
+        }
     }
 
     private static func write(_ bytes: Bytes, into out: inout Bytes) {
@@ -217,6 +247,7 @@ extension Policy {
             out.append(UInt8(ascii: "\""))
         case .paths(let rules):
             PolicyText.list(rules, "[", ",", "]", into: &out) { $1 += JSON.bytes($0.pattern).canonical }
+        case .rules(let rules): PolicyText.list(rules, "[", ",", "]", into: &out) { $1 += $0.json.canonical }
         case .bindings(let bindings) where bindings.isEmpty: out += "{}".utf8
         case .bindings(let bindings):
             out += JSON.object(bindings.mapValues { JSON.bytes($0) }).canonical

@@ -12,6 +12,7 @@ struct Setting: Equatable {
         case amount(UInt64?)
         case paths([Policy.PathRule])
         case bindings([String: Bytes])
+        case rules([CommandRule])
     }
 
     var value: Value

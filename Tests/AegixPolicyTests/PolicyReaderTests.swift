@@ -62,14 +62,12 @@ struct PolicyReaderTests {
     }
 
     @Test(arguments: [
-        "[commands]\ndefault = \"deny\"",
-        "[[commands.rule]]\nargv = [\"git\"]\ndecision = \"deny\"", "[network]\nmode = \"allow\"",
+        "[network]\nmode = \"allow\"",
         "[network]\nmode = \"host\"",
         "[network]\nmode = \"guarded\"", "[network]\nallow = [\"pypi.org:443\"]", "[network]\ndeny = [\"10.0.0.0/8\"]",
         "[network]\nunknown = \"approve\"",
         "[secrets]\nTOKEN = \"env:X\"", "[artifacts]\ncollect = [\"dist/**\"]",
-        "[artifacts]\nmax_bytes = 1", "[approval]\nvia = \"tty\"", "[approval]\ncommand = [\"x\"]",
-        "[approval]\ntimeout = \"1s\"",
+        "[artifacts]\nmax_bytes = 1",
         "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"", "[audit]\nsign = \"key\"",
         "[determinism]\nhostname = \"a\"",
         "[determinism]\nseed = 0", "[determinism]\ncpus = 1", "[determinism]\naslr = false",
@@ -126,14 +124,14 @@ struct PolicyReaderTests {
     func rulesAreCheckedWithTheirExamples(_ line: String) {
         let head = line.hasPrefix("decision") ? "" : "decision = \"deny\"\n"
         let found = errors("version = 1\n[[commands.rule]]\nargv = [\"git\", \"push\", \"**\"]\n\(head)\(line)")
-        #expect(found.count == 2)
+        #expect(found.count == 1)
     }
 
     @Test func examplesThatHoldAreNoErrorOfTheirOwn() {
         let found = errors(
             "version = 1\n[[commands.rule]]\nargv = [\"git\", \"push\", \"**\"]\ndecision = \"deny\"\n"
                 + "match = [\"git push origin main\", \"/usr/bin/git push\"]\nnot_match = [\"git status\"]")
-        #expect(found.count == 1)
+        #expect(found == [])
     }
 
     @Test(arguments: [
