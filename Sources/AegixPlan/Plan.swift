@@ -20,6 +20,9 @@ public struct Plan: Equatable, Sendable {
     /// How many processors the command can keep busy without any limit.
     public var processors: Int
     public var environment: [PlannedVariable]
+    /// With the paths of its patterns as they are inside.
+    public var commands = Policy.Commands()
+    public var approval = Policy.Approval()
     public var command: CommandPlan
     public var cwd: Bytes
     public var home: Bytes
@@ -116,16 +119,20 @@ public struct Plan: Equatable, Sendable {
             .file(Staging.deniedFile, content: [], mode: 0),
         ]
         let limits = LimitPlan.make(policy.limits, tier: tier, processors: facts.processors)
+        var syscalls = limits.syscalls
+        syscalls.judgesExecs = policy.commands.judges
         return Plan(
             tier: tier, identity: identity,
             steps: staging + BaseView.steps(facts: facts, identity: identity, home: home, scratch: scratch)
                 + view.steps,
             trees: view.trees,
             landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
-            syscalls: limits.syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
+            syscalls: syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
             cgroup: cgroup,
             processors: facts.processors,
             environment: environment,
+            commands: policy.commands.anchored(home: facts.home ?? home, workspace: workspace.path),
+            approval: policy.approval,
             command: try CommandPlan.make(invocation, path: EnvironmentPlan.searched(environment), cwd: cwd),
             cwd: cwd, home: home, workspace: workspace.path, workspaceMode: policy.workspace.mode,
             layer: copy?.destination ?? layer.map { Path.join($0.directory, Bytes("upper")) },
@@ -133,6 +140,9 @@ public struct Plan: Equatable, Sendable {
             views: roots,
             hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) })
     }
+
+    /// PATH inside.
+    public var search: [Bytes] { EnvironmentPlan.searched(environment) }
 
     /// The workspace's overlay couldn't be mounted, and the policy takes a copy then.
     public func takesCopy(instead failure: Failure) -> Bool {

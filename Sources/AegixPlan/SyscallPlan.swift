@@ -48,6 +48,9 @@ public struct SyscallSet: Equatable, Sendable {
     /// No sockets, no System V IPC, and the supervisor's hand on what Landlock leaves out.
     public var isConfined = false
 
+    /// Nobody inside can hold a process or write into one whose exec is judged.
+    public var judgesExecs = false
+
     public static let standard = SyscallSet()
 
     public init() {}
@@ -56,7 +59,7 @@ public struct SyscallSet: Equatable, Sendable {
     public var key: String {
         (isConfined ? "confined" : "standard") + (watchesMemory ? "-memory" : "")
             + (watchesProcesses ? "-processes" : "") + (refusesReservation ? "-space" : "")
-            + (keepsProcessors ? "-processors" : "")
+            + (keepsProcessors ? "-processors" : "") + (judgesExecs ? "-judged" : "")
     }
 
     public var plan: SyscallPlan {
@@ -73,6 +76,9 @@ public struct SyscallSet: Equatable, Sendable {
         if refusesReservation {
             plan.allowed.removeAll { $0 == "fallocate" }
             plan.unsupported.append("fallocate")
+        }
+        if judgesExecs {
+            plan.allowed.removeAll { ["ptrace", "process_vm_writev"].contains($0) }
         }
         if keepsProcessors {
             plan.allowed.removeAll { $0 == "sched_setaffinity" }
@@ -110,7 +116,7 @@ public enum SyscallRefusal {
         "perf_event_open", "pivot_root", "prctl", "personality", "quotactl", "quotactl_fd", "reboot", "request_key",
         "setdomainname", "sethostname", "setns", "settimeofday", "socket", "socketpair", "stime", "swapoff", "swapon",
         "sysfs", "syslog", "umount", "umount2", "unshare", "userfaultfd", "vhangup", "vm86", "vm86old",
-        "migrate_pages", "move_pages", "pidfd_getfd", "kcmp", "process_madvise",
+        "migrate_pages", "move_pages", "pidfd_getfd", "kcmp", "process_madvise", "ptrace", "process_vm_writev",
         "open", "openat", "creat", "mkdir", "mkdirat", "mknod", "mknodat", "chmod", "fchmod", "fchmodat",
         "prlimit64", "renameat2", "setrlimit",
     ]

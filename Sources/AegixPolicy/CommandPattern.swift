@@ -23,8 +23,10 @@ public struct CommandPattern: Equatable, Sendable {
         return first
     }
 
-    /// Whether any words may follow the program.
-    var takesAnyArguments: Bool { words.dropFirst().elementsEqual([[CommandPattern.many]]) || programs.isEmpty && words.count == 1 }
+    /// What a word without wildcards stands for.
+    public static func literal(_ word: Bytes) -> Bytes? { Wildcard.escapesAll(word) ? Wildcard.unescaped(word) : nil }
+
+    public static func matches(word: Bytes, _ text: Bytes) -> Bool { Wildcard.matches(word, text) }
 
     /// A command line as it is written in an example.
     func matches(_ argv: [Bytes]) -> Bool {

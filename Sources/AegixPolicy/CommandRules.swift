@@ -75,7 +75,9 @@ extension Policy {
             var found: [(PolicyKey, String)] = []
             if unmatched < parent.unmatched { found.append((.commandsDefault, "\"allow\" is looser than \"deny\"")) }
             for rule in parent.rules where rule.decision != .allow {
-                let isHeld = rules.contains { $0.decision >= rule.decision && $0.pattern.covers(rule.pattern) }
+                let isHeld =
+                    rules.contains { $0.decision >= rule.decision && $0.pattern.covers(rule.pattern) }
+                    || unmatched == .deny && !rules.contains { $0.decision < rule.decision }
                 if !isHeld { found.append((.commandsRule, "leaves out the rule \(rule.text)")) }
             }
             if parent.unmatched == .deny {
@@ -92,13 +94,29 @@ extension Policy {
             rules.contains { $0.decision <= rule.decision && $0.pattern.covers(rule.pattern) }
         }
 
-        /// What both allow.
+        /// No more than either allows. Where the common part of two rules can't be written as one, it is asked about or denied.
         func cut(to ceiling: Commands) -> Commands {
             var both = Commands()
             both.unmatched = max(unmatched, ceiling.unmatched)
-            both.rules = ceiling.rules.filter { $0.decision != .allow || unmatched == .allow }
-            both.add(rules.filter { $0.decision == .deny || ceiling.unmatched == .allow || ceiling.permits($0) })
+            both.add((rules + ceiling.rules).filter { $0.decision == .deny })
+            switch (unmatched, ceiling.unmatched) {
+            case (.allow, .allow): both.add(ceiling.rules + rules)
+            case (.allow, _):
+                let kept = rules.filter { $0.decision == .approve && ceiling.permits($0) }
+                both.add(ceiling.mild(asking: rules.count { $0.decision == .approve } > kept.count) + kept)
+            case (_, .allow): both.add(mild(asking: ceiling.asks))
+            default: both.add(mild(asking: ceiling.asks).filter(ceiling.permits))
+            }
             return both
+        }
+
+        /// What a rule lets run, with or without a question.
+        private func mild(asking: Bool) -> [CommandRule] {
+            rules.filter { $0.decision != .deny }.map { rule in
+                var rule = rule
+                if asking { rule.decision = .approve }
+                return rule
+            }
         }
 
         /// Paths as they are inside: `~/` is the home, and what else holds a slash is relative to the workspace.

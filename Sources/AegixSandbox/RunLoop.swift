@@ -37,6 +37,8 @@ final class RunLoop {
     enum Ending: Equatable {
         case limit(Outcome.Limit)
         case signal(Int32)
+        /// The command itself, by a rule.
+        case denied(rule: String)
     }
 
     init(plan: Plan, io: RunIO, sandbox: Sandbox, streams: RunStreams, cgroup: RunCgroup?, began: UInt64) {
@@ -220,6 +222,8 @@ final class RunLoop {
         while aegix_read_signal(signals, &number) == 0 {
             if Int32(number) == SIGWINCH {
                 streams.resize()
+            } else if Int32(number) == SIGCHLD {
+                collect(&observer)
             } else {
                 end(.signal(Int32(number)), grace: true, &observer)
             }
@@ -245,7 +249,7 @@ final class RunLoop {
             return kill()
         }
         root = Descriptor(owning: again)
-        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid)
+        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid, cache: io.cache)
         do throws(SystemError) {
             watchdog = try Watchdog(
                 plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, initial: sandbox.pid,
@@ -267,7 +271,14 @@ final class RunLoop {
     }
 
     private func notice<Observer: RunObserver>(_ observer: inout Observer) {
-        guard let seen = nextNotice() else { return }
+        if let seen = nextNotice() { take(seen, &observer) }
+    }
+
+    private func collect<Observer: RunObserver>(_ observer: inout Observer) {
+        for seen in asOwner({ watch?.collect() }) ?? [] { take(seen, &observer) }
+    }
+
+    private func take<Observer: RunObserver>(_ seen: ExecWatch.Seen, _ observer: inout Observer) {
         switch seen {
         case .nothing: return
         case .exec(let event, let file):
@@ -281,14 +292,21 @@ final class RunLoop {
         case .execLimit(let event):
             observer.exec(event)
             end(.limit(.execs), grace: false, &observer)
+        case .denied(let event, let violation, let isCommand):
+            observer.exec(event)
+            observer.refused(violation)
+            if isCommand { end(.denied(rule: violation.rule), grace: false, &observer) }
+        case .ask: break
         }
     }
 
     /// As the command's own user, who may look into its processes where root in a container may not.
-    private func nextNotice() -> ExecWatch.Seen? {
-        guard let owner = plan.confined?.owner else { return watch?.next() }
+    private func nextNotice() -> ExecWatch.Seen? { asOwner { watch?.next() } }
+
+    private func asOwner<T>(_ body: () -> T?) -> T? {
+        guard let owner = plan.confined?.owner else { return body() }
         do throws(Failure) {
-            return try Impersonation.acting(as: owner) { watch?.next() }
+            return try Impersonation.acting(as: owner, body)
         } catch {
             failure = error
             kill()

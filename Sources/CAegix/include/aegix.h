@@ -14,6 +14,7 @@
 #include "aegix_watch.h"
 
 #include "aegix_cgroup.h"
+#include "aegix_hold.h"
 
 #pragma clang assume_nonnull begin
 
