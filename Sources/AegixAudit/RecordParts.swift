@@ -59,7 +59,7 @@ extension JSONWriter {
             json.key("cwd")
             json.optional(approval.cwd) { $0.string($1) }
             json.key("duration_ns")
-            json.size(approval.duration)
+            json.big(approval.duration)
             json.key("message")
             json.optional(approval.message) { $0.string(shortened(Bytes($1), to: RecordBounds.message)) }
             json.key("via")

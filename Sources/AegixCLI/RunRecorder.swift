@@ -168,6 +168,9 @@ final class RunRecorder: RunObserver {
     /// Closes the record, also of a run that never started. Returns it as it stands in `audit.json`.
     func finish(_ attempt: inout RunAttempt, includeText: Bool) throws(Failure) -> Bytes {
         try begin()
+        if preparation.options.failsOnViolation, let first = violations.first(where: { $0.rule != "socket(AF_UNIX)" }) {
+            attempt.result?.outcome.failOn(first)
+        }
         do throws(Failure) {
             if let named {
                 attempt.layer = try named.finishLayer()

@@ -74,6 +74,9 @@ public struct LayeredPolicy: Sendable {
         bind(to: parent.policy)
     }
 
+    /// The same command, with the paths that its words stand for.
+    public mutating func setApprovalCommand(_ words: [String]) { policy.approval.command = words }
+
     /// A narrowed path was proven by its text only; a symlink in it could lead out of what the parent meant, so the
     /// rule remembers the directory that it has to stay in.
     mutating func bind(to parent: Policy) {

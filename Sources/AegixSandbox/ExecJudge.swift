@@ -50,7 +50,8 @@ final class ExecJudge {
         rules = plan.commands
         execveat = SyscallFilter.number(of: "execveat")
         files = ExecFiles(root: root, writable: plan.confined == nil ? nil : plan.landlock.writable)
-        known = KnownPrograms(rules.rules, search: plan.search, files: files, cache: cache)
+        known = KnownPrograms(rules.rules, search: plan.search, places: Set([plan.cwd, plan.workspace]).sorted { $0.lexicographicallyPrecedes($1) },
+            files: files, cache: cache)
     }
 
     // MARK: - An exec
@@ -115,17 +116,19 @@ final class ExecJudge {
         event.decision = verdict.decision
         event.rule = verdict.rule?.text ?? (verdict.decision == .deny ? "commands.default" : nil)
         switch verdict.decision {
-        case .deny: return deny(notice, event, nil)
+        case .deny:
+            if verdict.rule != nil { for link in picture.chain.links.prefix(1) { known.learn(link.file) } }
+            return deny(notice, event, nil)
         case .allow, .approve:
             if picture.isLoaderByHand(known), verdict.rule?.decision != .allow {
                 return deny(notice, event, "the loader called by hand starts a program that no exec shows")
             }
             if verdict.decision == .approve {
-                let question = ExecQuestion(
+                var question = ExecQuestion(
                     notice: notice, picture: picture, event: event, rule: verdict.rule,
                     cwd: isCommand ? nil : ProcessFacts.link(pid, "cwd"), isCommand: isCommand)
-                guard approved.contains(question.key) else { return .ask(question) }
-                event.decision = .allow
+                question.digests = known.digests(picture.chain.links.map(\.file))
+                guard approved.contains(where: { $0.isSame(as: question.key) }) else { return .ask(question) }
                 event.approval = Approval(
                     via: "run", by: nil, answer: .remembered, message: nil, askedAt: event.time, duration: 0,
                     cwd: question.cwd)
@@ -142,7 +145,6 @@ final class ExecJudge {
             return deny(question.notice, event, nil)
         }
         if approval.answer == .run, approved.count < ExecJudge.mostApproved { approved.append(question.key) }
-        event.decision = .allow
         return question.isCommand
             ? goOn(question.notice, event) : goOn(question.notice, event, held: question.picture)
     }
@@ -260,19 +262,19 @@ final class ExecJudge {
             return "argv"
         }
         for (link, originals) in zip(picture.chain.links, picture.originals) {
-            let isImage = link.file.identity == image.file.identity
-            if isImage, !link.file.isWritable { continue }
-            guard let now = files.find(link.file.path), now.identity == link.file.identity else { return "a file" }
-            if !isImage {
-                // As the interpreter will find it.
-                guard let named = files.find(link.file.named), named.identity == link.file.identity else {
-                    return "a script"
+            if link.file.identity == image.file.identity {
+                // By the process itself, which keeps it from being written: its name may have changed, its content before.
+                if link.file.isWritable, known.isCopy(ofOtherThan: originals, Bytes("/proc/\(pid)/exe")) {
+                    return "the program"
                 }
+                continue
             }
+            // As the interpreter will find it.
+            guard let named = files.find(link.file.named), named.identity == link.file.identity else { return "a script" }
             do throws(ExecFault) {
-                if try known.originals(now).map(\.named) != originals { return "a file" }
+                if try known.originals(named).map(\.named) != originals { return "a script" }
             } catch {
-                return "a file"
+                return "a script"
             }
         }
         return nil
@@ -298,17 +300,21 @@ struct ExecQuestion {
     var rule: CommandRule?
     var cwd: Bytes?
     var isCommand: Bool
+    /// Of the files that the sandbox can write; nil: one couldn't be digested.
+    var digests: [String]?
 
-    /// What "for this run" stands for: the very files of the chain, and every word.
-    struct Key: Equatable {
+    /// What "for this run" stands for: the very files of the chain, what is in those that could change, and every word.
+    struct Key {
         var files: [ExecFile.Identity]
+        var digests: [String]?
         var argv: [[Bytes]]
-        var contents: [[Bytes]]
+
+        func isSame(as other: Key) -> Bool {
+            files == other.files && argv == other.argv && digests != nil && digests == other.digests
+        }
     }
 
     var key: Key {
-        Key(
-            files: picture.chain.links.map(\.file.identity), argv: picture.chain.links.map(\.argv),
-            contents: picture.originals)
+        Key(files: picture.chain.links.map(\.file.identity), digests: digests, argv: picture.chain.links.map(\.argv))
     }
 }

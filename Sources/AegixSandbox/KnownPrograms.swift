@@ -24,8 +24,8 @@ final class KnownPrograms {
     private static let mostKnown = 4096
     private static let longest: UInt64 = 512 << 20
 
-    /// - search: PATH inside.
-    init(_ rules: [CommandRule], search: [Bytes], files: ExecFiles, cache: CacheDirectory) {
+    /// - search: PATH inside. - places: where else a name of a rule may stand for a file.
+    init(_ rules: [CommandRule], search: [Bytes], places own: [Bytes], files: ExecFiles, cache: CacheDirectory) {
         self.files = files
         self.cache = cache
         let usual = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"].map { Bytes($0) }
@@ -38,7 +38,7 @@ final class KnownPrograms {
             if pattern.contains(Path.slash) {
                 if let path = CommandPattern.literal(pattern) { note(path) }
             } else if let name = CommandPattern.literal(pattern) {
-                for place in places { note(Path.join(place, name)) }
+                for place in places + own { note(Path.join(place, name)) }
             } else {
                 for place in Set(places) { list(place, pattern) }
             }
@@ -76,13 +76,34 @@ final class KnownPrograms {
     /// as long as what it is one of.
     func originals(_ file: ExecFile) throws(ExecFault) -> [ExecFile] {
         guard file.isWritable else { return [] }
-        let candidates = known.indices.filter {
-            known[$0].file.size == file.size && known[$0].file.identity != file.identity
-        }
-        if candidates.isEmpty || file.size == 0 { return [] }
-        guard file.size <= KnownPrograms.longest, let own = digest(file) else {
+        let candidates = candidates(size: file.size, but: file.identity)
+        if candidates.isEmpty { return [] }
+        guard let own = digest(file) else {
             throw .unknown("\(file.path.shown) can't be digested, and is as long as a program of a rule")
         }
+        return try originals(own, candidates)
+    }
+
+    /// Whether an open file has become a copy of something since it was judged.
+    func isCopy(ofOtherThan originals: [Bytes], _ place: Bytes) -> Bool {
+        do {
+            let file = try Descriptor.open(place, O_RDONLY)
+            var facts = stat()
+            if fstat(file.raw, &facts) < 0 { return true }
+            let candidates = candidates(size: UInt64(facts.st_size), but: .init(facts))
+            if candidates.isEmpty { return !originals.isEmpty }
+            guard let own = KnownPrograms.digest(file.raw, longest: KnownPrograms.longest) else { return true }
+            return try self.originals(own, candidates).map(\.named) != originals
+        } catch {
+            return true
+        }
+    }
+
+    private func candidates(size: UInt64, but own: ExecFile.Identity) -> [Int] {
+        size == 0 ? [] : known.indices.filter { known[$0].file.size == size && known[$0].file.identity != own }
+    }
+
+    private func originals(_ own: String, _ candidates: [Int]) throws(ExecFault) -> [ExecFile] {
         var found: [ExecFile] = []
         for index in candidates {
             if known[index].digest == nil { known[index].digest = stored(known[index].file) }
@@ -92,6 +113,21 @@ final class KnownPrograms {
             if digest == own { found.append(known[index].file) }
         }
         return found
+    }
+
+    /// For remembering an answer. nil: one can't be digested.
+    func digests(_ list: [ExecFile]) -> [String]? {
+        var found: [String] = []
+        for file in list where file.isWritable {
+            guard let digest = digest(file) else { return nil }
+            found.append(digest)
+        }
+        return found
+    }
+
+    /// A file that was denied by its name: its hard links and copies are known from now on.
+    func learn(_ file: ExecFile) {
+        if file.isWritable { note(file.path) }
     }
 
     /// From the cache: only of a file that no sandbox of the caller's can write (rule 13).

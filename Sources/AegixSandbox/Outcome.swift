@@ -27,6 +27,15 @@ public struct Outcome: Equatable, Sendable {
         self.message = message
     }
 
+    /// `--fail-on-violation`: a command that ended by itself counts as denied by what was refused inside.
+    public mutating func failOn(_ violation: Violation) {
+        guard status == .exited || status == .signaled, exitCode != 126 else { return }
+        let own = signal.map { "died of signal \($0)" } ?? "exited with \(exitCode)"
+        message = "\(own), and something was refused inside: \(violation.rule)"
+        exitCode = 126
+        rule = rule ?? violation.rule
+    }
+
     public enum Status: String, Sendable {
         case exited, signaled, denied, failed, interrupted
         case timedOut = "timed_out"

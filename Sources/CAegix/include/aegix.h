@@ -15,6 +15,7 @@
 
 #include "aegix_cgroup.h"
 #include "aegix_hold.h"
+#include "aegix_ask.h"
 
 #pragma clang assume_nonnull begin
 

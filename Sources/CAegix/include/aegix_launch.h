@@ -43,6 +43,7 @@ struct aegix_page {
     uint32_t finished;    /* the command was reaped: `status` is valid */
     int32_t status;       /* as wait4 gives it */
     uint32_t deadline;    /* pid 1's own timer ended the run */
+    uint64_t extension;   /* nanoseconds that the deadline is later: somebody was asked meanwhile */
     uint32_t released;    /* maps and trees are there: a futex, since a socket's wake-up would queue the child behind us */
 };
 
@@ -160,6 +161,8 @@ int aegix_send_release(struct aegix_page *page, int control, const int *trees, u
 
 /* A shared page, zeroed. NULL with errno. */
 struct aegix_page *_Nullable aegix_page_map(void);
+/* How much later than planned the deadline is by now. */
+void aegix_page_extend(struct aegix_page *page, uint64_t nanoseconds);
 void aegix_page_unmap(struct aegix_page *page);
 
 
