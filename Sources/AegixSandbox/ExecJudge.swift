@@ -38,6 +38,8 @@ final class ExecJudge {
     private var waiting: [aegix_notice] = []
     /// What was approved for the whole run.
     private var approved: [ExecQuestion.Key] = []
+    /// The last no. A search along PATH takes EACCES for a reason to try the next place, and that isn't another question.
+    private var refused: (pid: pid_t, key: ExecQuestion.Key)?
 
     /// The kernel takes no more: 6 MiB of words.
     private static let mostWords = 1 << 20
@@ -128,6 +130,7 @@ final class ExecJudge {
                     notice: notice, picture: picture, event: event, rule: verdict.rule,
                     cwd: isCommand ? nil : ProcessFacts.link(pid, "cwd"), isCommand: isCommand)
                 question.digests = known.digests(picture.chain.links.map(\.file))
+                if let refused, refused.pid == pid, refused.key.isSame(as: question.key) { return deny(notice, event, nil) }
                 guard approved.contains(where: { $0.isSame(as: question.key) }) else { return .ask(question) }
                 event.approval = Approval(
                     via: "run", by: nil, answer: .remembered, message: nil, askedAt: event.time, duration: 0,
@@ -142,6 +145,7 @@ final class ExecJudge {
         var event = question.event
         event.approval = approval
         if approval.answer == .deny {
+            refused = (event.pid, question.key)
             return deny(question.notice, event, nil)
         }
         if approval.answer == .run, approved.count < ExecJudge.mostApproved { approved.append(question.key) }

@@ -360,11 +360,15 @@ final class RunLoop {
     private func flush() {
         let end = Clock.monotonic() + 1_000_000_000
         while Clock.monotonic() < end {
-            drain()
-            for stream in [streams.output, streams.errors] where stream.isWaiting { stream.deliver() }
-            if streams.echo.isWaiting { streams.echo.deliver() }
-            if !streams.output.isWaiting, !streams.errors.isWaiting, !streams.echo.isWaiting { return }
-            var pause = timespec(tv_sec: 0, tv_nsec: 5_000_000)
+            var (hasMore, isBehind) = (false, false)
+            for stream in [streams.output, streams.errors, streams.echo] {
+                if stream.isWaiting { stream.deliver() }
+                var ready = pollfd(fd: stream.pollable, events: Int16(POLLIN), revents: 0)
+                if !stream.isWaiting, poll(&ready, 1, 0) == 1 { hasMore = stream.receive() || hasMore }
+                isBehind = isBehind || stream.isWaiting
+            }
+            if !hasMore, !isBehind { return }
+            var pause = timespec(tv_sec: 0, tv_nsec: isBehind ? 5_000_000 : 0)
             _ = nanosleep(&pause, nil)
         }
     }
