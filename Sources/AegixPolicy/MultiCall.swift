@@ -5,12 +5,17 @@ import AegixSystem
 public enum MultiCall {
     public static let names = ["busybox", "toybox", "coreutils"].map { Bytes($0) }
 
+    /// busybox takes any name that begins with its own for its own.
+    public static func isOne(_ path: Bytes) -> Bool {
+        names.contains(Path.name(path)) || Path.name(path).starts(with: names[0])
+    }
+
     /// What such a program would run for these words, with the words that it would get; nil: itself.
     public static func applet(_ argv: [Bytes]) -> [Bytes]? {
         var argv = argv
-        while let name = argv.first.map(Path.name), names.contains(name) {
-            argv.removeFirst()
-        }
+        while let name = argv.first, isOne(name) { argv.removeFirst() }
+        let option = Bytes("--coreutils-prog=")
+        if let first = argv.first, first.starts(with: option) { argv[0] = Bytes(first.dropFirst(option.count)) }
         return argv.isEmpty ? nil : argv
     }
 

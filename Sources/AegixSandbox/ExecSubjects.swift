@@ -24,7 +24,7 @@ struct ExecPicture: Equatable {
                 ExecSubject.Reading(
                     paths: [file.path] + known.paths(file), aliases: [Path.normalized(file.named)] + aliases, argv: argv)
             ]
-            let isMany = known.isMultiCall(file) || aliases.contains { MultiCall.names.contains(Path.name($0)) }
+            let isMany = known.isMultiCall(file) || aliases.contains(where: MultiCall.isOne)
             if isMany, let words = MultiCall.applet(argv), let name = words.first.map(Path.name) {
                 readings.append(
                     .init(paths: [Path.join(Path.parent(file.path), name)], aliases: [name], argv: words))

@@ -63,7 +63,7 @@ final class KnownPrograms {
     }
 
     func isMultiCall(_ file: ExecFile) -> Bool {
-        multiCalls.contains(file.identity) || MultiCall.names.contains(Path.name(file.path))
+        multiCalls.contains(file.identity) || MultiCall.isOne(file.path)
     }
 
     /// Paths of rules that lead to this very file. Not of a multi-call program: its other names are other programs.
