@@ -52,12 +52,17 @@ void aegix_hold_next(struct aegix_hold_stop *stop) {
 }
 
 int aegix_hold_reap(pid_t thread) {
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    /* A look first: of a traced one every wait takes the stop along that came meanwhile, and it would never go on. */
+    while (waitid(P_PID, (id_t)thread, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+        if (errno != EINTR) return -1;
+    if (info.si_pid == 0 || info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED || info.si_code == CLD_CONTINUED)
+        return 0;
     int status;
-    pid_t found;
-    do found = waitpid(thread, &status, WNOHANG | __WALL);
-    while (found < 0 && errno == EINTR);
-    if (found == 0) return 0;
-    return found < 0 ? -1 : WIFSTOPPED(status) ? 0 : 1;
+    while (waitpid(thread, &status, WNOHANG | __WALL) < 0)
+        if (errno != EINTR) return -1;
+    return 1;
 }
 
 int aegix_hold_call(pid_t thread, struct aegix_hold_call *call) {

@@ -189,8 +189,9 @@ def c2f(t):
     t.ran(result)
     for line in ("traceme -1 1", "writev -1 1", "memfd 13", "mem 13"):
         t.check(line in result.text.splitlines(), f"{line}: {result}")
-    free = t.run("/usr/bin/python3", "-c", script, deadline=30)
-    t.check("mem ok" in free.text and "memfd" not in free.text, f"the probe is blunt: {free}")
+    # Traced by pid 1, the control itself would stop.
+    free = t.run("/usr/bin/python3", "-c", script.replace("c.ptrace(0,0,0,0)", "0"), deadline=30)
+    t.check(free.code == 0 and "mem ok" in free.text and "memfd" not in free.text, f"the probe is blunt: {free}")
 
 
 def h12b(t):
