@@ -17,7 +17,7 @@ extension Integration {
         }
 
         func asked() throws -> [JSON] {
-            (try ground.record()["processes"].array ?? []).filter { $0["approval"]["answer"].string != nil }
+            (try ground.record()["processes"].array).filter { $0["approval"]["answer"].string != nil }
         }
 
         @Test func once() throws {

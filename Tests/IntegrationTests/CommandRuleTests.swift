@@ -20,10 +20,10 @@ extension Integration {
             #expect(ended.errorText.contains("ermission denied"))
             #expect(ended.errorText.contains("refused inside: deny id ** ("))
             let record = try ground.record()
-            let denied = (record["processes"].array ?? []).filter { $0["decision"].string == "deny" }
+            let denied = record["processes"].array.filter { $0["decision"].string == "deny" }
             #expect(!denied.isEmpty)
             for one in denied { #expect(one["rule"].string?.contains("policy.toml:3:1") == true) }
-            let violation = (record["violations"].array ?? []).first { $0["control"].string == "commands" }
+            let violation = record["violations"].array.first { $0["control"].string == "commands" }
             #expect(violation?["errno"].string == "EACCES")
         }
 
@@ -60,7 +60,7 @@ extension Integration {
                 + "ts=[threading.Thread(target=go) for _ in range(4)]\n[t.start() for t in ts]\n[t.join() for t in ts]\nprint('done')\n"
             let ended = try ground.run(raw: (try ground.policy(Self.deny) + ["--python", script]).map(bytes))
             #expect(ended.code == 0 && ended.text == "done\n")
-            let programs = (try ground.record()["processes"].array ?? []).filter { $0["argv"].array?.first?.string == "true" }
+            let programs = (try ground.record()["processes"].array).filter { $0["argv"].array.first?.string == "true" }
             #expect(programs.count == 80)
         }
 
