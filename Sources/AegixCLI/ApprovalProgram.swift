@@ -39,7 +39,8 @@ struct ApprovalProgram {
     }
 
     private func search(_ name: Bytes) throws(Failure) -> Bytes {
-        let path = getenv("PATH").map { Bytes(UnsafeRawBufferPointer(start: $0, count: strlen($0))) } ?? Bytes("/usr/bin:/bin")
+        let path =
+            getenv("PATH").map { Bytes(UnsafeRawBufferPointer(start: $0, count: strlen($0))) } ?? Bytes("/usr/bin:/bin")
         for place in path.split(separator: UInt8(ascii: ":")).map(Bytes.init) where Path.isAbsolute(place) {
             let candidate = Path.join(place, name)
             if candidate.withCString({ access($0, X_OK) }) == 0 { return candidate }
@@ -73,7 +74,9 @@ struct ApprovalProgram {
     }
 
     private func isPinned(_ real: Bytes) throws(Failure) -> Bool {
-        guard let trust, let file = try PolicyFile.read(real, named: real.shown, flags: O_NOFOLLOW) else { return false }
+        guard let trust, let file = try PolicyFile.read(real, named: real.shown, flags: O_NOFOLLOW) else {
+            return false
+        }
         return try trust.holds(file)
     }
 

@@ -126,7 +126,8 @@ public struct Plan: Equatable, Sendable {
             steps: staging + BaseView.steps(facts: facts, identity: identity, home: home, scratch: scratch)
                 + view.steps,
             trees: view.trees,
-            landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable,
+            landlock: LandlockPlan.make(
+                abi: facts.landlockABI, writable: scratch + view.writable,
                 judges: policy.commands.judges),
             syscalls: syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
             cgroup: cgroup,

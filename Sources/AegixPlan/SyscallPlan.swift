@@ -78,7 +78,7 @@ public struct SyscallSet: Equatable, Sendable {
             plan.unsupported.append("fallocate")
         }
         if judgesExecs {
-            plan.allowed.removeAll { ["ptrace", "process_vm_writev"].contains($0) }
+            plan.allowed.removeAll(where: SyscallRefusal.judged.contains)
         }
         if keepsProcessors {
             plan.allowed.removeAll { $0 == "sched_setaffinity" }
@@ -108,7 +108,13 @@ extension SyscallPlan.Test {
 /// Refusals that the supervisor answers, by name. Anything else that isn't allowed doesn't exist: ENOSYS.
 public enum SyscallRefusal {
     /// EPERM: calls that change the machine, leave the sandbox or reach other processes' secrets.
-    public static let dangerous: Set<String> = [
+    public static let dangerous: Set<String> = judged.union(always)
+
+    /// EPERM where execs are judged, else allowed.
+    public static let judged: Set<String> = ["ptrace", "process_vm_writev"]
+
+    /// Never allowed.
+    public static let always: Set<String> = [
         "acct", "add_key", "adjtimex", "bpf", "chroot", "clock_adjtime", "clock_settime", "clone",
         "delete_module", "fanotify_init", "fanotify_mark", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick",
         "init_module", "ioperm", "iopl", "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "memfd_secret",
@@ -116,7 +122,7 @@ public enum SyscallRefusal {
         "perf_event_open", "pivot_root", "prctl", "personality", "quotactl", "quotactl_fd", "reboot", "request_key",
         "setdomainname", "sethostname", "setns", "settimeofday", "socket", "socketpair", "stime", "swapoff", "swapon",
         "sysfs", "syslog", "umount", "umount2", "unshare", "userfaultfd", "vhangup", "vm86", "vm86old",
-        "migrate_pages", "move_pages", "pidfd_getfd", "kcmp", "process_madvise", "ptrace", "process_vm_writev",
+        "migrate_pages", "move_pages", "pidfd_getfd", "kcmp", "process_madvise",
         "open", "openat", "creat", "mkdir", "mkdirat", "mknod", "mknodat", "chmod", "fchmod", "fchmodat",
         "prlimit64", "renameat2", "setrlimit",
     ]

@@ -45,7 +45,8 @@ extension Policy.Commands {
     /// rule allows, unless the sandbox can write the script and with it choose the interpreter.
     public func judge(_ subjects: [ExecSubject]) -> CommandVerdict {
         var verdicts = subjects.map(judge)
-        if let first = verdicts.first, first.decision == .allow, first.rule != nil, subjects.first?.isWritable == false {
+        if let first = verdicts.first, first.decision == .allow, first.rule != nil, subjects.first?.isWritable == false
+        {
             for index in verdicts.indices.dropFirst() where verdicts[index].rule == nil {
                 verdicts[index] = first
             }
@@ -69,7 +70,8 @@ extension Policy.Commands {
 
     /// Anything that it might be known by is enough to stop it…
     private func restricts(_ rule: CommandRule, _ reading: ExecSubject.Reading) -> Bool {
-        (rule.pattern.matchesProgram(reading.paths, byName: true) || rule.pattern.matchesProgram(reading.aliases, byName: true))
+        (rule.pattern.matchesProgram(reading.paths, byName: true)
+            || rule.pattern.matchesProgram(reading.aliases, byName: true))
             && rule.pattern.matchesArguments(reading.argv.dropFirst())
     }
 

@@ -79,7 +79,8 @@ public struct CommandPattern: Equatable, Sendable {
     func covers(_ other: CommandPattern) -> Bool {
         if programs.isEmpty { return CommandPattern.covers(words[...], other.words[...]) }
         guard !other.programs.isEmpty, let first = words.first else { return false }
-        let all = other.programs.allSatisfy { program in first.contains { CommandPattern.covers(program: $0, program) } }
+        let all = other.programs.allSatisfy { program in first.contains { CommandPattern.covers(program: $0, program) }
+        }
         return all && CommandPattern.covers(words.dropFirst(), other.words.dropFirst())
     }
 

@@ -38,8 +38,10 @@ public struct CommandRule: Equatable, Sendable {
 
     /// A stricter rule that leaves nothing for this one to decide.
     static func cover(of rule: CommandRule, in rules: [CommandRule], at index: Int) -> CommandRule? {
-        rules.enumerated().first { $0.offset != index && $0.element.decision > rule.decision
-            && $0.element.pattern.covers(rule.pattern) }?.element
+        rules.enumerated().first {
+            $0.offset != index && $0.element.decision > rule.decision
+                && $0.element.pattern.covers(rule.pattern)
+        }?.element
     }
 
     public var json: JSON {
@@ -68,7 +70,9 @@ extension Policy {
         public var asks: Bool { rules.contains { $0.decision == .approve } }
 
         /// Rules add up: a later layer's come to what is there, and no layer can take one away.
-        mutating func add(_ more: [CommandRule]) { rules += more.filter { rule in !rules.contains { $0.isSame(as: rule) } } }
+        mutating func add(_ more: [CommandRule]) {
+            rules += more.filter { rule in !rules.contains { $0.isSame(as: rule) } }
+        }
 
         /// Why this allows what the other doesn't.
         func loosenings(beyond parent: Commands) -> [(key: PolicyKey, reason: String)] {
@@ -83,7 +87,8 @@ extension Policy {
             if parent.unmatched == .deny {
                 for rule in rules where rule.decision != .deny && !parent.permits(rule) {
                     found.append(
-                        (.commandsRule, "the rule \(rule.text) isn't provably within what may run (default = \"deny\")"))
+                        (.commandsRule, "the rule \(rule.text) isn't provably within what may run (default = \"deny\")")
+                    )
                 }
             }
             return found
@@ -125,7 +130,9 @@ extension Policy {
             for index in out.rules.indices {
                 guard var first = out.rules[index].pattern.words.first else { continue }
                 first = first.map { word in
-                    if !word.contains(Path.slash) || Path.isAbsolute(word) || word == CommandPattern.many { return word }
+                    if !word.contains(Path.slash) || Path.isAbsolute(word) || word == CommandPattern.many {
+                        return word
+                    }
                     if word.starts(with: Bytes("~/")) { return Wildcard.escaped(home) + word.dropFirst(1) }
                     return Path.normalized(Path.join(Wildcard.escaped(workspace), word))
                 }

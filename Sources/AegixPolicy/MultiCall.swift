@@ -22,7 +22,9 @@ public enum MultiCall {
     /// The dynamic loader: run by hand it starts a program that no exec shows.
     public static func isLoader(_ path: Bytes) -> Bool {
         let name = Path.name(path)
-        return ["ld-linux*.so*", "ld-*.so", "ld.so", "ld-musl-*", "ld64.so*"].contains { Wildcard.matches(Bytes($0), name) }
+        return ["ld-linux*.so*", "ld-*.so", "ld.so", "ld-musl-*", "ld64.so*"].contains {
+            Wildcard.matches(Bytes($0), name)
+        }
     }
 
     public static let loaders = [

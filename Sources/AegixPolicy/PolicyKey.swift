@@ -35,7 +35,8 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
 
     /// In the order of canonical JSON. `name` and `version` stand before `require` and `workspace`.
     static let sorted: [PolicyKey] = [
-        .approvalCommand, .approvalTimeout, .approvalVia, .durable, .capabilities, .commandsDefault, .commandsRule, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
+        .approvalCommand, .approvalTimeout, .approvalVia, .durable, .capabilities, .commandsDefault, .commandsRule,
+        .envPass, .envSet, .filesDeny, .filesRead, .filesWrite, .identityUser, .cpuTime,
         .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall, .lock, .require,
         .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
     ]

@@ -100,7 +100,8 @@ extension PolicyReader {
             var good = true
             for word in alternatives {
                 guard
-                    let reason = CommandPattern.defect(word.text, isProgram: index == 0, isAlone: alternatives.count == 1)
+                    let reason = CommandPattern.defect(
+                        word.text, isProgram: index == 0, isAlone: alternatives.count == 1)
                 else { continue }
                 fail(word.node.position, "\(path): \(found(word.node)) \(reason)")
                 good = false

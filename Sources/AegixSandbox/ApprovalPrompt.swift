@@ -13,7 +13,8 @@ final class ApprovalPrompt: Approver {
     private var isClosed = false
 
     private static let trees = [
-        "alder", "aspen", "beech", "birch", "cedar", "hazel", "larch", "maple", "olive", "pine", "rowan", "spruce", "walnut",
+        "alder", "aspen", "beech", "birch", "cedar", "hazel", "larch", "maple", "olive", "pine", "rowan", "spruce",
+        "walnut",
         "willow", "yew", "elm",
     ]
 

@@ -60,7 +60,9 @@ struct ApprovalRequest {
             (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
                 || "-_./:=,+@%".utf8.contains(byte)
         }
-        return plain && !word.isEmpty ? word.shown : "'" + word.shown.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "\\'") + "'"
+        return plain && !word.isEmpty
+            ? word.shown
+            : "'" + word.shown.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "\\'") + "'"
     }
 
     /// Both ends: what matters may stand at either.

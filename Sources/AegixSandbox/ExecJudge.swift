@@ -52,7 +52,9 @@ final class ExecJudge {
         rules = plan.commands
         execveat = SyscallFilter.number(of: "execveat")
         files = ExecFiles(root: root, writable: plan.confined == nil ? nil : plan.landlock.writable)
-        known = KnownPrograms(rules.rules, search: plan.search, places: Set([plan.cwd, plan.workspace]).sorted { $0.lexicographicallyPrecedes($1) },
+        known = KnownPrograms(
+            rules.rules, search: plan.search,
+            places: Set([plan.cwd, plan.workspace]).sorted { $0.lexicographicallyPrecedes($1) },
             files: files, cache: cache)
     }
 
@@ -130,7 +132,9 @@ final class ExecJudge {
                     notice: notice, picture: picture, event: event, rule: verdict.rule,
                     cwd: isCommand ? nil : ProcessFacts.link(pid, "cwd"), isCommand: isCommand)
                 question.digests = known.digests(picture.chain.links.map(\.file))
-                if let refused, refused.pid == pid, refused.key.isSame(as: question.key) { return deny(notice, event, nil) }
+                if let refused, refused.pid == pid, refused.key.isSame(as: question.key) {
+                    return deny(notice, event, nil)
+                }
                 guard approved.contains(where: { $0.isSame(as: question.key) }) else { return .ask(question) }
                 event.approval = Approval(
                     via: "run", by: nil, answer: .remembered, message: nil, askedAt: event.time, duration: 0,
@@ -257,7 +261,9 @@ final class ExecJudge {
     private func difference(_ pid: pid_t, _ picture: ExecPicture) -> String? {
         guard let image = picture.chain.image else { return "the program" }
         var found = ExecFile.Identity(device: 0, inode: 0)
-        if aegix_hold_image(pid, &found.device, &found.inode) < 0 || found != image.file.identity { return "the program" }
+        if aegix_hold_image(pid, &found.device, &found.inode) < 0 || found != image.file.identity {
+            return "the program"
+        }
         let words = image.argv.joined(separator: [0]) + [0]
         do {
             let given = try Descriptor.open(Bytes("/proc/\(pid)/cmdline"), O_RDONLY).readAll(limit: words.count + 1)
@@ -274,7 +280,9 @@ final class ExecJudge {
                 continue
             }
             // As the interpreter will find it.
-            guard let named = files.find(link.file.named), named.identity == link.file.identity else { return "a script" }
+            guard let named = files.find(link.file.named), named.identity == link.file.identity else {
+                return "a script"
+            }
             do throws(ExecFault) {
                 if try known.originals(named).map(\.named) != originals { return "a script" }
             } catch {

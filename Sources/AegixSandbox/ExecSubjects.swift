@@ -22,7 +22,8 @@ struct ExecPicture: Equatable {
             let aliases = originals[index]
             var readings = [
                 ExecSubject.Reading(
-                    paths: [file.path] + known.paths(file), aliases: [Path.normalized(file.named)] + aliases, argv: argv)
+                    paths: [file.path] + known.paths(file), aliases: [Path.normalized(file.named)] + aliases, argv: argv
+                )
             ]
             let isMany = known.isMultiCall(file) || aliases.contains(where: MultiCall.isOne)
             if isMany, let words = MultiCall.applet(argv), let name = words.first.map(Path.name) {

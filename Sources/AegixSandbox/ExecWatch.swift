@@ -38,7 +38,8 @@ final class ExecWatch {
         case ask(ExecQuestion)
     }
 
-    init(listener: consuming Descriptor, root: consuming Descriptor, plan: Plan, init pid: pid_t, cache: CacheDirectory) {
+    init(listener: consuming Descriptor, root: consuming Descriptor, plan: Plan, init pid: pid_t, cache: CacheDirectory)
+    {
         aegix_notice_wake_locally(listener.raw)
         confined = plan.tier == .confined ? ConfinedCalls(plan, init: pid, root: root.raw) : nil
         processes = plan.limitPlan.watch.requests.map { ProcessRequests(limit: $0, root: root.raw) }

@@ -42,7 +42,8 @@ struct Frost {
     private var isStill: Bool {
         if let cgroup {
             do throws(SystemError) {
-                return try CgroupFile.read("cgroup.events", in: cgroup.directory.raw).text?.contains("frozen 1") ?? false
+                return try CgroupFile.read("cgroup.events", in: cgroup.directory.raw).text?.contains("frozen 1")
+                    ?? false
             } catch {
                 return true
             }

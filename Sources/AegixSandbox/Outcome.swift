@@ -116,7 +116,9 @@ public struct Approval: Equatable, Sendable {
         case remembered
     }
 
-    public init(via: String, by: String?, answer: Answer, message: String?, askedAt: UInt64, duration: UInt64, cwd: Bytes?) {
+    public init(
+        via: String, by: String?, answer: Answer, message: String?, askedAt: UInt64, duration: UInt64, cwd: Bytes?
+    ) {
         self.via = via
         self.by = by
         self.answer = answer

@@ -265,7 +265,8 @@ final class RunLoop {
             return kill()
         }
         root = Descriptor(owning: again)
-        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid, cache: io.cache)
+        watch = ExecWatch(
+            listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid, cache: io.cache)
         do throws(SystemError) {
             watchdog = try Watchdog(
                 plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, initial: sandbox.pid,
@@ -349,7 +350,8 @@ final class RunLoop {
 
     private func refuse<Observer: RunObserver>(_ question: ExecQuestion, _ observer: inout Observer) {
         let approval = Approval(
-            via: plan.approval.via.rawValue, by: nil, answer: .deny, message: "the run ended", askedAt: Clock.realtime(),
+            via: plan.approval.via.rawValue, by: nil, answer: .deny, message: "the run ended",
+            askedAt: Clock.realtime(),
             duration: 0, cwd: question.cwd)
         if let seen = asOwner({ watch?.answer(question, approval) }) { take(seen, &observer) }
     }

@@ -42,7 +42,7 @@ import Testing
                 "cmd", "script", "python", "policy", "workspace", "name", "wait", "timeout", "env", "pass-env", "read",
                 "write",
                 "require", "memory", "cpus", "pids",
-                "record", "label", "parent", "state-dir", "json", "quiet",
+                "record", "fail-on-violation", "label", "parent", "state-dir", "json", "quiet",
             ])
         #expect(RunOptions.table.filter(\.repeatable).map(\.name) == ["read", "write", "env", "pass-env", "label"])
     }

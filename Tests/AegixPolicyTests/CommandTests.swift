@@ -66,7 +66,8 @@ import Testing
     }
 
     @Test func onlyWhatItSurelyIsLetsItRun() throws {
-        let commands = try commands("default = \"deny\"\n" + rule("\"git\", \"**\"", "allow") + rule("\"/w/make\", \"**\"", "allow"))
+        let commands = try commands(
+            "default = \"deny\"\n" + rule("\"git\", \"**\"", "allow") + rule("\"/w/make\", \"**\"", "allow"))
         #expect(commands.judge([subject("/usr/bin/git", "x")]).decision == .allow)
         #expect(commands.judge([subject("/w/git", "x", isWritable: true)]).decision == .deny)
         #expect(commands.judge([subject("/usr/bin/curl", aliases: ["/usr/bin/git"])]).decision == .deny)
@@ -76,7 +77,8 @@ import Testing
     @Test func aScriptsInterpreterIsJudgedToo() throws {
         let denied = try commands(rule("\"perl\", \"**\"", "deny"))
         #expect(denied.judge([subject("/w/x.pl"), subject("/usr/bin/perl", "/w/x.pl")]).decision == .deny)
-        let listed = try commands("default = \"deny\"\n" + rule("\"pip\", \"**\"", "allow") + rule("\"/w/run\", \"**\"", "allow"))
+        let listed = try commands(
+            "default = \"deny\"\n" + rule("\"pip\", \"**\"", "allow") + rule("\"/w/run\", \"**\"", "allow"))
         let python = subject("/usr/bin/python3", "/usr/bin/pip")
         #expect(listed.judge([subject("/usr/bin/pip"), python]).decision == .allow)
         #expect(listed.judge([subject("/w/run", isWritable: true), python]).decision == .deny)
@@ -86,7 +88,8 @@ import Testing
     @Test func nothingIsNoProgram() throws { #expect(try commands("").judge([]).decision == .deny) }
 
     @Test(arguments: [
-        ("\"git\", \"**\"", "\"git\", \"push\"", true), ("\"**\"", "\"git\"", true), ("\"git\", \"*\"", "\"git\", \"**\"", false),
+        ("\"git\", \"**\"", "\"git\", \"push\"", true), ("\"**\"", "\"git\"", true),
+        ("\"git\", \"*\"", "\"git\", \"**\"", false),
         ("\"git\", \"**\", \"-f\", \"**\"", "\"git\", \"push\", \"-f\"", true), ("\"g*\", \"**\"", "\"git\"", true),
         ("\"git\"", "\"g*\"", false), ("\"git\", \"**\"", "\"/usr/bin/git\", \"x\"", true),
         ("\"/usr/bin/git\", \"**\"", "\"git\"", false), ("[\"a\", \"b\"], \"**\"", "\"b\"", true),
@@ -97,13 +100,17 @@ import Testing
         #expect(found.isEmpty != isDead)
         // The strictest wins, so it's the same wherever it stands.
         #expect(errors(rule(mild, "allow") + rule(strict, "deny")).isEmpty != isDead)
-        if isDead { #expect(found.first?.hasPrefix("p.toml:5:1: this rule never decides: the deny rule at p.toml:2:1") == true) }
+        if isDead {
+            #expect(found.first?.hasPrefix("p.toml:5:1: this rule never decides: the deny rule at p.toml:2:1") == true)
+        }
     }
 
     @Test(arguments: [
         "argv = []\ndecision = \"deny\"", "argv = [\"\"]\ndecision = \"deny\"", "argv = [[]]\ndecision = \"deny\"",
-        "argv = [\"a\", [\"**\", \"b\"]]\ndecision = \"deny\"", "argv = [\"[a\"]\ndecision = \"deny\"", "argv = \"git\"\ndecision = \"deny\"",
-        "argv = [\"/usr/bin/\"]\ndecision = \"deny\"", "argv = [1]\ndecision = \"deny\"", "argv = [\"a\"]", "decision = \"deny\"",
+        "argv = [\"a\", [\"**\", \"b\"]]\ndecision = \"deny\"", "argv = [\"[a\"]\ndecision = \"deny\"",
+        "argv = \"git\"\ndecision = \"deny\"",
+        "argv = [\"/usr/bin/\"]\ndecision = \"deny\"", "argv = [1]\ndecision = \"deny\"", "argv = [\"a\"]",
+        "decision = \"deny\"",
         "argv = [\"a\"]\ndecision = \"denied\"", "argv = [\"a\"]\ndecision = \"deny\"\nmatch = [\"\"]",
     ])
     func badRules(_ text: String) {
@@ -115,7 +122,8 @@ import Testing
     @Test func whatIsPrintedReadsTheSame() throws {
         var policy = Policy()
         policy.commands = try commands(
-            "default = \"deny\"\n" + rule("\"git\", [\"push\", \"a b\"], \"**\"", "approve") + rule("\"x\\\"y\"", "allow"))
+            "default = \"deny\"\n" + rule("\"git\", [\"push\", \"a b\"], \"**\"", "approve")
+                + rule("\"x\\\"y\"", "allow"))
         policy.approval.command = ["/a", "b"]
         let again = try PolicyReader.read(policy.toml, source: "p.toml")
         var read = Policy()
@@ -181,7 +189,8 @@ import Testing
     }
 
     @Test func aLaterLayerOnlyNarrows() throws {
-        let parent = try commands("default = \"deny\"\n" + rule("\"git\", \"**\"", "allow") + rule("\"git\", \"push\", \"**\"", "deny"))
+        let parent = try commands(
+            "default = \"deny\"\n" + rule("\"git\", \"**\"", "allow") + rule("\"git\", \"push\", \"**\"", "deny"))
         var child = parent
         child.add(try commands(rule("\"git\", \"status\"", "approve") + rule("\"rm\", \"**\"", "deny")).rules)
         #expect(child.loosenings(beyond: parent).isEmpty)

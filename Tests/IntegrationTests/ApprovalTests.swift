@@ -23,12 +23,17 @@ extension Integration {
         @Test func once() throws {
             let log = "\(ground.directory)/log"
             let ended = try ground.shell(
-                "id -u; id -u; echo after", try policy("cat >> \(log); echo '{\"decision\": \"once\", \"by\": \"somebody\", \"message\": \"fine\"}'"))
+                "id -u; id -u; echo after",
+                try policy(
+                    "cat >> \(log); echo '{\"decision\": \"once\", \"by\": \"somebody\", \"message\": \"fine\"}'"))
             #expect(ended.code == 0 && ended.text.hasSuffix("after\n") && ended.text.split(separator: "\n").count == 3)
             let all = try asked()
             #expect(all.count == 2)
             #expect(all.allSatisfy { $0["decision"].string == "approve" && $0["approval"]["by"].string == "somebody" })
-            #expect(all.allSatisfy { $0["approval"]["via"].string == "command" && $0["approval"]["answer"].string == "once" })
+            #expect(
+                all.allSatisfy {
+                    $0["approval"]["via"].string == "command" && $0["approval"]["answer"].string == "once"
+                })
             let requests = String(decoding: ground.read(log) ?? [], as: UTF8.self)
             #expect(requests.contains("\"argv\":[\"id\",\"-u\"]") && requests.contains("aegix.approval/v1"))
         }
@@ -44,8 +49,10 @@ extension Integration {
         }
 
         @Test(arguments: [
-            "echo '{\"decision\": \"deny\"}'", "echo garbage", "echo '{\"decision\": \"yes\"}'", "true", "echo '{\"decision\": \"once\"}'; exit 1",
-            "echo '{\"decision\": \"once\"}'; kill -9 $$", "head -c 100000 /dev/zero", "exec sleep 100", "exec < /dev/null > /dev/null; sleep 100 & exit 0",
+            "echo '{\"decision\": \"deny\"}'", "echo garbage", "echo '{\"decision\": \"yes\"}'", "true",
+            "echo '{\"decision\": \"once\"}'; exit 1",
+            "echo '{\"decision\": \"once\"}'; kill -9 $$", "head -c 100000 /dev/zero", "exec sleep 100",
+            "exec < /dev/null > /dev/null; sleep 100 & exit 0",
             "echo '{\"decision\": \"once\"} {}'", "echo '{\"decision\": [\"once\"]}'",
         ])
         func everythingElseIsNo(answer: String) throws {
@@ -59,7 +66,9 @@ extension Integration {
             for via in ["tty", "deny"] {
                 let ended = try ground.shell(
                     "id; echo after",
-                    try ground.policy("[[commands.rule]]\nargv = [\"id\", \"**\"]\ndecision = \"approve\"\n[approval]\nvia = \"\(via)\"\n"))
+                    try ground.policy(
+                        "[[commands.rule]]\nargv = [\"id\", \"**\"]\ndecision = \"approve\"\n[approval]\nvia = \"\(via)\"\n"
+                    ))
                 #expect(ended.text == "after\n" && ended.seconds < 10)
                 #expect(try asked().first?["approval"]["via"].string == via)
             }
@@ -68,11 +77,13 @@ extension Integration {
         @Test func theClockStandsStill() throws {
             let ended = try ground.shell(
                 "id > /dev/null; sleep 0.5; echo after",
-                try policy("sleep 2; echo '{\"decision\": \"once\"}'", timeout: "10s", more: "[limits]\nwall = \"1500ms\"\n"))
+                try policy(
+                    "sleep 2; echo '{\"decision\": \"once\"}'", timeout: "10s", more: "[limits]\nwall = \"1500ms\"\n"))
             #expect(ended.code == 0 && ended.text == "after\n")
             let late = try ground.shell(
                 "id > /dev/null; sleep 5; echo after",
-                try policy("sleep 1; echo '{\"decision\": \"once\"}'", timeout: "10s", more: "[limits]\nwall = \"1500ms\"\n"))
+                try policy(
+                    "sleep 1; echo '{\"decision\": \"once\"}'", timeout: "10s", more: "[limits]\nwall = \"1500ms\"\n"))
             #expect(late.code == 124 && late.seconds < 6)
         }
 
@@ -81,7 +92,8 @@ extension Integration {
                 "(while :; do echo x >> ticks; sleep 0.02; done) & sleep 0.2; id > /dev/null; kill $!; echo after",
                 try policy(
                     "sleep 0.3; a=$(stat -c %s \(ground.workspace)/ticks); sleep 1; b=$(stat -c %s \(ground.workspace)/ticks); "
-                        + "[ $a = $b ] && echo '{\"decision\": \"once\"}'", timeout: "5s", more: "[workspace]\nmode = \"direct\"\n"), deadline: 20)
+                        + "[ $a = $b ] && echo '{\"decision\": \"once\"}'", timeout: "5s",
+                    more: "[workspace]\nmode = \"direct\"\n"), deadline: 20)
             #expect(ended.text == "after\n")
             #expect(try asked().first?["approval"]["answer"].string == "once", "something ran while the question stood")
         }
@@ -107,7 +119,8 @@ extension Integration {
             let ended = try ground.shell(
                 "echo ran",
                 try ground.policy(
-                    "[[commands.rule]]\nargv = [\"id\"]\ndecision = \"approve\"\n[approval]\nvia = \"command\"\ncommand = [\"./nosuch\"]\n"))
+                    "[[commands.rule]]\nargv = [\"id\"]\ndecision = \"approve\"\n[approval]\nvia = \"command\"\ncommand = [\"./nosuch\"]\n"
+                ))
             #expect(ended.code == 125 && ended.errorText.contains("nosuch"))
         }
     }

@@ -46,8 +46,10 @@ extension Integration {
 
         @Test func onlyWhatIsListed() throws {
             let listed = try ground.policy(
-                "[commands]\ndefault = \"deny\"\n[[commands.rule]]\nargv = [[\"sh\", \"echo\", \"cat\"], \"**\"]\ndecision = \"allow\"\n")
-            let ended = try ground.shell("cat /etc/hostname > /dev/null && echo ok; cp /bin/true t; id; echo after", listed)
+                "[commands]\ndefault = \"deny\"\n[[commands.rule]]\nargv = [[\"sh\", \"echo\", \"cat\"], \"**\"]\ndecision = \"allow\"\n"
+            )
+            let ended = try ground.shell(
+                "cat /etc/hostname > /dev/null && echo ok; cp /bin/true t; id; echo after", listed)
             #expect(ended.text.hasSuffix("after\n") && !ended.text.contains("uid="))
             try ground.write("cat", "#!/bin/sh\necho planted\n", mode: 0o755)
             #expect(try !ground.shell("./cat; true", listed).text.contains("planted"))
@@ -67,14 +69,17 @@ extension Integration {
         @Test func failedExecsAreTheirCallers() throws {
             try ground.write("text", "echo by the shell\n", mode: 0o755)
             try ground.write("plain", "echo no\n")
-            let ended = try ground.shell("./text; ./plain; nosuch; ./ ; echo $?; kill -0 $$; sleep 0.1; echo after", try ground.policy(Self.deny))
+            let ended = try ground.shell(
+                "./text; ./plain; nosuch; ./ ; echo $?; kill -0 $$; sleep 0.1; echo after", try ground.policy(Self.deny)
+            )
             #expect(ended.text == "by the shell\n126\nafter\n")
             #expect(ended.errorText.contains("not found") && ended.errorText.contains("ermission denied"))
         }
 
         @Test func aLoopThatIsKilled() throws {
             let ended = try ground.shell(
-                "while true; do true & /bin/true; done", try ground.policy(Self.deny + "[limits]\nexecs = \"none\"\nwall = \"1s\"\n"))
+                "while true; do true & /bin/true; done",
+                try ground.policy(Self.deny + "[limits]\nexecs = \"none\"\nwall = \"1s\"\n"))
             #expect(ended.code == 124 && ended.seconds < 10)
         }
 
@@ -86,8 +91,12 @@ extension Integration {
         @Test(arguments: [
             ("argv = [\"id\"]\ndecision = \"deny\"\nmatch = [\"id -u\"]\n", "policy.toml:6:"),
             ("argv = [\"id\"]\ndecision = \"deny\"\nnot_match = [\"id\"]\n", "policy.toml:6:"),
-            ("argv = [\"id\", \"**\"]\ndecision = \"deny\"\n[[commands.rule]]\nargv = [\"id\", \"-u\"]\ndecision = \"allow\"\n", "never decides"),
-            ("argv = []\ndecision = \"deny\"\n", "policy.toml:4:"), ("argv = [\"id\"]\ndecision = \"never\"\n", "policy.toml:5:"),
+            (
+                "argv = [\"id\", \"**\"]\ndecision = \"deny\"\n[[commands.rule]]\nargv = [\"id\", \"-u\"]\ndecision = \"allow\"\n",
+                "never decides"
+            ),
+            ("argv = []\ndecision = \"deny\"\n", "policy.toml:4:"),
+            ("argv = [\"id\"]\ndecision = \"never\"\n", "policy.toml:5:"),
         ])
         func malformed(text: String, said: String) throws {
             let ended = try ground.shell("echo ran", try ground.policy("[[commands.rule]]\n" + text))
@@ -95,11 +104,13 @@ extension Integration {
         }
 
         @Test func theWorkspaceOnlyNarrows() throws {
-            let base = "[commands]\ndefault = \"deny\"\n[[commands.rule]]\nargv = [[\"sh\", \"echo\", \"ls\"], \"**\"]\ndecision = \"allow\"\n"
+            let base =
+                "[commands]\ndefault = \"deny\"\n[[commands.rule]]\nargv = [[\"sh\", \"echo\", \"ls\"], \"**\"]\ndecision = \"allow\"\n"
             try ground.write("aegix.toml", "version = 1\n[[commands.rule]]\nargv = [\"id\"]\ndecision = \"allow\"\n")
             let refused = try ground.shell("echo ran", try ground.policy(base))
             #expect(refused.code == 125 && refused.errorText.contains("aegix.toml:2:1"), "\(refused.errorText)")
-            try ground.write("aegix.toml", "version = 1\n[[commands.rule]]\nargv = [\"ls\", \"**\"]\ndecision = \"deny\"\n")
+            try ground.write(
+                "aegix.toml", "version = 1\n[[commands.rule]]\nargv = [\"ls\", \"**\"]\ndecision = \"deny\"\n")
             let ended = try ground.shell("ls; echo after", try ground.policy(base))
             #expect(ended.text == "after\n")
         }
