@@ -76,6 +76,14 @@ int main(int argc, char **argv) {
     char own[4096] = "";
     if (readlink("/proc/self/exe", own, sizeof own - 1) < 0) return 5;
     char *base = strrchr(own, '/') + 1;
+    if (!strcmp(base, "prog") || !strcmp(base, "prog.new") || strstr(base, "(deleted)")) {
+        /* By a hard link the name says nothing: `bad` has one byte more. */
+        int file = open("/proc/self/exe", O_RDONLY);
+        char last = 0;
+        if (pread(file, &last, 1, lseek(file, 0, SEEK_END) - 1) != 1) return 8;
+        base = last == '\n' ? "bad" : "good";
+        close(file);
+    }
     if (!strcmp(base, "bad") || (!strcmp(base, "good") && argc > 1 && !strcmp(argv[1], "bad"))) {
         mark("ran");
         return 0;
