@@ -24,16 +24,18 @@ extension JSONWriter {
         }
     }
 
-    /// One member of `processes`. In this version no rule judges an exec, so each that is seen is allowed.
+    /// One member of `processes`.
     mutating func process(_ exec: ExecEvent) {
         var cut = exec.argvCut
         object { json in
+            json.key("approval")
+            json.optional(exec.approval) { $0.approval($1) }
             json.key("argv")
             json.argv(exec.argv, room: RecordBounds.execArgv, cut: &cut)
             json.key("argv_cut")
             json.bool(cut)
             json.key("decision")
-            json.string("allow")
+            json.string(exec.decision.rawValue)
             json.key("parent")
             json.optional(exec.parent) { $0.int($1) }
             json.key("pid")
@@ -41,7 +43,7 @@ extension JSONWriter {
             json.key("program")
             json.string(exec.program)
             json.key("rule")
-            json.null()
+            json.optional(exec.rule) { $0.string($1) }
             json.key("time")
             json.time(exec.time)
         }
@@ -74,6 +76,25 @@ extension JSONWriter {
             json.size(event.sent)
             json.key("time")
             json.time(event.time)
+        }
+    }
+
+    private mutating func approval(_ approval: Approval) {
+        object { json in
+            json.key("answer")
+            json.string(approval.answer.rawValue)
+            json.key("asked_at")
+            json.time(approval.askedAt)
+            json.key("by")
+            json.optional(approval.by) { $0.string(shortened(Bytes($1), to: RecordBounds.message)) }
+            json.key("cwd")
+            json.optional(approval.cwd) { $0.string($1) }
+            json.key("duration_ns")
+            json.big(approval.duration)
+            json.key("message")
+            json.optional(approval.message) { $0.string(shortened(Bytes($1), to: RecordBounds.message)) }
+            json.key("via")
+            json.string(approval.via)
         }
     }
 

@@ -49,6 +49,20 @@ enum Enforcement {
                         "not held: the host's core_pattern names a socket, and the kernel connects to it for a crash inside",
                     held: false))
         }
+        if plan.commands.judges {
+            add(
+                "commands", "\(plan.commands.rules.count) rules, default \(plan.commands.unmatched.rawValue)",
+                "seccomp notification; what was loaded is compared under ptrace before it runs")
+        }
+        if plan.commands.asks {
+            let via =
+                switch plan.approval.via {
+                case .deny: "nobody: denied"
+                case .tty: "the controlling terminal"
+                case .command: "`\(plan.approval.command.map { Bytes($0).shown }.joined(separator: " "))` on the host"
+                }
+            add("approvals", "asked, unanswered is no", via)
+        }
         for limit in plan.limitPlan.controls { add(limit.name, limit.asked, limit.mechanism) }
         return RunEnd.Enforcement(tier: plan.tier.name, controls: controls)
     }

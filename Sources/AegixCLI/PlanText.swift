@@ -25,6 +25,8 @@ enum PlanText {
             lines.append("confined   \(confined.reason)")
         }
         if let copy = plan.copy ?? plan.confined?.copy { lines.append("copy       \(copy.destination.shown)") }
+        for rule in plan.commands.rules { lines.append("rule       \(rule.text)") }
+        if plan.commands.judges { lines.append("no rule    \(plan.commands.unmatched.rawValue)") }
         for item in plan.hidden { lines.append("hidden     \(item.path.shown): \(item.reason)") }
         let artifacts = policy.policy.artifacts
         if !artifacts.collect.isEmpty {

@@ -36,6 +36,7 @@ public struct RunOptions: Equatable, Sendable {
     public var stateDirectory: Bytes?
     public var json: Bool
     public var quiet: Bool
+    public var failsOnViolation: Bool
 
     /// What is to be run, in the form it was asked for.
     public enum Request: Equatable, Sendable {
@@ -85,6 +86,7 @@ public struct RunOptions: Equatable, Sendable {
         stateDirectory = try RunOptions.named("state-dir", arguments)
         json = arguments.flag("json")
         quiet = arguments.flag("quiet")
+        failsOnViolation = arguments.flag("fail-on-violation")
     }
 
     /// What of these options is the policy's business; relative paths are the caller's.

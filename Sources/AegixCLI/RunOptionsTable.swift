@@ -8,7 +8,7 @@ extension RunOptions {
 
     /// What the contract knows and this version refuses by name.
     public static let unavailable = [
-        "record-stdin", "fail-on-violation",
+        "record-stdin"
     ]
 
     public static let usage = ["--cmd STRING", "--script FILE [ARG…]", "--python CODE [ARG…]", "-- PROGRAM [ARG…]"]
@@ -162,6 +162,12 @@ extension RunOptions {
             Option(
                 "parent", "RUN",
                 help: "Name the run that this one belongs to, in the record. Default: none."),
+            Option(
+                "fail-on-violation",
+                help: """
+                    Exit with 126 when anything that the command tried was denied or refused, even if it ended well itself. \
+                    Default: the exit code of the command.
+                    """),
             Option(
                 "state-dir", "DIR", completes: .directory,
                 help: """

@@ -179,6 +179,9 @@ final class RunRecorder: RunObserver {
     func finish(_ attempt: inout RunAttempt, includeText: Bool) throws(Failure) -> Bytes {
         try begin()
         attempt.sharesNetwork = plan?.network.mode == .host && attempt.result?.program != nil
+        if preparation.options.failsOnViolation, let first = violations.first(where: { $0.rule != "socket(AF_UNIX)" }) {
+            attempt.result?.outcome.failOn(first)
+        }
         do throws(Failure) {
             if let named {
                 attempt.layer = try named.finishLayer()

@@ -83,12 +83,15 @@ extension Plan {
         let limits = LimitPlan.make(policy.limits, tier: .confined, processors: facts.processors)
         var syscalls = limits.syscalls
         syscalls.isConfined = true
+        syscalls.judgesExecs = policy.commands.judges
         return Plan(
             tier: .confined, identity: identity, steps: [], trees: [],
             landlock: LandlockPlan.confined(facts: facts, confined: confined, mode: policy.workspace.mode),
             syscalls: syscalls, network: try NetworkPlan.make(policy.network), capabilities: [], limits: policy.limits,
             limitPlan: limits,
             processors: facts.processors, environment: environment,
+            commands: policy.commands.anchored(home: confined.home, workspace: mapped(workspace.path)),
+            approval: policy.approval,
             command: try CommandPlan.make(asked, path: EnvironmentPlan.searched(environment), cwd: cwd),
             cwd: cwd, home: confined.home, workspace: workspace.path, workspaceMode: policy.workspace.mode,
             layer: place, views: roots,

@@ -21,6 +21,9 @@ public struct Plan: Equatable, Sendable {
     /// How many processors the command can keep busy without any limit.
     public var processors: Int
     public var environment: [PlannedVariable]
+    /// With the paths of its patterns as they are inside.
+    public var commands = Policy.Commands()
+    public var approval = Policy.Approval()
     public var command: CommandPlan
     public var cwd: Bytes
     public var home: Bytes
@@ -133,6 +136,7 @@ public struct Plan: Equatable, Sendable {
         var syscalls = limits.syscalls
         syscalls.watchesConnects = network.mode != .host
         syscalls.watchesOpens = !masked.isEmpty
+        syscalls.judgesExecs = policy.commands.judges
         return Plan(
             tier: tier, identity: identity,
             steps: staging
@@ -140,12 +144,16 @@ public struct Plan: Equatable, Sendable {
                     facts: facts, identity: identity, home: home, scratch: scratch, network: network)
                 + SecretPlan.steps(facts.secrets) + view.steps,
             trees: view.trees,
-            landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
+            landlock: LandlockPlan.make(
+                abi: facts.landlockABI, writable: scratch + view.writable,
+                judges: policy.commands.judges),
             syscalls: syscalls, network: network, capabilities: policy.capabilities, limits: policy.limits,
             limitPlan: limits,
             cgroup: cgroup,
             processors: facts.processors,
             environment: environment,
+            commands: policy.commands.anchored(home: facts.home ?? home, workspace: workspace.path),
+            approval: policy.approval,
             command: try CommandPlan.make(invocation, path: EnvironmentPlan.searched(environment), cwd: cwd),
             cwd: cwd, home: home, workspace: workspace.path, workspaceMode: policy.workspace.mode,
             layer: copy?.destination ?? layer.map { Path.join($0.directory, Bytes("upper")) },
@@ -163,6 +171,9 @@ public struct Plan: Equatable, Sendable {
                 path: item.path, isDirectory: item.isDirectory, rule: "files.deny \(pattern)(\(item.origin))")
         }
     }
+
+    /// PATH inside.
+    public var search: [Bytes] { EnvironmentPlan.searched(environment) }
 
     /// The workspace's overlay couldn't be mounted, and the policy takes a copy then.
     public func takesCopy(instead failure: Failure) -> Bool {

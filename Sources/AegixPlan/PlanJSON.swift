@@ -17,6 +17,13 @@ extension Plan {
             "command": [
                 "argv": .array(command.argv.map(JSON.bytes)), "candidates": .array(command.candidates.map(JSON.bytes)),
             ],
+            "commands": [
+                "default": .string(commands.unmatched.rawValue),
+                "rules": .array(
+                    commands.rules.map { rule in
+                        ["origin": .string(rule.origin), "rule": rule.json]
+                    }),
+            ],
             "cwd": .bytes(cwd), "home": .bytes(home),
             "workspace": ["path": .bytes(workspace), "mode": .string(workspaceMode.rawValue)],
             "identity": [

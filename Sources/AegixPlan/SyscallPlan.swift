@@ -53,6 +53,9 @@ public struct SyscallSet: Equatable, Sendable {
     /// No sockets, no System V IPC, and the supervisor's hand on what Landlock leaves out.
     public var isConfined = false
 
+    /// Nobody inside can hold a process or write into one whose exec is judged.
+    public var judgesExecs = false
+
     public static let standard = SyscallSet()
 
     public init() {}
@@ -62,7 +65,7 @@ public struct SyscallSet: Equatable, Sendable {
         (isConfined ? "confined" : "standard") + (watchesMemory ? "-memory" : "")
             + (watchesProcesses ? "-processes" : "") + (refusesReservation ? "-space" : "")
             + (keepsProcessors ? "-processors" : "") + (watchesConnects ? "-connects" : "")
-            + (watchesOpens ? "-opens" : "")
+            + (watchesOpens ? "-opens" : "") + (judgesExecs ? "-judged" : "")
     }
 
     public var plan: SyscallPlan {
@@ -83,6 +86,9 @@ public struct SyscallSet: Equatable, Sendable {
         if refusesReservation {
             plan.allowed.removeAll { $0 == "fallocate" }
             plan.unsupported.append("fallocate")
+        }
+        if judgesExecs {
+            plan.allowed.removeAll(where: SyscallRefusal.judged.contains)
         }
         if keepsProcessors {
             plan.allowed.removeAll { $0 == "sched_setaffinity" }
@@ -119,7 +125,13 @@ extension SyscallPlan.Test {
 /// Refusals that the supervisor answers, by name. Anything else that isn't allowed doesn't exist: ENOSYS.
 public enum SyscallRefusal {
     /// EPERM: calls that change the machine, leave the sandbox or reach other processes' secrets.
-    public static let dangerous: Set<String> = [
+    public static let dangerous: Set<String> = judged.union(always)
+
+    /// EPERM where execs are judged, else allowed.
+    public static let judged: Set<String> = ["ptrace", "process_vm_writev"]
+
+    /// Never allowed.
+    public static let always: Set<String> = [
         "acct", "add_key", "adjtimex", "bpf", "chroot", "clock_adjtime", "clock_settime", "clone",
         "delete_module", "fanotify_init", "fanotify_mark", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick",
         "init_module", "ioperm", "iopl", "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "memfd_secret",

@@ -22,6 +22,7 @@ public struct Ceiling: Sendable {
             policy.network.mode = .allow
             keys.insert(.networkMode)
         }
+        if keys.contains(.commandsDefault) { keys.insert(.commandsRule) }
     }
 
     func loosenings(of child: Policy, anchors: PolicyAnchors) -> [Loosening] {
@@ -48,8 +49,14 @@ extension LayeredPolicy {
                 message: ceiling.explain(loosening))
         }
         if !errors.isEmpty { throw PolicyErrors(errors) }
+        let uncut = self
         for key in Set(looser.map(\.key)) {
-            policy.set(key, lower(key, ceiling))
+            // The rules are cut by the default that they were written under, so both keys change at once.
+            if key.table == .commands {
+                policy.commands = uncut.policy.commands.cut(to: ceiling.policy.commands)
+            } else {
+                policy.set(key, uncut.lower(key, ceiling))
+            }
             origins[key] = ceiling.origins[key] ?? ceiling.source
         }
         // Dropping paths can free a read entry that took a right away: nothing but the ceiling's own is left then.
@@ -86,6 +93,7 @@ extension LayeredPolicy {
             return .paths(kept + freed.filter { rule in !kept.contains { $0.pattern == rule.pattern } })
         case .filesWrite: return .paths(own.write.filter { theirs.writable($0) != nil }.map(\.rule))
         case .filesDeny: return .paths(policy.files.deny + own.undenied(from: theirs).map(\.rule))
+        case .approvalVia: return .word(Policy.Approval.Via.deny.rawValue)
         case .envPass:
             return .words(
                 policy.env.pass.filter { name in most.env.pass.contains { EnvironmentName.covers($0, name) } })

@@ -62,7 +62,11 @@ public struct LayeredPolicy: Sendable {
     private mutating func lay(_ draft: PolicyDraft, mayLoosen: Bool, remedy: String = "") throws(PolicyErrors) {
         let parent = self
         for (key, setting) in draft.settings {
-            policy.set(key, setting.value)
+            if key == .commandsRule, case .rules(let rules) = setting.value {
+                policy.commands.add(rules)
+            } else {
+                policy.set(key, setting.value)
+            }
             origins[key] = draft.place(of: key)
         }
         if mayLoosen { return policy.network.settle() }
@@ -81,6 +85,9 @@ public struct LayeredPolicy: Sendable {
         bind(to: parent.policy)
         policy.network.settle()
     }
+
+    /// The same command, with the paths that its words stand for.
+    public mutating func setApprovalCommand(_ words: [String]) { policy.approval.command = words }
 
     /// A narrowed path was proven by its text only; a symlink in it could lead out of what the parent meant, so the
     /// rule remembers the directory that it has to stay in.
@@ -103,7 +110,11 @@ public struct LayeredPolicy: Sendable {
     /// The key at fault may be another of the same table: a new write entry can free a read entry.
     private static func position(of key: PolicyKey, in draft: PolicyDraft) -> Position? {
         let related: [PolicyKey] =
-            key.table == .files ? [key, .filesWrite, .filesRead, .workspaceMode] : [key, .envPass, .envSet]
+            switch key.table {
+            case .files: [key, .filesWrite, .filesRead, .workspaceMode]
+            case .commands: [key, .commandsRule, .commandsDefault]
+            default: [key, .envPass, .envSet]
+            }
         return related.compactMap { draft.settings[$0]?.position }.first
     }
 

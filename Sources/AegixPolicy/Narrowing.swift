@@ -68,6 +68,15 @@ public enum Narrowing {
             return child.artifacts.collect.filter { !InsidePattern.covers(parent.artifacts.collect, $0) }
                 .map { "adds \"\(Bytes($0).shown)\"" }
         case .artifactsMaxBytes: return looser(child.artifacts.maxBytes > parent.artifacts.maxBytes)
+        case .commandsDefault, .commandsRule:
+            return child.commands.loosenings(beyond: parent.commands).filter { $0.key == key }.map(\.reason)
+        case .approvalVia:
+            // Another way of asking is another person's yes.
+            return looser(child.approval.via != parent.approval.via && child.approval.via != .deny)
+        case .approvalCommand:
+            // It runs on the host.
+            return looser(child.approval.command != parent.approval.command && !child.approval.command.isEmpty)
+        case .approvalTimeout: return looser(child.approval.timeout > parent.approval.timeout)
         case .durable: return looser(!child.audit.durable && parent.audit.durable)
         }
     }

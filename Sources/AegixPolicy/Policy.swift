@@ -14,6 +14,7 @@ public struct Policy: Equatable, Sendable {
     public var workspace = Workspace()
     public var files = Files()
     public var network = Network()
+    public var commands = Commands()
     public var limits = Limits()
     public var env = Environment()
     /// By the name of the variable inside.
@@ -21,6 +22,7 @@ public struct Policy: Equatable, Sendable {
     /// Capabilities kept, as libcap names (`cap_net_bind_service`), in the sandbox's own user namespace.
     public var capabilities: [String] = []
     public var artifacts = Artifacts()
+    public var approval = Approval()
     public var audit = Audit()
 
     public init() {}
@@ -173,6 +175,19 @@ public struct Policy: Equatable, Sendable {
         public var collect: [String] = []
         /// Of all of them together.
         public var maxBytes: UInt64 = 256 << 20
+        public init() {}
+    }
+
+    public struct Approval: Equatable, Sendable {
+        public var via = Via.tty
+        /// argv on the host.
+        public var command: [String] = []
+        /// Nanoseconds; unanswered by then means no.
+        public var timeout: UInt64 = 120_000_000_000
+
+        public enum Via: String, CaseIterable, Sendable {
+            case tty, command, deny
+        }
         public init() {}
     }
 

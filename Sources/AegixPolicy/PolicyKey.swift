@@ -18,6 +18,8 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case networkUnknown = "network.unknown"
     case networkInspect = "network.inspect"
     case networkResolvers = "network.resolvers"
+    case commandsDefault = "commands.default"
+    case commandsRule = "commands.rule"
     case wall = "limits.wall"
     case grace = "limits.grace"
     case cpuTime = "limits.cpu_time"
@@ -35,14 +37,18 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case capabilities = "capabilities.keep"
     case artifactsCollect = "artifacts.collect"
     case artifactsMaxBytes = "artifacts.max_bytes"
+    case approvalVia = "approval.via"
+    case approvalCommand = "approval.command"
+    case approvalTimeout = "approval.timeout"
     case durable = "audit.durable"
 
     /// In the order of canonical JSON. `name` and `version` stand before `network` and `workspace`.
     static let sorted: [PolicyKey] = [
-        .artifactsCollect, .artifactsMaxBytes, .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead,
-        .filesWrite, .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output,
-        .pids, .wall, .lock, .networkAllow, .networkDeny, .networkInspect, .networkMode, .networkResolvers,
-        .networkUnknown, .require, .secrets,
+        .approvalCommand, .approvalTimeout, .approvalVia, .artifactsCollect, .artifactsMaxBytes, .durable,
+        .capabilities, .commandsDefault, .commandsRule, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite,
+        .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall,
+        .lock, .networkAllow, .networkDeny, .networkInspect, .networkMode, .networkResolvers, .networkUnknown,
+        .require, .secrets,
         .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
     ]
 
@@ -54,11 +60,13 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox: .workspace
         case .filesRead, .filesWrite, .filesDeny: .files
         case .networkMode, .networkAllow, .networkDeny, .networkUnknown, .networkInspect, .networkResolvers: .network
+        case .commandsDefault, .commandsRule: .commands
         case .wall, .grace, .cpuTime, .cpus, .memory, .pids, .disk, .output, .onOutput, .openFiles, .execs: .limits
         case .envPass, .envSet: .env
         case .secrets: .secrets
         case .capabilities: .capabilities
         case .artifactsCollect, .artifactsMaxBytes: .artifacts
+        case .approvalVia, .approvalCommand, .approvalTimeout: .approval
         case .durable: .audit
         }
     }
@@ -98,6 +106,8 @@ indirect enum ValueType {
     /// Addresses of name servers, with an optional port.
     case resolvers
     case words
+    /// Words, each of which may be a list of alternatives.
+    case pattern
     case rules
 
     var isSecrets: Bool { if case .secrets = self { true } else { false } }
@@ -278,7 +288,9 @@ enum Schema {
 
     /// The keys of one `[[commands.rule]]`.
     static let rule: [SchemaKey] = [
-        SchemaKey(name: "argv", type: .words, summary: "A pattern a word; ** stands for any number of words."),
+        SchemaKey(
+            name: "argv", type: .pattern,
+            summary: "A pattern a word, or a list of alternatives; ** stands for any number of words."),
         SchemaKey(name: "decision", type: .choice(["allow", "approve", "deny"]), summary: "What happens on a match."),
         SchemaKey(name: "reason", type: .text, summary: "Told to whoever is stopped by it."),
         SchemaKey(

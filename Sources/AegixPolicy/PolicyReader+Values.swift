@@ -55,17 +55,18 @@ extension PolicyReader {
         case .resolvers:
             return each(node, path, { ResolverAddress($0) == nil ? "isn't the address of a name server" : nil })
         case .words: return strings(node, path).map { .words($0.map(\.text)) }
+        case .pattern: return nil  // only within a rule, which reads it itself
         case .rules: return rules(node, path)
         }
     }
 
     /// `PATH is "what was found", and must be …`
-    private mutating func wrong(_ node: TOMLNode, _ path: String, _ rule: String) -> Setting.Value? {
+    mutating func wrong(_ node: TOMLNode, _ path: String, _ rule: String) -> Setting.Value? {
         fail(node.position, "\(path) is \(found(node)), and \(rule)")
         return nil
     }
 
-    private func found(_ node: TOMLNode) -> String {
+    func found(_ node: TOMLNode) -> String {
         guard quotes else { return node.kind }
         switch node.value {
         case .string(let text): return "\"\(Bytes(String(text.prefix(60))).shown)\""
@@ -76,13 +77,13 @@ extension PolicyReader {
         }
     }
 
-    private mutating func string(_ node: TOMLNode, _ path: String, allowed: String = "a string") -> String? {
+    mutating func string(_ node: TOMLNode, _ path: String, allowed: String = "a string") -> String? {
         if case .string(let text) = node.value, !text.utf8.contains(0) { return text }
         _ = wrong(node, path, "must be \(allowed)")
         return nil
     }
 
-    private mutating func strings(_ node: TOMLNode, _ path: String) -> [(text: String, node: TOMLNode)]? {
+    mutating func strings(_ node: TOMLNode, _ path: String) -> [(text: String, node: TOMLNode)]? {
         guard case .array(let items) = node.value else {
             _ = wrong(node, path, "must be a list of strings, such as [\"…\"]")
             return nil
@@ -258,62 +259,5 @@ extension PolicyReader {
             }
         }
         return .words(names)
-    }
-
-    /// Rules are wholly checked although none is enforced yet: what is wrong is told along with what isn't there.
-    private mutating func rules(_ node: TOMLNode, _ path: String) -> Setting.Value? {
-        guard case .array(let items) = node.value else {
-            return wrong(node, path, "must be tables: write [[commands.rule]] above each")
-        }
-        for item in items { rule(item, path) }
-        return .words(items.map { _ in "rule" })
-    }
-
-    private mutating func rule(_ node: TOMLNode, _ path: String) {
-        guard case .table(let members) = node.value else {
-            _ = wrong(node, path, "must be a table with argv and decision")
-            return
-        }
-        var lists: [String: [(text: String, node: TOMLNode)]] = [:]
-        for member in members {
-            guard let key = Schema.rule.first(where: { $0.name == member.key }) else {
-                let names = Schema.rule.map(\.name)
-                let near = Spelling.nearest(member.key, in: names).map { "Did you mean `\($0)`?" }
-                fail(
-                    member.keyPosition,
-                    "unknown key \(shown(key: member.key)) in [[commands.rule]]. "
-                        + (near ?? "Allowed: \(names.joined(separator: ", "))"))
-                continue
-            }
-            if case .words = key.type {
-                lists[key.name] = strings(member.node, "\(path).\(key.name)")
-            } else {
-                _ = value(member.node, key.type, path: "\(path).\(key.name)")
-            }
-        }
-        for needed in ["argv", "decision"] where !members.contains(where: { $0.key == needed }) {
-            fail(node.position, "a [[commands.rule]] without `\(needed)`")
-        }
-        guard let argv = lists["argv"] else { return }
-        if argv.isEmpty { return fail(node.position, "commands.rule.argv is empty, and matches nothing") }
-        if let defect = CommandPattern.defect(argv.map(\.text)) {
-            let word = argv[defect.index].node
-            return fail(word.position, "commands.rule.argv: \(found(word)) \(defect.reason)")
-        }
-        let pattern = CommandPattern(words: argv.map { Bytes($0.text) })
-        for (key, wanted) in [("match", true), ("not_match", false)] {
-            for example in lists[key] ?? [] {
-                guard let words = CommandPattern.split(example.text) else {
-                    fail(
-                        example.node.position,
-                        "commands.rule.\(key): \(found(example.node)) has a quote that doesn't end")
-                    continue
-                }
-                if pattern.matches(words) != wanted {
-                    let verb = wanted ? "doesn't match" : "matches"
-                    fail(example.node.position, "commands.rule.\(key): the rule \(verb) \(found(example.node))")
-                }
-            }
-        }
     }
 }

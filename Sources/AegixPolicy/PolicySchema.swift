@@ -78,6 +78,7 @@ public enum PolicySchema {
             let number: JSON = ["type": "integer", "minimum": 0]
             return ["anyOf": orNone ? [number, none] : [number]]
         case .paths: return list(bytes)
+        case .pattern: return list(["anyOf": [["type": "string"], ["type": "array", "items": ["type": "string"]]]])
         case .inside, .hosts, .resolvers, .words, .capabilities: return list(["type": "string"])
         case .environmentNames: return list(["type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*\\*?$"])
         case .environment:

@@ -22,6 +22,8 @@ extension Policy {
         case .networkUnknown: .word(network.unknown.rawValue)
         case .networkInspect: .flag(network.inspect)
         case .networkResolvers: .words(network.resolvers)
+        case .commandsDefault: .word(commands.unmatched.rawValue)
+        case .commandsRule: .rules(commands.rules)
         case .wall: .amount(limits.wall)
         case .grace: .amount(limits.grace)
         case .cpuTime: .amount(limits.cpuTime)
@@ -39,6 +41,9 @@ extension Policy {
         case .capabilities: .words(capabilities)
         case .artifactsCollect: .words(artifacts.collect)
         case .artifactsMaxBytes: .amount(artifacts.maxBytes)
+        case .approvalVia: .word(approval.via.rawValue)
+        case .approvalCommand: .words(approval.command)
+        case .approvalTimeout: .amount(approval.timeout)
         case .durable: .flag(audit.durable)
         }
     }
@@ -64,6 +69,8 @@ extension Policy {
         case (.networkUnknown, .word(let word)): Network.Unknown(rawValue: word).map { network.unknown = $0 }
         case (.networkInspect, .flag(let flag)): network.inspect = flag
         case (.networkResolvers, .words(let words)): network.resolvers = words
+        case (.commandsDefault, .word(let word)): CommandDecision(rawValue: word).map { commands.unmatched = $0 }
+        case (.commandsRule, .rules(let rules)): commands.rules = rules
         case (.wall, .amount(let amount)): limits.wall = amount
         case (.grace, .amount(let amount)): limits.grace = amount ?? 0
         case (.cpuTime, .amount(let amount)): limits.cpuTime = amount
@@ -81,6 +88,9 @@ extension Policy {
         case (.capabilities, .words(let words)): capabilities = words
         case (.artifactsCollect, .words(let words)): artifacts.collect = words
         case (.artifactsMaxBytes, .amount(let amount)): artifacts.maxBytes = amount ?? 0
+        case (.approvalVia, .word(let word)): Approval.Via(rawValue: word).map { approval.via = $0 }
+        case (.approvalCommand, .words(let words)): approval.command = words
+        case (.approvalTimeout, .amount(let amount)): approval.timeout = amount ?? 0
         case (.durable, .flag(let flag)): audit.durable = flag
         default: preconditionFailure("\(key.rawValue) got a value of another type")
         }
@@ -104,13 +114,14 @@ enum PolicyText {
         case .amount(nil): quote("none", into: &out)
         case .amount(let amount?):
             switch key {
-            case .wall, .grace, .cpuTime: quote(TimeSpan.text(amount), into: &out)
+            case .wall, .grace, .cpuTime, .approvalTimeout: quote(TimeSpan.text(amount), into: &out)
             case .output, .memory, .disk, .artifactsMaxBytes: quote(ByteSize.text(amount), into: &out)
             case .cpus: out += Processors.text(amount).utf8
             default: out.append(decimal: amount)
             }
         case .paths(let rules): list(rules, "[", ", ", "]", into: &out) { write($0.pattern, into: &$1) }
         case .hosts(let rules): list(rules, "[", ", ", "]", into: &out) { quote($0.pattern.text, into: &$1) }
+        case .rules(let rules): list(rules, "[", ", ", "]", into: &out) { write($0, into: &$1) }
         case .bindings(let bindings) where bindings.isEmpty: out += "{}".utf8
         case .bindings(let bindings):
             list(bindings.sorted { $0.key < $1.key }, "{ ", ", ", " }", into: &out) { binding, out in
@@ -138,6 +149,25 @@ enum PolicyText {
             each(item, &out)
         }
         out += close.utf8
+    }
+
+    private static func write(_ rule: CommandRule, into out: inout Bytes) {
+        out += "{ argv = ".utf8
+        write(rule.pattern, into: &out)
+        out += ", decision = ".utf8
+        quote(rule.decision.rawValue, into: &out)
+        if let reason = rule.reason {
+            out += ", reason = ".utf8
+            quote(reason, into: &out)
+        }
+        out += " }".utf8
+    }
+
+    static func write(_ pattern: CommandPattern, into out: inout Bytes) {
+        list(pattern.words, "[", ", ", "]", into: &out) { word, out in
+            if word.count == 1 { return write(word[0], into: &out) }
+            list(word, "[", ", ", "]", into: &out) { write($0, into: &$1) }
+        }
     }
 
     private static func write(_ bytes: Bytes, into out: inout Bytes) {
@@ -265,6 +295,7 @@ extension Policy {
             PolicyText.list(rules, "[", ",", "]", into: &out) { $1 += JSON.bytes($0.pattern).canonical }
         case .hosts(let rules):
             PolicyText.list(rules, "[", ",", "]", into: &out) { JSON.quote($0.pattern.text, into: &$1) }
+        case .rules(let rules): PolicyText.list(rules, "[", ",", "]", into: &out) { $1 += $0.json.canonical }
         case .bindings(let bindings) where bindings.isEmpty: out += "{}".utf8
         case .bindings(let bindings):
             out += JSON.object(bindings.mapValues { JSON.bytes($0) }).canonical

@@ -14,6 +14,7 @@ struct Setting: Equatable {
         case bindings([String: Bytes])
         case hosts([Policy.HostRule])
         case secrets([String: Policy.SecretSource])
+        case rules([CommandRule])
     }
 
     var value: Value

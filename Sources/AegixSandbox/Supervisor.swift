@@ -20,7 +20,9 @@ public struct Supervisor {
             throw Failure("launch.confined", "can't take the run's orphans", SystemError.last("prctl"))
         }
         let filter = try SyscallFilter.program(plan.syscalls, cache: io.cache)
-        let signal = aegix_signalfd(signals, signals.count)
+        // A held thread that stops is told by SIGCHLD.
+        let wanted = plan.commands.judges ? signals + [SIGCHLD] : signals
+        let signal = aegix_signalfd(wanted, wanted.count)
         if signal < 0 { throw Failure("launch.signals", "can't watch signals", SystemError.last("signalfd")) }
         let watched = Descriptor(owning: signal)
         let ground = try plan.confined.map { confined throws(Failure) in try ConfinedGround(confined) }

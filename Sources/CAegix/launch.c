@@ -420,4 +420,8 @@ struct aegix_page *aegix_page_map(void) {
     return page == MAP_FAILED ? NULL : page;
 }
 
+void aegix_page_extend(struct aegix_page *page, uint64_t nanoseconds) {
+    __atomic_store_n(&page->extension, nanoseconds, __ATOMIC_RELEASE);
+}
+
 void aegix_page_unmap(struct aegix_page *page) { munmap(page, sizeof *page); }

@@ -42,7 +42,7 @@ import Testing
                 "cmd", "script", "python", "policy", "workspace", "name", "wait", "timeout", "env", "pass-env", "read",
                 "write", "allow-host", "secret", "secret-file", "raw-stdout",
                 "require", "memory", "cpus", "pids", "artifact", "out",
-                "record", "label", "parent", "state-dir", "json", "quiet",
+                "record", "fail-on-violation", "label", "parent", "state-dir", "json", "quiet",
             ])
         #expect(
             RunOptions.table.filter(\.repeatable).map(\.name) == [

@@ -62,11 +62,7 @@ struct PolicyReaderTests {
     }
 
     @Test(arguments: [
-        "[commands]\ndefault = \"deny\"",
-        "[[commands.rule]]\nargv = [\"git\"]\ndecision = \"deny\"",
         "[network]\nunknown = \"approve\"",
-        "[approval]\nvia = \"tty\"", "[approval]\ncommand = [\"x\"]",
-        "[approval]\ntimeout = \"1s\"",
         "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"", "[audit]\nsign = \"key\"",
         "[determinism]\nhostname = \"a\"",
         "[determinism]\nseed = 0", "[determinism]\ncpus = 1", "[determinism]\naslr = false",
@@ -123,14 +119,14 @@ struct PolicyReaderTests {
     func rulesAreCheckedWithTheirExamples(_ line: String) {
         let head = line.hasPrefix("decision") ? "" : "decision = \"deny\"\n"
         let found = errors("version = 1\n[[commands.rule]]\nargv = [\"git\", \"push\", \"**\"]\n\(head)\(line)")
-        #expect(found.count == 2)
+        #expect(found.count == 1)
     }
 
     @Test func examplesThatHoldAreNoErrorOfTheirOwn() {
         let found = errors(
             "version = 1\n[[commands.rule]]\nargv = [\"git\", \"push\", \"**\"]\ndecision = \"deny\"\n"
                 + "match = [\"git push origin main\", \"/usr/bin/git push\"]\nnot_match = [\"git status\"]")
-        #expect(found.count == 1)
+        #expect(found == [])
     }
 
     @Test(arguments: [

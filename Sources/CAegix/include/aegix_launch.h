@@ -45,6 +45,7 @@ struct aegix_page {
     uint32_t deadline;    /* pid 1's own timer ended the run */
     uint32_t joined;      /* the relay is in our namespaces, or never will be: a futex */
     uint32_t connected;   /* the way to the relay is there: a futex */
+    uint64_t extension;   /* nanoseconds that the deadline is later: somebody was asked meanwhile */
     uint32_t released;    /* maps and trees are there: a futex, since a socket's wake-up would queue the child behind us */
 };
 
@@ -167,6 +168,8 @@ void aegix_page_say(uint32_t *word);
 
 /* A shared page, zeroed. NULL with errno. */
 struct aegix_page *_Nullable aegix_page_map(void);
+/* How much later than planned the deadline is by now. */
+void aegix_page_extend(struct aegix_page *page, uint64_t nanoseconds);
 void aegix_page_unmap(struct aegix_page *page);
 
 
