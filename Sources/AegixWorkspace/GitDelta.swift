@@ -58,15 +58,10 @@ struct GitDelta {
     }
 }
 
-/// What one object may cost, whichever packs its deltas lead through. Asked before anything is unpacked.
+/// What one object of a pack may cost. Asked before anything is unpacked.
 struct GitBudget {
-    private var visited: Set<Place> = []
+    private var visited: Set<UInt64> = []
     private var (inflated, made) = (0, 0)
-
-    private struct Place: Hashable {
-        var pack: Int
-        var at: UInt64
-    }
 
     private static let deepest = 4096
     private static let mostInflated = 1 << 30
@@ -74,10 +69,8 @@ struct GitBudget {
     private static let mostMade = 32 << 30
 
     /// A second time is a circle.
-    mutating func visit(_ pack: Int, at place: UInt64) throws(SystemError) {
-        guard visited.count < GitBudget.deepest, visited.insert(Place(pack: pack, at: place)).inserted else {
-            throw GitPack.damaged
-        }
+    mutating func visit(_ place: UInt64) throws(SystemError) {
+        guard visited.count < GitBudget.deepest, visited.insert(place).inserted else { throw GitPack.damaged }
     }
 
     mutating func inflate(_ size: Int) throws(SystemError) {

@@ -72,53 +72,38 @@ final class GitObjects {
 
     private func find(_ id: GitID) throws(SystemError) -> GitObject? {
         if let loose = try loose(id) { return loose }
-        guard let (pack, offset) = try packed(id) else { return nil }
-        return try unpacked(pack, at: offset)
-    }
-
-    private func packed(_ id: GitID) throws(SystemError) -> (pack: Int, offset: UInt64)? {
-        for (number, pack) in try allPacks().enumerated() {
-            if let offset = try pack.offset(of: id) { return (number, offset) }
+        for pack in try allPacks() {
+            if let offset = try pack.offset(of: id) { return try GitObjects.unpacked(pack, at: offset) }
         }
         return nil
     }
 
-    /// Down the chain of deltas to what is whole, through whichever packs it leads, and up again: of the deltas only one is in
-    /// memory at a time.
-    private func unpacked(_ number: Int, at place: UInt64) throws(SystemError) -> GitObject {
-        let packs = try allPacks()
+    /// Down the chain of deltas to what is whole, and up again: of the deltas only one is in memory at a time. A chain never
+    /// leaves its pack, as for git.
+    private static func unpacked(_ pack: GitPack, at place: UInt64) throws(SystemError) -> GitObject {
         var budget = GitBudget()
-        var deltas: [(pack: GitPack, packed: GitPack.Packed)] = []
-        var (number, at) = (number, place)
+        var deltas: [GitPack.Packed] = []
+        var at = place
         var base: GitObject?
         while base == nil {
-            try budget.visit(number, at: at)
-            let pack = packs[number]
+            try budget.visit(at)
             switch try pack.entry(at: at) {
             case .whole(let kind, let packed):
                 try budget.inflate(packed.size)
                 base = GitObject(kind: kind, body: try pack.inflated(packed))
             case .delta(let of, let packed):
                 try budget.inflate(packed.size)
-                deltas.append((pack, packed))
+                deltas.append(packed)
                 switch of {
                 case .at(let next): at = next
                 case .named(let id):
-                    if let next = try pack.offset(of: id) {
-                        at = next
-                    } else if let loose = try loose(id) {
-                        try budget.inflate(loose.body.count)
-                        base = loose
-                    } else if let other = try self.packed(id) {
-                        (number, at) = other
-                    } else {
-                        throw SystemError("read", Bytes(id.hex), errno: ENOENT)
-                    }
+                    guard let next = try pack.offset(of: id) else { throw GitPack.damaged }
+                    at = next
                 }
             }
         }
         guard var object = base else { throw GitPack.damaged }
-        for (pack, packed) in deltas.reversed() {
+        for packed in deltas.reversed() {
             let delta = try GitDelta(try pack.inflated(packed))
             try budget.make(delta.to)
             object.body = try delta.applied(to: object.body)
@@ -130,9 +115,9 @@ final class GitObjects {
     /// is written loose wouldn't be seen.
     private func holds(_ id: GitID, _ kind: GitObject.Kind, _ body: Bytes) throws(SystemError) -> Bool {
         var isPacked = false
-        for (number, pack) in try allPacks().enumerated() {
+        for pack in try allPacks() {
             guard let offset = try pack.offset(of: id) else { continue }
-            let object = try unpacked(number, at: offset)
+            let object = try GitObjects.unpacked(pack, at: offset)
             guard object.kind == kind, object.body == body else {
                 throw SystemError("read", Bytes(id.hex), errno: EUCLEAN)
             }
