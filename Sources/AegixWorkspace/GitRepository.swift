@@ -42,6 +42,10 @@ final class GitRepository {
             format = try GitRepository.format(try GitRepository.text("config", in: common, limit: 1 << 20) ?? [])
             let place = try common.directory(Bytes("objects"))
             if try place.facts(Bytes("info/alternates")) != nil { throw SystemError("repository", errno: -4) }
+            // Git believes it before any pack's own index, so a planted one could put another content under an id.
+            for name in ["pack/multi-pack-index", "pack/multi-pack-index.d"] where try place.facts(Bytes(name)) != nil {
+                throw SystemError("repository", errno: -9)
+            }
             objects = GitObjects(place, format, owner: owner)
             for name in ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG", "rebase-merge", "rebase-apply"]
             where try own.facts(name: Bytes(name)) != nil { throw SystemError("repository", Bytes(name), errno: -5) }
@@ -61,6 +65,8 @@ final class GitRepository {
             case -5: "\(error.subject.shown) says that something is going on there; finish it first"
             case -6: "its format isn't one that aegix knows (\(error.subject.shown))"
             case -7: "its HEAD isn't a branch or a commit"
+            case -9:
+                "its packs have a multi-pack-index, which aegix doesn't read: git can do without, so remove it"
             case -8: "its branch can't be made beside \(error.subject.shown)"
             default: "\(error)"
             }

@@ -65,6 +65,14 @@ extension Integration.CommitTests {
         // Round in circles through two packs, and through one.
         "other = 'ab' * 20; pack('a', [(benign, far(other, b'\\7\\7'))]); pack('b', [(other, far(benign, b'\\7\\7'))])",
         "pack('a', [(benign, far(benign, b'\\7\\7'))])",
+        // Git believes this before the pack's own index, which is honest.
+        """
+        import subprocess
+        evil = head(3, 7) + zlib.compress(b'EVIL!!\\n')
+        pack('a', [(benign, evil)])
+        subprocess.run(['git', 'multi-pack-index', 'write'], check=True)
+        pack('a', [(name(b'blob', b'EVIL!!\\n'), evil)])
+        """,
         // A base that isn't there.
         "pack('a', [(benign, far('ab' * 20, b'\\7\\7'))])",
     ])
