@@ -212,5 +212,32 @@ extension Integration {
             #expect(ended.code == 0, "\(ended.errorText)")
             #expect(try changes() == ["a modified - - raced", "b modified - -"])
         }
+
+        /// Longer than the kernel takes a path at once: one such must not hide everything else.
+        @Test(arguments: ["overlay", "copy"]) func aPathBeyondPathMax(backing: String) throws {
+            try prepare("echo a >a")
+            let ended = try layered(
+                backing,
+                """
+                echo A >>a; exec python3 -c 'import os
+                os.mkdir("deep"); os.chdir("deep")
+                for i in range(30): os.mkdir("d" * 200); os.chdir("d" * 200)
+                open("f", "w").write("x")'
+                """)
+            #expect(ended.code == 0, "\(ended.errorText)")
+            let paths = try ground.record()["changes"].array.compactMap { $0["path"].string }
+            #expect(paths.first == "a" && paths.count == 33)
+            #expect(paths.last?.utf8.count == 6036 && paths.last?.hasSuffix("/f") == true)
+            let review = try ground.run("review", "last", "--patch")
+            #expect(review.code == 0, "\(review.errorText.prefix(300))")
+            let applied = try ground.run("apply", "last")
+            #expect(applied.code == 0, "\(applied.errorText.prefix(300))")
+            #expect(ground.read("\(ground.workspace)/a") == bytes("a\nA\n"))
+            let walk = "import os; os.chdir('deep'); [os.chdir('d' * 200) for _ in range(30)]; print(open('f').read())"
+            #expect(try ground.outside("/usr/bin/python3", "-c", walk).text == "x\n")
+            // Foundation can't remove such a thing.
+            _ = try ground.outside("/bin/rm", "-r", "deep")
+            #expect(try ground.run("prune", "--keep", "0", "--unreviewed").code == 0)
+        }
     }
 }
