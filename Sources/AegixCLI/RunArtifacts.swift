@@ -50,7 +50,7 @@ struct RunArtifacts {
     /// Before the layer is completed: that a masked path was renamed with a directory above it can't be seen any more afterwards.
     ///
     /// nil: nothing is to be collected.
-    init?(_ preparation: RunPreparation, _ plan: Plan?, layer: Layer?, began: UInt64) {
+    init?(_ preparation: RunPreparation, _ plan: Plan?, layer: Layer?, began: UInt64, denied: [PathPattern]) {
         policy = preparation.loaded.policy
         guard let plan, !policy.artifacts.collect.isEmpty else { return nil }
         let facts = preparation.facts
@@ -62,7 +62,7 @@ struct RunArtifacts {
         let inside = plan.hidden.map(\.path).filter { $0 != workspace.path && Path.contains(workspace.path, $0) }
         ground.hidden = Set(inside.map { Bytes($0.dropFirst(workspace.path.count + 1)) })
         do {
-            ground.denied = facts.denials
+            ground.denied = denied
             if let layer, !ground.hidden.isEmpty {
                 for (place, from) in try Redirects.pairs(layer) {
                     for path in ground.hidden where Path.contains(from, path) {
@@ -74,6 +74,11 @@ struct RunArtifacts {
         } catch {
             failure = "can't tell what is denied: \(error)"
         }
+    }
+
+    /// What an earlier run of the same sandbox made where it was denied, wherever it is by now.
+    mutating func hide(_ list: ChangeList) {
+        ground.hidden.formUnion(list.changes.filter { $0.flags.contains(.denied) }.map(\.path))
     }
 
     func collect(into place: Bytes, out: ArtifactOut?, run: RunID) -> ArtifactCollection {

@@ -239,5 +239,23 @@ extension Integration {
             _ = try ground.outside("/bin/rm", "-r", "deep")
             #expect(try ground.run("prune", "--keep", "0", "--unreviewed").code == 0)
         }
+
+        /// What is in a large directory that root's overlay renames isn't in the list.
+        @Test(.enabled(if: geteuid() == 0)) func aLargeDirectoryMovedToADeniedPath() throws {
+            try prepare("mkdir big; cd big; seq 1 20100 | sed 's/^/f/' | xargs touch; touch k.pem")
+            func moved(_ place: String, _ deny: String) throws -> [String] {
+                let policy = try ground.policy("[files]\ndeny = [\"\(deny)\"]\n")
+                let ended = try ground.shell(
+                    "mkdir vault; exec python3 -c 'import os; os.rename(\"big\", \"\(place)\")'", policy)
+                #expect(ended.code == 0, "\(ended.errorText)")
+                return try changes().filter { $0.contains(place) }
+            }
+            try prepare("rm big/k.pem")
+            // Nothing else: its files weren't deleted.
+            #expect(try moved("vault/big", "vault/**") == ["vault/big renamed big - denied+protected"])
+            #expect(try moved("other", "elsewhere/**") == ["other renamed big - protected"])
+            #expect(try moved("other", "other/f7") == ["other renamed big - denied+protected"])
+            #expect(try moved("other", "**/*.pem") == ["other renamed big - denied+protected"])
+        }
     }
 }
