@@ -17,7 +17,9 @@ extension RunPreparation {
             ArtifactOut.Writable(device: $0.device, inode: $0.inode)
         }
         do {
-            let made = try ArtifactOut(path, writable: writable)
+            let closed = ArtifactOut.Closed(
+                writable: writable, own: RunPreparation.guarded(state: state, home: PolicyStack.home))
+            let made = try ArtifactOut(path, closed: closed)
             if made.isPlace(writable[0]) {
                 throw Failure(
                     "artifacts.out",
@@ -27,6 +29,11 @@ extension RunPreparation {
             return made
         } catch let failure as Failure {
             throw failure
+        } catch let refusal as ArtifactOut.Refusal {
+            throw Failure(
+                "artifacts.out",
+                "artifacts can't go to \(out.shown), which lies in \(refusal.what): a command would choose what stands "
+                    + "there. Name another directory")
         } catch let error as SystemError {
             if error.errno == ELOOP {
                 throw Failure(
@@ -92,11 +99,20 @@ struct RunArtifacts {
         if let out, !found.artifacts.isEmpty {
             found.out = .init(path: out.path)
             do throws(SystemError) {
-                try out.copy(found.artifacts, from: place, run: run)
+                let refused = try out.copy(found.artifacts, from: place, run: run)
+                found.out?.error = RunArtifacts.words(refused)
             } catch {
                 found.out?.error = error.description
             }
         }
         return found
+    }
+
+    /// nil: nothing was refused.
+    private static func words(_ refused: [ArtifactOut.Refused]) -> String? {
+        guard let first = refused.first else { return nil }
+        let more = refused.count > 1 ? ", and \(refused.count - 1) more" : ""
+        return
+            "left out \(RecordText.clipped(first.path.shown))\(more): it would lie in \(first.what), where only `aegix apply` and you write"
     }
 }
