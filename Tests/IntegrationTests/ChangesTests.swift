@@ -257,5 +257,16 @@ extension Integration {
             #expect(try moved("other", "other/f7") == ["other renamed big - denied+protected"])
             #expect(try moved("other", "**/*.pem") == ["other renamed big - denied+protected"])
         }
+
+        @Test func beyondTheDepthIsSaid() throws {
+            let ended = try ground.shell(
+                "exec python3 -c 'import os\nfor i in range(300): os.mkdir(\"d\"); os.chdir(\"d\")'")
+            #expect(ended.code == 0, "\(ended.errorText)")
+            let record = try ground.record()
+            #expect(record["changes"].array.last?["flags"].array.compactMap(\.string) == ["deeper"])
+            #expect(record["cut"]["changes"]["kept"].int == record["changes"].array.count)
+            #expect(record["cut"]["changes"]["of"].value == nil)
+            #expect(try ground.run("apply", "last").code != 0)
+        }
     }
 }

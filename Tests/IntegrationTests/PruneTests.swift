@@ -257,5 +257,13 @@ extension Integration {
             #expect(ended.errorText.contains("worked on a copy"), "\(ended.errorText)")
             #expect(try ground.record()["changes"].value == nil)
         }
+
+        @Test func ofOneInPlaceItIsSaidThatItIsntKnown() throws {
+            let id = try killed(try ground.policy("[workspace]\nmode = \"direct\"\n"), "echo a >a")
+            let ended = try aegix("review", id, code: 125)
+            #expect(ended.errorText.contains("in place"), "\(ended.errorText)")
+            #expect(try ground.record()["changes"].value == nil)
+            #expect(try ground.record()["outcome"]["message"].string?.contains("in place") == true)
+        }
     }
 }
