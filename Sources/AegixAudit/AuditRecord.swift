@@ -115,7 +115,11 @@ public enum AuditRecord {
             change.write(into: &json, withIdentity: false)
             kept += 1
         }
-        cuts.note("changes", kept: kept, of: UInt64(list.changes.count))
+        if list.cut.isEmpty {
+            cuts.note("changes", kept: kept, of: UInt64(list.changes.count))
+        } else {
+            cuts.note("changes", kept: kept)
+        }
         return json.bytes
     }
 

@@ -58,6 +58,10 @@ enum InterruptedRecord {
         record["collection"] = .null
         record["layer"] = .null
         for name in ["artifacts", "inputs", "network"] { record[name] = [] }
+        if found.start["workspace"]?["mode"]?.string == "direct", found.outcome == nil {
+            record["outcome"] = interrupted(
+                "it wrote the workspace in place, and what that was like before went with it")
+        }
         guard remains.layer == .kept || remains.hadCopy else { return (.object(record), nil) }
         let style = found.start["workspace"]?["layer"]?.string.flatMap(Layer.Style.init) ?? .user
         let layer = Layer(upper: Path.join(remains.directory, Bytes("layer/upper")), style: style)
@@ -71,8 +75,8 @@ enum InterruptedRecord {
         }
         var cuts = Cuts()
         let listed = AuditRecord.changes(changes, &cuts)
-        if let kept = cuts.entries["changes"]?.kept {
-            cut["changes"] = ["kept": .int(kept), "of": .int(changes.changes.count)]
+        if let noted = cuts.entries["changes"] {
+            cut["changes"] = ["kept": .int(noted.kept), "of": noted.of.map { .int(Int($0)) } ?? .null]
         }
         record["cut"] = .object(cut)
         record["changes"] = parsed(listed) ?? .null

@@ -56,7 +56,7 @@ struct RunPreparation {
     }
 
     /// What no command may see or change: aegix's own.
-    private static func guarded(state: Bytes, home: Bytes?) -> [(path: Bytes, what: String)] {
+    static func guarded(state: Bytes, home: Bytes?) -> [(path: Bytes, what: String)] {
         var paths = [(path: state, what: "the state directory"), (Bytes("/etc/aegix"), "the machine's policy")]
         // The usual places too, whatever the environment says now: the next command may be started without it.
         if let home, Path.isAbsolute(home) {

@@ -3,6 +3,7 @@
 import AegixAudit
 import AegixNetwork
 import AegixPlan
+import AegixPolicy
 import AegixSandbox
 import AegixSystem
 import AegixWorkspace
@@ -116,6 +117,7 @@ final class RunRecorder: RunObserver {
             allowed: preparation.loaded.namesBoth)
         named = sandbox
         let made = try sandbox.makeLayer(mode: mode, owner: owner)
+        try sandbox.begin(id, denied: preparation.facts.denials)
         var place = LayerPlace(directory: Path.parent(made.upper))
         let keep = policy.workspace.keep
         if keep.contains(.home) { place.home = try sandbox.keep("home", mode: 0o700, owner: owner) }
@@ -192,7 +194,7 @@ final class RunRecorder: RunObserver {
         } catch {
             attempt.lateFailure = error
         }
-        let artifacts = RunArtifacts(preparation, plan, layer: keptLayer(attempt), began: beganAt)
+        let artifacts = RunArtifacts(preparation, plan, layer: keptLayer(attempt), began: beganAt, denied: denied)
         var end = end(attempt, includeText: includeText)
         do throws(Failure) {
             end.changes = try changes(attempt)
@@ -228,7 +230,10 @@ final class RunRecorder: RunObserver {
         // Half of a copy's changes are none that could be shown or applied.
         if plan?.copy != nil || plan?.confined != nil, attempt.result?.lateFailure != nil { return .unknown }
         var list = ChangeList()
-        if attempt.layer == .kept, let style = plan?.layerStyle { list = try listed(style).since(earlier) }
+        if attempt.layer == .kept, let style = plan?.layerStyle {
+            list = try listed(style).since(earlier)
+            Denials.carry(&list, from: earlier)
+        }
         if let snapshot, attempt.result?.program != nil { list = try listed(since: snapshot) }
         if let named {
             if attempt.result?.program != nil { try named.finish(id, list.remembering(earlier)) }
@@ -249,6 +254,8 @@ final class RunRecorder: RunObserver {
         do throws(Failure) {
             if let late = attempt.lateFailure ?? attempt.result?.lateFailure { throw late }
             guard let place = try directory?.makeArtifacts() else { return nil }
+            var artifacts = artifacts
+            if named != nil, case .listed(let list) = attempt.changes { artifacts.hide(list) }
             return artifacts.collect(into: place, out: out, run: id)
         } catch {
             var none = ArtifactCollection(preparation.loaded.policy.artifacts.collect)
@@ -282,11 +289,14 @@ final class RunRecorder: RunObserver {
         return bounds
     }
 
+    /// To this run, and to those before it in a sandbox that lives on.
+    private var denied: [PathPattern] { named?.about.denied ?? preparation.facts.denials }
+
     private func flagged(_ find: () throws -> (ChangeList, any Surroundings)) throws(Failure) -> ChangeList {
         do {
             var (list, around) = try find()
             try Protection(preparation.loaded.policy.workspace.protect, around: around).flag(&list)
-            Denials(preparation.facts.denials, in: preparation.facts.workspace.path).flag(&list)
+            try Denials(denied, in: preparation.facts.workspace.path).flag(&list, around)
             list.markSecrets(preparation.redactor)
             return list
         } catch let error as SystemError {

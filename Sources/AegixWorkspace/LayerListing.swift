@@ -137,8 +137,8 @@ final class LayerWalk {
         var new = Entry(after)
         new.attributes = try Attributes.digest(of: inner.descriptor)
         // What lies in an opaque directory hides all of the base, without a mark of its own.
-        var isOpaque = isOpaque
-        if try Attributes.overlay("opaque", of: inner.descriptor, style) == Bytes("y") { isOpaque = true }
+        let hides = try Attributes.overlay("opaque", of: inner.descriptor, style) == Bytes("y")
+        var isOpaque = isOpaque || hides
         var (old, lower, lowerPath) = (Entry?.none, Tree?.none, beneath)
         if style == .trusted, let redirect = try Attributes.overlay("redirect", of: inner.descriptor, style) {
             lowerPath = LayerWalk.resolve(redirect, basePath: Path.relativeParent(beneath))
@@ -149,6 +149,8 @@ final class LayerWalk {
             old = Entry(facts)
             old?.attributes = try Attributes.digest(of: found.descriptor)
             lower = found
+            // Its base came with it, whatever is hidden above.
+            isOpaque = hides
             var change = Change(place, .renamed, before: old, after: new)
             change.from = lowerPath
             add(change, after)
