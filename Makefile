@@ -37,6 +37,7 @@ DEPS := \
 	/usr/include/sys/capability.h:libcap-dev \
 	/usr/include/openssl/sha.h:libssl-dev \
 	/usr/include/zlib.h:zlib1g-dev \
+	/usr/include/ares.h:libc-ares-dev \
 	/usr/include/toml++/toml.h:libtomlplusplus-dev
 
 TEST_DEPS := \
@@ -52,6 +53,13 @@ TEST_DEPS := \
 	/usr/bin/cargo:cargo \
 	/usr/bin/sqlite3:sqlite3 \
 	/usr/lib/postgresql/*/bin/postgres:postgresql \
+	/usr/bin/curl:curl \
+	/usr/sbin/nginx:nginx-light \
+	/usr/sbin/dnsmasq:dnsmasq-base \
+	/usr/bin/openssl:openssl \
+	/usr/sbin/ip:iproute2 \
+	/usr/bin/pip3:python3-pip \
+	/usr/lib/python3/dist-packages/requests/__init__.py:python3-requests \
 	/usr/bin/python3:python3 \
 	/usr/lib/python3/dist-packages/jsonschema/__init__.py:python3-jsonschema \
 	/usr/lib/python3/dist-packages/yaml/__init__.py:python3-yaml \
@@ -162,6 +170,7 @@ test-vm: vm-deps release ## limits, tiers and attacks in QEMU, with cgroup v2; K
 .PHONY: bench
 bench: test-deps release ## measure against bubblewrap; fails where a limit is missed
 	$(PYTHON) Tests/Bench/bench.py --aegix dist/aegix
+	$(PYTHON) Tests/Bench/relay.py --aegix dist/aegix
 
 .PHONY: check check-format check-examples check-docs
 check: check-format check-examples check-docs test ## format, build with warnings as errors, examples, docs, tests

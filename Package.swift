@@ -13,6 +13,7 @@ let package = Package(
         .systemLibrary(name: "CCap", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
         .target(name: "CAegix", cSettings: strictC),
         .target(name: "CTOML", cxxSettings: [.treatAllWarnings(as: .error)]),
         .target(name: "AegixSystem", dependencies: ["CAegix", "CCrypto"], swiftSettings: strict),
@@ -23,17 +24,23 @@ let package = Package(
         .target(
             name: "AegixPlan", dependencies: ["AegixPolicy", "AegixWorkspace", "AegixSystem"], swiftSettings: strict),
         .target(
+            name: "AegixNetwork", dependencies: ["AegixPlan", "AegixPolicy", "AegixSystem", "CAegix", "CAres"],
+            swiftSettings: strict),
+        .target(
             name: "AegixSandbox",
-            dependencies: ["AegixPlan", "AegixWorkspace", "AegixSystem", "CAegix", "CSeccomp", "CCap"],
+            dependencies: ["AegixNetwork", "AegixPlan", "AegixWorkspace", "AegixSystem", "CAegix", "CSeccomp", "CCap"],
             swiftSettings: strict),
         .target(
             name: "AegixAudit",
-            dependencies: ["AegixWorkspace", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem"],
+            dependencies: [
+                "AegixWorkspace", "AegixSandbox", "AegixNetwork", "AegixPlan", "AegixPolicy", "AegixSystem",
+            ],
             swiftSettings: strict),
         .target(
             name: "AegixCLI",
             dependencies: [
-                "AegixAudit", "AegixWorkspace", "AegixSandbox", "AegixPlan", "AegixPolicy", "AegixSystem", "CAegix",
+                "AegixAudit", "AegixWorkspace", "AegixSandbox", "AegixNetwork", "AegixPlan", "AegixPolicy",
+                "AegixSystem", "CAegix",
             ], swiftSettings: strict),
         .executableTarget(name: "aegix", dependencies: ["AegixCLI"], swiftSettings: strict),
         .testTarget(name: "AegixSystemTests", dependencies: ["AegixSystem"], swiftSettings: strict),
@@ -45,7 +52,12 @@ let package = Package(
         .testTarget(
             name: "AegixWorkspaceTests", dependencies: ["AegixWorkspace", "AegixSystem"], swiftSettings: strict),
         .testTarget(
-            name: "AegixAuditTests", dependencies: ["AegixAudit", "AegixSandbox", "AegixSystem"], exclude: ["Golden"],
+            name: "AegixNetworkTests", dependencies: ["AegixNetwork", "AegixPlan", "AegixPolicy", "AegixSystem"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AegixAuditTests",
+            dependencies: ["AegixAudit", "AegixSandbox", "AegixNetwork", "AegixPolicy", "AegixSystem"],
+            exclude: ["Golden"],
             swiftSettings: strict),
         .testTarget(
             name: "AegixCLITests", dependencies: ["AegixCLI", "AegixSandbox", "AegixPolicy", "AegixSystem", "CAegix"],

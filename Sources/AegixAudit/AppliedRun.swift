@@ -26,6 +26,8 @@ public struct ApplyReport: Sendable {
     /// How many of the changes asked for were there already.
     public var already = 0
     public var leftOut: [Selection.LeftOut] = []
+    /// Of those applied: a secret of the run is in them.
+    public var secrets: [Bytes] = []
     public var conflicts: [Conflict] = []
     /// The commit that was made of the changes.
     public var commit: String?
@@ -124,6 +126,9 @@ extension StateDirectory {
             try GitCommit(request, of: id, selection.chosen, try content(layer, run), in: held)
         }
         if preparation.changes > 0 { try carryOut(preparation, run, sandbox, &report) }
+        if report.status == .applied || commit != nil {
+            report.secrets = selection.chosen.filter { $0.flags.contains(.secret) }.map(\.path)
+        }
         if let commit, report.status != .conflict {
             try commit.publish()
             (report.commit, report.untracked) = (commit.id, commit.untracked)

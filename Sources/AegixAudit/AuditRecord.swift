@@ -19,13 +19,14 @@ public enum AuditRecord {
         let processes = self.processes(end, &cuts)
         let changes = self.changes(end.changes, &cuts)
         let artifacts = self.artifacts(end.artifacts, &cuts)
+        let network = self.network(end, &cuts)
         let violations = end.violations.prefix(RecordBounds.violations)
         cuts.note("violations", kept: violations.count, of: UInt64(end.violations.count))
         if let enforcement = end.enforcement {
             let kept = min(enforcement.controls.count, RecordBounds.controls)
             cuts.note("enforcement.controls", kept: kept, of: UInt64(enforcement.controls.count))
         }
-        var json = JSONWriter(capacity: 8192 + processes.count)
+        var json = JSONWriter(capacity: 8192 + processes.count + network.count)
         json.object { json in
             json.key("aegix")
             json.raw(parts.aegix)
@@ -62,7 +63,7 @@ public enum AuditRecord {
             json.key("layer")
             json.layer(layer, start.workspace?.layer ?? .user, in: start.workspace?.sandbox?.path ?? directory)
             json.key("network")
-            json.array([]) { $0.raw($1) }
+            json.raw(network)
             json.key("outcome")
             json.outcome(end.outcome)
             json.key("parent")
@@ -79,6 +80,8 @@ public enum AuditRecord {
             json.raw(parts.startedAt)
             json.key("streams")
             json.object { json in
+                json.key("redacted")
+                json.size((end.stdout?.redacted ?? 0) + (end.stderr?.redacted ?? 0))
                 json.key("stderr")
                 json.optional(end.stderr) { $0.stream($1, "stderr.log", in: directory, text: end.includeText) }
                 json.key("stdout")
@@ -112,7 +115,11 @@ public enum AuditRecord {
             change.write(into: &json, withIdentity: false)
             kept += 1
         }
-        cuts.note("changes", kept: kept, of: UInt64(list.changes.count))
+        if list.cut.isEmpty {
+            cuts.note("changes", kept: kept, of: UInt64(list.changes.count))
+        } else {
+            cuts.note("changes", kept: kept)
+        }
         return json.bytes
     }
 
@@ -128,6 +135,18 @@ public enum AuditRecord {
         }
         let total = UInt64(collection.artifacts.count) + collection.skippedCount
         cuts.note("artifacts", kept: kept, of: total)
+        return json.bytes
+    }
+
+    private static func network(_ end: RunEnd, _ cuts: inout Cuts) -> Bytes {
+        var json = JSONWriter(capacity: 320 * min(end.network.count, RecordBounds.network) + 16)
+        var kept = 0
+        json.array(end.network.prefix(RecordBounds.network)) { json, event in
+            if json.bytes.count > RecordBounds.networkBytes { return }
+            json.network(event)
+            kept += 1
+        }
+        cuts.note("network", kept: kept, of: UInt64(end.network.count) + end.networkLeftOut)
         return json.bytes
     }
 
@@ -198,6 +217,8 @@ extension JSONWriter {
             json.size(stream.captured)
             json.key("path")
             json.string(Path.join(directory, Bytes(log)))
+            json.key("redacted")
+            json.size(stream.redacted)
             json.key("sha256")
             json.string(stream.digest)
             json.key("terminal")

@@ -81,12 +81,12 @@ struct Away {
     private let away: Tree
     private let tree: Tree
 
-    /// nil: it isn't there any more, or somebody else is at it.
+    /// nil: it isn't there any more, or somebody else is at it, or aegix never put it there.
     init?(_ name: Bytes, in away: Tree) throws(SystemError) {
         do throws(SystemError) {
             tree = try away.directory(name)
         } catch {
-            if error.errno == ENOENT { return nil }
+            if error.errno == ENOENT || error.isNoDirectory { return nil }
             throw error
         }
         guard try FileLock.attempt(tree.descriptor),

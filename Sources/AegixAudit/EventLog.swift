@@ -1,5 +1,6 @@
 // Side effects: appends to `events.jsonl` of a run.
 
+import AegixNetwork
 import AegixSandbox
 import AegixSystem
 import Glibc
@@ -18,10 +19,16 @@ public final class EventLog {
 
     static let name = "events.jsonl"
 
-    init(file: consuming Descriptor) { self.file = file }
+    private let redactor: Redactor?
+
+    init(file: consuming Descriptor, redactor: Redactor? = nil) {
+        self.file = file
+        self.redactor = redactor
+    }
 
     /// The controls are in force and the command is about to be released.
     public func enforced(_ enforcement: RunEnd.Enforcement) {
+        let enforcement = redactor.map { enforcement.redacted(by: $0) } ?? enforcement
         append { json in
             json.object { json in
                 json.key("enforcement")
@@ -35,6 +42,7 @@ public final class EventLog {
     }
 
     public func exec(_ exec: ExecEvent) {
+        let exec = redactor.map { exec.redacted(by: $0) } ?? exec
         append { json in
             json.object { json in
                 json.key("event")
@@ -49,10 +57,13 @@ public final class EventLog {
 
     /// The first of each rule; how often it was is known at the end.
     public func violation(_ violation: Violation) {
-        guard seen.count < RecordBounds.violations, seen.insert(violation.control + "\n" + violation.rule).inserted
+        guard seen.count < RecordBounds.violations,
+            seen.insert([violation.control, violation.rule, violation.path?.shown ?? ""].joined(separator: "\n"))
+                .inserted
         else {
             return
         }
+        let violation = redactor.map { violation.redacted(by: $0) } ?? violation
         append { json in
             json.object { json in
                 json.key("event")
@@ -61,6 +72,20 @@ public final class EventLog {
                 json.time(violation.firstTime)
                 json.key("violation")
                 json.violation(violation)
+            }
+        }
+    }
+
+    /// When it is first seen; its bytes are known at the end.
+    public func network(_ event: NetworkEvent) {
+        append { json in
+            json.object { json in
+                json.key("event")
+                json.string("network")
+                json.key("network")
+                json.network(event)
+                json.key("time")
+                json.time(event.time)
             }
         }
     }

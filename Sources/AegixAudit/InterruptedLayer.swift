@@ -43,10 +43,9 @@ enum InterruptedLayer {
             let listing = LayerListing(
                 layer, over: workspace, began: Int64(id.milliseconds) * 1_000_000, linksBreak: layer.style == .user)
             var list = try still(listing)
-            try Protection(
-                protect.compactMap { $0 }, around: try LayerSurroundings(layer, over: workspace)
-            ).flag(&list)
-            Denials(try denied(record, in: workspace), in: workspace).flag(&list)
+            let around = try LayerSurroundings(layer, over: workspace)
+            try Protection(protect.compactMap { $0 }, around: around).flag(&list)
+            try Denials(try denied(record, in: workspace), in: workspace).flag(&list, around)
             return Finding(list: list)
         } catch {
             return Finding(reason: "its layer couldn't be looked at: \(error)")

@@ -51,11 +51,17 @@ enum InterruptedRecord {
         record["processes"] = .array(found.processes)
         record["violations"] = .array(found.violations)
         record["usage"] = .null
-        record["streams"] = ["stderr": stream("stderr.log", remains), "stdout": stream("stdout.log", remains)]
+        record["streams"] = [
+            "redacted": nil, "stderr": stream("stderr.log", remains), "stdout": stream("stdout.log", remains),
+        ]
         record["changes"] = .null
         record["collection"] = .null
         record["layer"] = .null
         for name in ["artifacts", "inputs", "network"] { record[name] = [] }
+        if found.start["workspace"]?["mode"]?.string == "direct", found.outcome == nil {
+            record["outcome"] = interrupted(
+                "it wrote the workspace in place, and what that was like before went with it")
+        }
         guard remains.layer == .kept || remains.hadCopy else { return (.object(record), nil) }
         let style = found.start["workspace"]?["layer"]?.string.flatMap(Layer.Style.init) ?? .user
         let layer = Layer(upper: Path.join(remains.directory, Bytes("layer/upper")), style: style)
@@ -69,8 +75,8 @@ enum InterruptedRecord {
         }
         var cuts = Cuts()
         let listed = AuditRecord.changes(changes, &cuts)
-        if let kept = cuts.entries["changes"]?.kept {
-            cut["changes"] = ["kept": .int(kept), "of": .int(changes.changes.count)]
+        if let noted = cuts.entries["changes"] {
+            cut["changes"] = ["kept": .int(noted.kept), "of": noted.of.map { .int(Int($0)) } ?? .null]
         }
         record["cut"] = .object(cut)
         record["changes"] = parsed(listed) ?? .null
@@ -94,7 +100,8 @@ enum InterruptedRecord {
         guard let log = remains.logs.first(where: { $0.name == name }) else { return .null }
         return [
             "bytes": nil, "captured": .int(Int(min(log.bytes, 1 << 53))),
-            "path": .bytes(Path.join(remains.directory, Bytes(name))), "sha256": .string(log.digest), "terminal": nil,
+            "path": .bytes(Path.join(remains.directory, Bytes(name))), "redacted": nil, "sha256": .string(log.digest),
+            "terminal": nil,
             "text": nil, "text_cut": false, "truncated": nil,
         ]
     }

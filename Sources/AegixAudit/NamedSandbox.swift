@@ -1,5 +1,6 @@
 // Side effects: makes and keeps `<state>/sandboxes/<name>/`.
 
+import AegixPolicy
 import AegixSystem
 import AegixWorkspace
 import CAegix
@@ -10,7 +11,7 @@ import Glibc
 public final class NamedSandbox {
     public let name: String
     public let path: Bytes
-    public private(set) var about: About
+    public internal(set) var about: About
     let directory: Descriptor
     private let lock: Descriptor
 
@@ -24,6 +25,13 @@ public final class NamedSandbox {
         public var created: UInt64
         /// The newest run that finished in it.
         public var lastRun: RunID?
+        /// A run in it was given secrets, or a network: what it left there may carry the one to the other.
+        public var hadSecrets = false
+        public var hadNetwork = false
+        /// What `files.deny` of any of its runs named, from the root, since the sandbox was last empty.
+        public internal(set) var denied: [PathPattern] = []
+        /// The run that began last, until what it changed is noted.
+        public internal(set) var unfinished: RunID?
 
         public init(workspace: Bytes, device: UInt64, inode: UInt64, style: Layer.Style, created: UInt64) {
             self.workspace = workspace
@@ -44,6 +52,7 @@ public final class NamedSandbox {
 
     static let parent = "sandboxes"
     private static let aboutName = "about.json"
+    private static let longestAbout = 32 << 20
     static let changesName = "changes.jsonl"
 
     /// Letters, digits, `.`, `_` and `-`, not first; nothing that a run's id or `last` could be.
@@ -143,6 +152,28 @@ public final class NamedSandbox {
         return named.inode == ours.inode && named.device == ours.device
     }
 
+    /// What a run in this sandbox is given, before it gets it. All that the runs of a sandbox were given comes together in it: one
+    /// with a network leaves a program behind, and the next, which has the secret, runs it (rule 18).
+    ///
+    /// - allowed: the policy says that both may come together.
+    public func admit(hasSecrets: Bool, hasNetwork: Bool, allowed: Bool) throws(Failure) {
+        let (secrets, network) = (about.hadSecrets || hasSecrets, about.hadNetwork || hasNetwork)
+        if secrets, network, !allowed, hasSecrets || hasNetwork {
+            let (past, now) = hasNetwork ? ("secrets", "a network") : ("a network", "secrets")
+            throw Failure(
+                "sandbox.mixed",
+                "runs in the sandbox \(name) had \(past), and this one would have \(now): what the one left behind could give "
+                    + "the other away. Use another name, or drop it with `aegix reset \(name)`")
+        }
+        if secrets == about.hadSecrets, network == about.hadNetwork { return }
+        (about.hadSecrets, about.hadNetwork) = (secrets, network)
+        do throws(SystemError) {
+            try write()
+        } catch {
+            throw Failure("sandbox.unusable", "can't note what the sandbox \(name) was given", error)
+        }
+    }
+
     // MARK: - The layer
 
     /// The layer, made on first use with the mode and owner of the workspace's top.
@@ -199,6 +230,7 @@ public final class NamedSandbox {
     /// The run is the newest now.
     public func finish(_ run: RunID, _ list: ChangeList) throws(Failure) {
         about.lastRun = run
+        about.unfinished = nil
         do throws(SystemError) {
             try StateFile.replace(list.encode(), at: NamedSandbox.changesName, in: directory)
             try write()
@@ -209,11 +241,15 @@ public final class NamedSandbox {
 
     // MARK: - about.json
 
-    private func write() throws(SystemError) {
+    func write() throws(SystemError) {
         let json: JSON = [
-            "created": .big(about.created), "device": .big(about.device), "inode": .big(about.inode),
+            "created": .big(about.created), "denied": .array(about.denied.map { .bytes($0.text) }),
+            "device": .big(about.device), "had_network": .bool(about.hadNetwork),
+            "had_secrets": .bool(about.hadSecrets), "inode": .big(about.inode),
             "last_run": about.lastRun.map { .string($0.description) } ?? .null, "name": .string(name),
-            "schema": "aegix.sandbox/v1", "style": .string(about.style.rawValue), "workspace": .bytes(about.workspace),
+            "schema": "aegix.sandbox/v1", "style": .string(about.style.rawValue),
+            "unfinished": about.unfinished.map { .string($0.description) } ?? .null,
+            "workspace": .bytes(about.workspace),
         ]
         let bytes = json.canonical
         if try NamedSandbox.read(directory) == about { return }
@@ -222,7 +258,7 @@ public final class NamedSandbox {
 
     static func read(_ directory: borrowing Descriptor) throws(SystemError) -> About? {
         if try StateFile.facts(of: aboutName, in: directory) == nil { return nil }
-        let bytes = try StateFile.read(aboutName, in: directory, limit: 1 << 20)
+        let bytes = try StateFile.read(aboutName, in: directory, limit: longestAbout)
         guard let json = parsed(bytes), let workspace = json["workspace"]?.bytesValue,
             let device = json["device"]?.string.flatMap({ UInt64($0) }),
             let inode = json["inode"]?.string.flatMap({ UInt64($0) }),
@@ -231,7 +267,21 @@ public final class NamedSandbox {
         else { throw SystemError("read", Bytes(aboutName), errno: EUCLEAN) }
         var about = About(workspace: workspace, device: device, inode: inode, style: style, created: created)
         about.lastRun = json["last_run"]?.string.flatMap { RunID($0) }
+        // An older aegix gave neither.
+        about.hadSecrets = json["had_secrets"]?.bool == true
+        about.hadNetwork = json["had_network"]?.bool == true
+        about.unfinished = json["unfinished"]?.string.flatMap { RunID($0) }
+        for text in json["denied"]?.array ?? [] {
+            guard let pattern = text.bytesValue.flatMap(pattern) else {
+                throw SystemError("read", Bytes(aboutName), errno: EUCLEAN)
+            }
+            about.denied.append(pattern)
+        }
         return about
+    }
+
+    private static func pattern(_ text: Bytes) -> PathPattern? {
+        do throws(PathPattern.Defect) { return try PathPattern(text) } catch { return nil }
     }
 
     private static func parsed(_ bytes: Bytes) -> JSON? {
@@ -247,7 +297,7 @@ extension StateDirectory {
         do throws(SystemError) {
             directory = try StateFile.openDirectory("\(NamedSandbox.parent)/\(name)", in: root)
         } catch {
-            if error.errno == ENOENT { return nil }
+            if error.errno == ENOENT || error.isNoDirectory { return nil }
             throw error
         }
         if let id = try NamedSandbox.read(directory)?.lastRun { return id }
@@ -259,9 +309,10 @@ extension StateDirectory {
         do throws(SystemError) {
             guard try StateFile.facts(of: NamedSandbox.parent, in: root) != nil else { return [] }
             let parent = try StateFile.openDirectory(NamedSandbox.parent, in: root)
+            let tree = Tree(owning: try StateFile.openDirectory(".", in: parent))
             var found: [(name: String, path: Bytes, about: NamedSandbox.About, isBusy: Bool)] = []
-            for bytes in try StateFile.names(in: parent, room: 4 << 20) {
-                guard let name = bytes.text, NamedSandbox.isName(name) else { continue }
+            for entry in try tree.entries() where try tree.isDirectory(entry) {
+                guard let name = entry.name.text, NamedSandbox.isName(name) else { continue }
                 let directory = try StateFile.openDirectory(name, in: parent)
                 // One that is just being made has none yet.
                 guard let about = try NamedSandbox.read(directory) else { continue }

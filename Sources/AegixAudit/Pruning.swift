@@ -96,8 +96,12 @@ extension StateDirectory {
     /// Newest first.
     private func runNames() throws(SystemError) -> [RunID] {
         guard try StateFile.facts(of: "runs", in: root) != nil else { return [] }
-        let names = try StateFile.names(in: try StateFile.openDirectory("runs", in: root), room: 32 << 20)
-        return names.compactMap { $0.text.flatMap { RunID($0) } }.sorted { $0.description > $1.description }
+        let runs = Tree(owning: try StateFile.openDirectory("runs", in: root))
+        var found: [RunID] = []
+        for entry in try runs.entries() {
+            if let id = entry.name.text.flatMap({ RunID($0) }), try runs.isDirectory(entry) { found.append(id) }
+        }
+        return found.sorted { $0.description > $1.description }
     }
 
     private func endings() throws(SystemError) -> [RunID: LedgerEntry] {

@@ -10,6 +10,9 @@ enum RecordBounds {
     /// `processes`, as JSON.
     static let execBytes = 8 << 20
     static let violations = 1000
+    static let network = 20_000
+    /// `network`, as JSON.
+    static let networkBytes = 8 << 20
     static let changes = 10_000
     /// `changes`, as JSON.
     static let changeBytes = 8 << 20
@@ -35,12 +38,16 @@ struct Cuts: Equatable, Sendable {
 
     struct Entry: Equatable, Sendable {
         var kept: Int
-        var of: UInt64
+        /// nil: nobody counted.
+        var of: UInt64?
     }
 
     mutating func note(_ array: String, kept: Int, of total: UInt64) {
         if UInt64(kept) < total { entries[array] = Entry(kept: kept, of: total) }
     }
+
+    /// What there is more was never looked at.
+    mutating func note(_ array: String, kept: Int) { entries[array] = Entry(kept: kept, of: nil) }
 
     mutating func merge(_ other: Cuts) { entries.merge(other.entries) { $1 } }
 
@@ -52,7 +59,7 @@ struct Cuts: Equatable, Sendable {
                     json.key("kept")
                     json.int(entry.kept)
                     json.key("of")
-                    json.size(entry.of)
+                    json.optional(entry.of) { $0.size($1) }
                 }
             }
         }

@@ -1,5 +1,6 @@
 // Pure. The parts that the record and the events share, each in one shape.
 
+import AegixNetwork
 import AegixSandbox
 import AegixSystem
 
@@ -23,16 +24,18 @@ extension JSONWriter {
         }
     }
 
-    /// One member of `processes`. In this version no rule judges an exec, so each that is seen is allowed.
+    /// One member of `processes`.
     mutating func process(_ exec: ExecEvent) {
         var cut = exec.argvCut
         object { json in
+            json.key("approval")
+            json.optional(exec.approval) { $0.approval($1) }
             json.key("argv")
             json.argv(exec.argv, room: RecordBounds.execArgv, cut: &cut)
             json.key("argv_cut")
             json.bool(cut)
             json.key("decision")
-            json.string("allow")
+            json.string(exec.decision.rawValue)
             json.key("parent")
             json.optional(exec.parent) { $0.int($1) }
             json.key("pid")
@@ -40,9 +43,58 @@ extension JSONWriter {
             json.key("program")
             json.string(exec.program)
             json.key("rule")
-            json.null()
+            json.optional(exec.rule) { $0.string($1) }
             json.key("time")
             json.time(exec.time)
+        }
+    }
+
+    /// One member of `network`.
+    mutating func network(_ event: NetworkEvent) {
+        object { json in
+            json.key("address")
+            json.optional(event.address) { $0.string($1.text) }
+            json.key("count")
+            json.size(event.count)
+            json.key("decision")
+            json.string(event.isAllowed ? "allow" : "deny")
+            json.key("errno")
+            json.optional(event.errno > 0 ? event.errno : nil) { $0.string(Errno.name($1)) }
+            json.key("kind")
+            json.string(event.kind.rawValue)
+            json.key("name")
+            json.optional(event.name) { $0.string($1) }
+            json.key("pid")
+            json.optional(event.pid) { $0.int($1) }
+            json.key("port")
+            json.optional(event.port) { $0.int(Int($1)) }
+            json.key("received_bytes")
+            json.size(event.received)
+            json.key("rule")
+            json.string(event.rule)
+            json.key("sent_bytes")
+            json.size(event.sent)
+            json.key("time")
+            json.time(event.time)
+        }
+    }
+
+    private mutating func approval(_ approval: Approval) {
+        object { json in
+            json.key("answer")
+            json.string(approval.answer.rawValue)
+            json.key("asked_at")
+            json.time(approval.askedAt)
+            json.key("by")
+            json.optional(approval.by) { $0.string(shortened(Bytes($1), to: RecordBounds.message)) }
+            json.key("cwd")
+            json.optional(approval.cwd) { $0.string($1) }
+            json.key("duration_ns")
+            json.big(approval.duration)
+            json.key("message")
+            json.optional(approval.message) { $0.string(shortened(Bytes($1), to: RecordBounds.message)) }
+            json.key("via")
+            json.string(approval.via)
         }
     }
 
@@ -75,6 +127,8 @@ extension JSONWriter {
             json.optional(violation.firstPid > 0 ? violation.firstPid : nil) { $0.int($1) }
             json.key("first_time")
             json.time(violation.firstTime)
+            json.key("path")
+            json.optional(violation.path) { $0.string($1) }
             json.key("rule")
             json.string(violation.rule)
         }

@@ -31,11 +31,13 @@ public struct RunDirectory: ~Copyable {
     public static func begin(
         _ start: RunStart, in state: StateDirectory, reserved: consuming ReservedRun
     ) throws(Failure) -> RunDirectory {
+        // The first thing: nothing else that is written down sees the secrets.
+        let start = start.redacted()
         let parts = StartParts(start)
         let id = start.id
         let (layerMode, directory, alive) = reserved.open()
         do {
-            let events = EventLog(file: Descriptor(owning: alive))
+            let events = EventLog(file: Descriptor(owning: alive), redactor: start.redactor)
             let opened = Descriptor(owning: directory)
             events.start(start, parts)
             if let failure = events.failure { throw failure }
@@ -111,9 +113,11 @@ public struct RunDirectory: ~Copyable {
     /// only then the live file, so that a crash anywhere in between is closed by the next command. Returns the record.
     public consuming func finish(_ end: RunEnd) throws(Failure) -> Bytes {
         do {
+            // What an apply goes by: paths as they are.
+            let changes = try writeChanges(end)
+            let end = end.redacted(by: start.redactor)
             events.outcome(end.outcome, time: end.finishedAt)
             if let failure = events.failure { throw failure }
-            let changes = try writeChanges(end)
             let record = AuditRecord.encode(start, parts, end, directory: path, layer: layer)
             try StateFile.write(record, to: "audit.json", in: directory)
             let auditDigest = SHA256.hex(record)

@@ -1,5 +1,6 @@
 // Pure data. What a run came to: the second half of the record, filled by the caller of RunDirectory.finish.
 
+import AegixNetwork
 import AegixSandbox
 import AegixSystem
 import AegixWorkspace
@@ -20,6 +21,9 @@ public struct RunEnd: Sendable {
     /// Execs that happened but aren't in `execs`.
     public var execsLeftOut: UInt64 = 0
     public var violations: [Violation] = []
+    public var network: [NetworkEvent] = []
+    /// Lookups and connections that aren't in `network`.
+    public var networkLeftOut: UInt64 = 0
     public var stdout: StreamSummary?
     public var stderr: StreamSummary?
     /// With `--json` the record carries the streams' heads as text.

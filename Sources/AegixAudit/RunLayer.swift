@@ -45,7 +45,8 @@ public enum RunLayer {
         guard let facts = try StateFile.facts(of: "layer/upper", in: run) else { return .none }
         // chmod of the workspace itself lands on the upper itself.
         let sameMode = mode == nil || mode.map { $0 & 0o7777 } == facts.mode & 0o7777
-        let isEmpty = try isEmpty("layer/upper", in: run)
+        let hasDeleted = try StateFile.facts(of: "layer/\(DeletedNames.name)", in: run) != nil
+        let isEmpty = try isEmpty("layer/upper", in: run) && !hasDeleted
         // overlay makes `work` inside the work directory, mode 0: its owner couldn't even remove the run.
         for name in ["layer/work/work", "layer/work/work/incompat"]
         where aegix_fchmodat(run.raw, name, 0o700) < 0 && errno != ENOENT {

@@ -70,7 +70,7 @@ extension StateDirectory {
             let directory = try StateFile.openDirectory("\(NamedSandbox.parent)/\(sandbox)", in: root)
             return try NamedSandbox.read(directory)?.lastRun == id
         } catch {
-            if error.errno == ENOENT { return false }
+            if error.errno == ENOENT || error.isNoDirectory { return false }
             throw error
         }
     }

@@ -22,6 +22,8 @@ public struct RunStart: Sendable {
     public var workspace: Workspace?
     /// `audit.durable`: fsync before the exit code is returned.
     public var durable = false
+    /// The run's secrets; nil: it has none.
+    public var redactor: Redactor?
 
     public init(id: RunID, startedAt: UInt64, aegix: Aegix, invocation: Invocation, command: Command) {
         self.id = id

@@ -44,5 +44,6 @@ extension NamedSandbox {
             throw SystemError.last("rename", Bytes("layer"))
         }
         try StateFile.remove(NamedSandbox.changesName, in: directory)
+        try forget()
     }
 }

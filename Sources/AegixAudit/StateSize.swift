@@ -48,6 +48,10 @@ extension StateDirectory {
                 size.runs.isCut = true
                 return
             }
+            if try !runs.isDirectory(entry) {
+                size.other = size.other + (try StateDirectory.measure(entry, runs, deadline))
+                continue
+            }
             do throws(SystemError) {
                 let run = try runs.directory(entry.name)
                 size.count += 1

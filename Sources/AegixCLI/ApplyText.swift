@@ -25,11 +25,13 @@ extension ApplyReport {
                 leftOut.prefix(ApplyReport.most).map { one in
                     ["path": .bytes(one.path), "reason": .string(one.reason.word)]
                 }), "left_out_count": .int(leftOut.count),
+            "secrets": .array(secrets.prefix(ApplyReport.most).map { .bytes($0) }), "secret_count": .int(secrets.count),
         ]
     }
 
     /// Conflicts go to stderr, what was done to stdout.
     func tell(_ console: Console) throws(Failure) {
+        if let secretWarning { console.note(secretWarning) }
         for conflict in conflicts.prefix(ApplyReport.mostShown) {
             console.note("\(ApplyReport.shown(conflict.path)) \(conflict.reason)")
         }
@@ -66,6 +68,13 @@ extension ApplyReport {
         }
     }
 
+    private var secretWarning: String? {
+        if secrets.isEmpty { return nil }
+        let some = secrets.prefix(3).map(ApplyReport.shown).joined(separator: ", ")
+        let more = secrets.count > 3 ? ", and \(secrets.count - 3) more" : ""
+        return "warning: a secret of the run now lies in the workspace, in \(some)\(more)"
+    }
+
     /// One line, for a run that applies its changes by itself.
     var line: String {
         switch status {
@@ -74,7 +83,7 @@ extension ApplyReport {
             let more = conflicts.count > 3 ? ", and \(conflicts.count - 3) more" : ""
             return "its changes aren't applied: \(some)\(more). `aegix apply \(run)` tries again"
         default:
-            var parts: [String] = []
+            var parts: [String] = secretWarning.map { [$0] } ?? []
             if !changed.isEmpty {
                 parts.append("\(ApplyReport.count(changed.count)) applied; `aegix reset \(run)` undoes it")
             }

@@ -63,13 +63,10 @@ enum CommitOptions {
     /// `1700000000 +0100`, with or without an `@`, or a time as aegix writes it; else now.
     private static func date(_ given: Bytes?, _ role: String) throws(Failure) -> Bytes {
         guard let given else { return now() }
-        let text = String(decoding: given, as: UTF8.self)
-        let parts = text.drop { $0 == "@" }.split(separator: " ")
-        let isZone = parts.count == 2 && parts[1].utf8.count == 5 && "+-".contains(parts[1].prefix(1))
-        if isZone, UInt64(parts[0]) != nil, UInt(parts[1].dropFirst()) != nil {
-            return Bytes("\(parts[0]) \(parts[1])")
+        if let date = GitIdentity.date(given) { return date }
+        if let time = Timestamp.parse(String(decoding: given, as: UTF8.self)), time >= 0 {
+            return Bytes("\(time / 1_000_000_000) +0000")
         }
-        if let time = Timestamp.parse(text) { return Bytes("\(time / 1_000_000_000) +0000") }
         throw Failure(
             "usage.value",
             "GIT_\(role)_DATE can't be \(given.shown): write seconds since 1970 and a zone, such as `1700000000 +0100`")

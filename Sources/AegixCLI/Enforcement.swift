@@ -17,7 +17,10 @@ enum Enforcement {
                 controls.append(Control(name, asked: asked, mechanism: "not held: " + why, held: false))
             }
         } else {
-            add("namespaces", "user, mount, pid, net, ipc, uts, cgroup", "clone3")
+            let own =
+                plan.network.mode == .host
+                ? "user, mount, pid, ipc, uts, cgroup" : "user, mount, pid, net, ipc, uts, cgroup"
+            add("namespaces", own, "clone3")
             add("root", "system read-only, nothing else of the host", "tmpfs and pivot_root, recursive read-only binds")
             add("workspace", plan.workspaceMode.rawValue, workspace(plan, shifted: facts.uid == 0))
             add("identity", plan.identity.insideUID == 65534 ? "nobody" : "keep", identity(plan))
@@ -26,10 +29,17 @@ enum Enforcement {
                 "capset, bounding set, no_new_privs")
             add("system calls", "allowlist", "seccomp, refusals answered by the supervisor")
             add("landlock", "read the system, write what is writable", "landlock ABI \(plan.landlock.abi)")
-            add("network", "none", "empty network namespace")
+            controls.append(
+                Control(
+                    "network", asked: plan.network.asked, mechanism: plan.network.mechanism,
+                    held: held && plan.network.mode != .host))
             add("exec", "every exec recorded", "seccomp notification")
             add("environment", "built from nothing", "execve")
             if !plan.hidden.isEmpty { add("hidden", "\(plan.hidden.count) paths", "masked by read-only mounts") }
+        }
+        if !facts.secrets.isEmpty {
+            let names = facts.secrets.map(\.name).joined(separator: ", ")
+            add("secrets", "\(names) named, never shown", "redacted in output, logs, events and record")
         }
         if facts.dumpsToSocket {
             controls.append(
@@ -38,6 +48,20 @@ enum Enforcement {
                     mechanism:
                         "not held: the host's core_pattern names a socket, and the kernel connects to it for a crash inside",
                     held: false))
+        }
+        if plan.commands.judges {
+            add(
+                "commands", "\(plan.commands.rules.count) rules, default \(plan.commands.unmatched.rawValue)",
+                "seccomp notification; what was loaded is compared under ptrace before it runs")
+        }
+        if plan.commands.asks {
+            let via =
+                switch plan.approval.via {
+                case .deny: "nobody: denied"
+                case .tty: "the controlling terminal"
+                case .command: "`\(plan.approval.command.map { Bytes($0).shown }.joined(separator: " "))` on the host"
+                }
+            add("approvals", "asked, unanswered is no", via)
         }
         for limit in plan.limitPlan.controls { add(limit.name, limit.asked, limit.mechanism) }
         return RunEnd.Enforcement(tier: plan.tier.name, controls: controls)

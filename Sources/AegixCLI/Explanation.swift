@@ -146,11 +146,69 @@ struct Explainer {
             var found = exhausted(String(rule.dropFirst("limits.".count)), "met the limit \(rule)")
             found.count = count
             return found
+        case "commands": return command(rule, count, error)
+        case "files":
+            let (text, place) = Explainer.split(rule)
+            let pattern = text.hasPrefix("files.deny ") ? String(text.dropFirst("files.deny ".count)) : text
+            return Explanation(
+                control: control, rule: "files.deny", origin: place, object: violation["path"]?.bytesValue,
+                count: count,
+                sentence: "a masked path was opened and gave \(error):",
+                remedy: .change(option: nil, edit: "[files]\ndeny = [ … ]  # without \"\(Bytes(pattern).shown)\""))
+        case "network": return network(rule, count, error)
         default:
             return Explanation(
                 control: control, rule: rule, origin: nil, count: count,
                 sentence: "\(control) refused it with \(error)",
                 remedy: .advice("see docs/policy.md"))
         }
+    }
+
+    private func command(_ rule: String, _ count: Int, _ error: String) -> Explanation {
+        let (text, place) = Explainer.split(rule)
+        let isDefault = text == "commands.default"
+        var remedy = Explanation.Remedy.advice(
+            "the program couldn't be judged, so it was denied: docs/commands.md says when")
+        if isDefault {
+            remedy = .change(option: nil, edit: "[[commands.rule]]\nargv = [ … ]\ndecision = \"allow\"")
+        } else if place != nil {
+            remedy = .change(option: nil, edit: "decision = \"allow\"  # in that rule, or a narrower pattern")
+        }
+        return Explanation(
+            control: "commands", rule: text, origin: place ?? (isDefault ? origin(of: "commands.default") : nil),
+            count: count,
+            sentence: "a program was denied with \(error) by the command rule", remedy: remedy)
+    }
+
+    /// `lookup(evil.example)` and `connect(10.0.0.1:80)`: what was asked for is what could be allowed.
+    private func network(_ rule: String, _ count: Int, _ error: String) -> Explanation {
+        let inner = rule.split(separator: "(", maxSplits: 1).last.map { String($0.dropLast()) } ?? rule
+        let isLookup = rule.hasPrefix("lookup(")
+        let mode = policy["network"]?["mode"]?.string ?? "none"
+        let sentence =
+            mode == "none"
+            ? "the run has no network, so this gave \(error):" : "the network policy refused it with \(error):"
+        let allow = "[network]\n" + (mode == "none" ? "mode = \"allow\"\n" : "") + "allow = [\"\(Bytes(inner).shown)\"]"
+        let isDenied = denied(inner)
+        return Explanation(
+            control: "network", rule: isLookup ? "lookup" : "connect",
+            origin: origin(of: isDenied ? "network.deny" : "network.mode"),
+            object: Bytes(inner), count: count, sentence: sentence,
+            remedy: isDenied
+                ? .change(option: nil, edit: "[network]\ndeny = [ … ]  # without what names \(Bytes(inner).shown)")
+                : .change(option: "--allow-host \(Bytes(inner).shown)", edit: allow))
+    }
+
+    /// Whether `network.deny` names it in so many words.
+    private func denied(_ host: String) -> Bool {
+        (policy["network"]?["deny"]?.array ?? []).compactMap(\.string).contains {
+            host == $0 || host.hasPrefix($0 + ":")
+        }
+    }
+
+    /// `deny id ** (policy.toml:7:1)`: the rule, and its place.
+    static func split(_ rule: String) -> (text: String, place: String?) {
+        guard rule.last == ")", let open = rule.lastIndex(of: "("), open > rule.startIndex else { return (rule, nil) }
+        return (String(rule[..<rule.index(before: open)]), String(rule[rule.index(after: open)...].dropLast()))
     }
 }

@@ -9,6 +9,8 @@ public final class Console {
     private let output: Int32
     private let errors: Int32
     private var documentWritten = false
+    /// Takes a run's secrets out of what aegix itself says.
+    var redactor: Redactor?
 
     public init(json: Bool, output: Int32 = STDOUT_FILENO, errors: Int32 = STDERR_FILENO) {
         self.json = json
@@ -33,13 +35,16 @@ public final class Console {
     }
 
     /// One line on stderr, `aegix: …`. A closed stderr is nothing that could be told to anyone.
-    public func note(_ line: String) { _ = Console.writeAll(errors, Bytes("aegix: " + Bytes(line).shown + "\n")) }
+    public func note(_ line: String) { _ = Console.writeAll(errors, Bytes("aegix: \(shown(line))\n")) }
+
+    private func shown(_ line: String) -> String { (redactor?.redact(Bytes(line)) ?? Bytes(line)).shown }
 
     /// Tells a failure in the form that was asked for; returns what aegix exits with.
     public func report(_ failure: Failure) -> Int32 {
         if json, !documentWritten {
             documentWritten = true
-            let code = Console.writeAll(output, Console.document(of: failure).canonical + [UInt8(ascii: "\n")])
+            let told = redactor.map(failure.redacted) ?? failure
+            let code = Console.writeAll(output, Console.document(of: told).canonical + [UInt8(ascii: "\n")])
             if code == 0 { return failure.exitCode }
             note("can't write to stdout: \(Errno.words(code))")
             note(failure.message)
@@ -47,7 +52,7 @@ public final class Console {
         }
         note(failure.message)
         for detail in failure.details {
-            _ = Console.writeAll(errors, Bytes("  " + Bytes(Console.line(of: detail)).shown + "\n"))
+            _ = Console.writeAll(errors, Bytes("  \(shown(Console.line(of: detail)))\n"))
         }
         return failure.exitCode
     }
@@ -102,5 +107,14 @@ public final class Console {
             // The lowest free number is this one: those below have been filled.
             _ = Glibc.open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY)
         }
+    }
+}
+
+extension Failure {
+    fileprivate func redacted(by redactor: Redactor) -> Failure {
+        var failure = self
+        failure.message = redactor.redact(message)
+        for index in details.indices { failure.details[index].message = redactor.redact(details[index].message) }
+        return failure
     }
 }

@@ -39,6 +39,7 @@ public enum HistoryCommand: Command {
         let query = try self.query(arguments, now: Clock.realtime())
         let path = try StateLocation.current(option: arguments.value("state-dir"))
         let state = try RecordState.open(at: path, console)
+        try RecordState.tellStrays(state, console)
         let history = try state?.history(query) ?? History()
         let size = try state?.size(until: Clock.monotonic() + StateSizeText.patience) ?? StateSize()
         if console.json {

@@ -20,6 +20,8 @@ public enum PlanCommand: Command {
         let options = try RunOptions(arguments)
         let state = try StateLocation.current(option: options.stateDirectory)
         let preparation = try RunPreparation(options, state: state, runs: false)
+        let redactor = preparation.redactor
+        console.redactor = redactor
         let run = Path.join(preparation.state, Bytes("runs/RUN"))
         let plan = try preparation.plan(layer: LayerPlace(directory: Path.join(run, Bytes("layer"))), run: run)
         let controls = Enforcement.controls(plan, facts: preparation.facts, held: true)
@@ -38,10 +40,11 @@ public enum PlanCommand: Command {
                 controls.controls.map {
                     ["name": .string($0.name), "asked": .string($0.asked), "mechanism": .string($0.mechanism)]
                 })
-            try console.document(.object(document))
+            try console.document(JSON.object(document).redacted(by: redactor))
         } else {
-            try console.write(
-                Bytes(PlanText.text(plan, controls: controls.controls, policy: preparation.loaded, out: options.out)))
+            let text = Bytes(
+                PlanText.text(plan, controls: controls.controls, policy: preparation.loaded, out: options.out))
+            try console.write(redactor?.redact(text) ?? text)
         }
         return 0
     }

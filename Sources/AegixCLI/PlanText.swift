@@ -19,14 +19,23 @@ enum PlanText {
         ]
         let names = plan.environment.map { $0.name.shown }.joined(separator: ", ")
         lines.append("variables  \(names)")
+        let secrets = plan.environment.filter { $0.source == .secret }.map(\.name.shown)
+        if !secrets.isEmpty { lines.append("secrets    \(secrets.joined(separator: ", "))") }
         if let confined = plan.confined {
             lines.append("confined   \(confined.reason)")
         }
         if let copy = plan.copy ?? plan.confined?.copy { lines.append("copy       \(copy.destination.shown)") }
+        for rule in plan.commands.rules { lines.append("rule       \(rule.text)") }
+        if plan.commands.judges { lines.append("no rule    \(plan.commands.unmatched.rawValue)") }
         for item in plan.hidden { lines.append("hidden     \(item.path.shown): \(item.reason)") }
         let artifacts = policy.policy.artifacts
         if !artifacts.collect.isEmpty {
             lines.append("artifacts  \(ArtifactText.plan(artifacts.collect, maxBytes: artifacts.maxBytes, out: out))")
+        }
+        if plan.network.mode != .none {
+            lines.append("network    \(plan.network.mode.rawValue)")
+            for rule in plan.network.allow { lines.append("  allow    \(rule.text)") }
+            for rule in plan.network.deny { lines.append("  deny     \(rule.text)") }
         }
         lines.append("")
         let width = controls.map(\.name.count).max() ?? 0

@@ -19,7 +19,8 @@ public enum PolicyCommand: Command {
         with 0 when nothing is, else with 125. `schema` prints a JSON Schema for editors.
 
         `trust` says that you have looked at FILE, usually the aegix.toml of a workspace. It may then loosen the policy, up \
-        to the machine's ceiling, until its content changes.
+        to the machine's ceiling, until its content changes. An approval command that lies in the workspace is trusted the \
+        same way.
         """
     public static var options: [Option] { [] }
     public static var completes: Completion { .words(["list", "show", "check", "schema", "trust"]) }
@@ -95,7 +96,10 @@ public enum PolicyCommand: Command {
         guard let file = try PolicyFile.read(word, named: word.shown, flags: O_NOFOLLOW) else {
             throw Failure("policy.missing", "there is no policy \(word.shown)")
         }
-        do { _ = try PolicyReader.read(file.bytes, source: file.name) } catch { throw error.failure }
+        // What isn't a policy is an approval command, or a file that one is given.
+        if file.canonical.suffix(5) == Bytes(".toml")[...] {
+            do { _ = try PolicyReader.read(file.bytes, source: file.name) } catch { throw error.failure }
+        }
         guard let configuration = TrustStore.configuration(home: PolicyStack.home) else {
             throw Failure("policy.trust", "there is no place for the list of trusted files: HOME isn't set")
         }

@@ -27,6 +27,12 @@ public struct LoadedPolicy: Sendable {
         layered.origins.map { ($0.key.rawValue, $0.value) }.sorted { $0.0 < $1.0 }
     }
 
+    /// The policy itself, and not the caller's options, gives secrets and a network together.
+    var namesBoth: Bool {
+        [PolicyKey.secrets, .networkMode].allSatisfy { !origin(of: $0).hasPrefix("--") }
+            && !policy.secrets.isEmpty && policy.network.mode != .none
+    }
+
     /// Where a key's value came from: `policy.toml:3:8`, or `--timeout`.
     public func origin(of key: PolicyKey) -> String { layered.origin(of: key) }
 }
@@ -66,6 +72,9 @@ public struct PolicyStack {
         try refuseWritable(layered.policy)
         try refuseEscapes(layered.policy)
         try refuseHiddenArtifacts(layered)
+        if layered.policy.commands.asks, layered.policy.approval.via == .command {
+            layered.setApprovalCommand(try approvalProgram(layered).words(layered.policy.approval.command))
+        }
         return LoadedPolicy(policy: layered.policy, sources: sources, layered: layered)
     }
 
@@ -228,6 +237,16 @@ public struct PolicyStack {
                 throw PolicyStack.untrusted(file, "it lies where the run may write (files.write)")
             }
         }
+    }
+
+    private func approvalProgram(_ layered: LayeredPolicy) -> ApprovalProgram {
+        let origin = layered.origin(of: layered.policy.approval.command.isEmpty ? .approvalVia : .approvalCommand)
+        let file = files.values.first { origin.hasPrefix($0.name + ":") }
+        var written = layered.policy.files.write.compactMap { path(of: $0) }.map { PolicyFile.resolve($0) ?? $0 }
+        if layered.policy.workspace.mode == .direct { written.append(workspace) }
+        return ApprovalProgram(
+            workspace: workspace, written: written, trust: configuration.map { TrustStore(directory: $0) },
+            directory: file.map { Path.parent($0.canonical) } ?? [Path.slash], origin: origin)
     }
 
     /// A path that a later layer narrowed has to be, on this host too, within what its parent meant.

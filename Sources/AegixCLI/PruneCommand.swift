@@ -52,6 +52,7 @@ public enum PruneCommand: Command {
         let request = try self.request(arguments, now: Clock.realtime(), isTerminal: isatty(STDOUT_FILENO) == 1)
         let path = try StateLocation.current(option: arguments.value("state-dir"))
         let state = try RecordState.open(at: path, console)
+        try RecordState.tellStrays(state, console)
         let report = try state?.prune(request) ?? PruneReport()
         // What a prune that was killed left.
         if !request.isDry { _ = try state?.clearAway(until: .max) }

@@ -6,6 +6,7 @@ enum RecordText {
     private static let processLines = 200
     private static let violationLines = 50
     private static let changeLines = 50
+    private static let networkLines = 100
     private static let columns = 200
 
     static func lines(_ record: JSON) -> [String] {
@@ -16,6 +17,7 @@ enum RecordText {
         lines += [""] + facts(record)
         lines += section("controls", controls(record))
         lines += section("programs", ProcessTree.lines(record, limit: processLines).map { clipped($0) })
+        lines += section("network", network(record))
         lines += section("refused", violations(record))
         lines += section("output", streams(record))
         lines += section("changes", changes(record))
@@ -96,11 +98,40 @@ enum RecordText {
         var lines = all.prefix(violationLines).map { violation -> String in
             let count = violation["count"]?.int ?? 0
             let errno = violation["errno"]?.string.map { " with " + Bytes($0).shown } ?? ""
+            let path = violation["path"]?.bytesValue.map { " \($0.shown)" } ?? ""
             return clipped(
-                "  \(shown(violation["control"])): \(shown(violation["rule"]))\(errno), \(count == 1 ? "once" : "\(count) times")"
+                "  \(shown(violation["control"])): \(shown(violation["rule"]))\(path)\(errno), \(count == 1 ? "once" : "\(count) times")"
             )
         }
         if all.count > violationLines { lines.append("  … and \(all.count - violationLines) more") }
+        return lines
+    }
+
+    private static func network(_ record: JSON) -> [String] {
+        let all = record["network"]?.array ?? []
+        // Where it went; a lookup that a connection followed says nothing more.
+        let connected = Set(all.filter { $0["kind"]?.string == "connect" }.compactMap { $0["name"]?.bytesValue })
+        let told = all.filter { one in
+            one["kind"]?.string == "connect" || one["decision"]?.string == "deny"
+                || one["name"]?.bytesValue.map { !connected.contains($0) } ?? true
+        }
+        var lines = told.prefix(networkLines).map { one -> String in
+            let name = one["name"]?.bytesValue.map { $0.shown }
+            let address = one["address"]?.string.map { Bytes($0).shown }
+            let port = one["port"]?.int.map { ":\($0)" } ?? ""
+            let place = (name ?? address ?? "?") + port + (name != nil && address != nil ? " at \(address ?? "")" : "")
+            let count = one["count"]?.int.map { $0 > 1 ? ", \($0) times" : "" } ?? ""
+            let errno = one["errno"]?.string.map { " with " + Bytes($0).shown } ?? ""
+            let moved =
+                one["kind"]?.string == "connect" && one["errno"]?.string == nil
+                ? "  \(Units.size(one["sent_bytes"]?.int ?? 0)) sent, \(Units.size(one["received_bytes"]?.int ?? 0)) received"
+                : ""
+            return clipped(
+                "  \(padded(shown(one["decision"]), 6))\(padded(shown(one["kind"]), 8))\(place)\(errno)\(count)\(moved)  by "
+                    + shown(one["rule"]))
+        }
+        let total = max(told.count, record["cut"]?["network"]?["of"]?.int ?? 0)
+        if total > networkLines { lines.append("  … and \(total - networkLines) more") }
         return lines
     }
 

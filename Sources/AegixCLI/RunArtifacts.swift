@@ -17,7 +17,9 @@ extension RunPreparation {
             ArtifactOut.Writable(device: $0.device, inode: $0.inode)
         }
         do {
-            let made = try ArtifactOut(path, writable: writable)
+            let closed = ArtifactOut.Closed(
+                writable: writable, own: RunPreparation.guarded(state: state, home: PolicyStack.home))
+            let made = try ArtifactOut(path, closed: closed)
             if made.isPlace(writable[0]) {
                 throw Failure(
                     "artifacts.out",
@@ -27,6 +29,11 @@ extension RunPreparation {
             return made
         } catch let failure as Failure {
             throw failure
+        } catch let refusal as ArtifactOut.Refusal {
+            throw Failure(
+                "artifacts.out",
+                "artifacts can't go to \(out.shown), which lies in \(refusal.what): a command would choose what stands "
+                    + "there. Name another directory")
         } catch let error as SystemError {
             if error.errno == ELOOP {
                 throw Failure(
@@ -50,7 +57,7 @@ struct RunArtifacts {
     /// Before the layer is completed: that a masked path was renamed with a directory above it can't be seen any more afterwards.
     ///
     /// nil: nothing is to be collected.
-    init?(_ preparation: RunPreparation, _ plan: Plan?, layer: Layer?, began: UInt64) {
+    init?(_ preparation: RunPreparation, _ plan: Plan?, layer: Layer?, began: UInt64, denied: [PathPattern]) {
         policy = preparation.loaded.policy
         guard let plan, !policy.artifacts.collect.isEmpty else { return nil }
         let facts = preparation.facts
@@ -58,11 +65,12 @@ struct RunArtifacts {
         ground = ArtifactWalk.Ground(
             workspace: workspace.path, (workspace.device, workspace.inode), layer: layer,
             identity: facts.uid == 0 ? .owner(uid: workspace.uid, gid: workspace.gid) : .caller)
+        ground.redactor = preparation.redactor
         if plan.copy != nil || plan.confined?.copy != nil { ground.copied = Int64(began) }
         let inside = plan.hidden.map(\.path).filter { $0 != workspace.path && Path.contains(workspace.path, $0) }
         ground.hidden = Set(inside.map { Bytes($0.dropFirst(workspace.path.count + 1)) })
         do {
-            ground.denied = facts.denials
+            ground.denied = denied
             if let layer, !ground.hidden.isEmpty {
                 for (place, from) in try Redirects.pairs(layer) {
                     for path in ground.hidden where Path.contains(from, path) {
@@ -76,6 +84,11 @@ struct RunArtifacts {
         }
     }
 
+    /// What an earlier run of the same sandbox made where it was denied, wherever it is by now.
+    mutating func hide(_ list: ChangeList) {
+        ground.hidden.formUnion(list.changes.filter { $0.flags.contains(.denied) }.map(\.path))
+    }
+
     func collect(into place: Bytes, out: ArtifactOut?, run: RunID) -> ArtifactCollection {
         let bounds = ArtifactBounds(bytes: policy.artifacts.maxBytes)
         var found = ArtifactCollection(policy.artifacts.collect)
@@ -87,11 +100,20 @@ struct RunArtifacts {
         if let out, !found.artifacts.isEmpty {
             found.out = .init(path: out.path)
             do throws(SystemError) {
-                try out.copy(found.artifacts, from: place, run: run)
+                let refused = try out.copy(found.artifacts, from: place, run: run)
+                found.out?.error = RunArtifacts.words(refused)
             } catch {
                 found.out?.error = error.description
             }
         }
         return found
+    }
+
+    /// nil: nothing was refused.
+    private static func words(_ refused: [ArtifactOut.Refused]) -> String? {
+        guard let first = refused.first else { return nil }
+        let more = refused.count > 1 ? ", and \(refused.count - 1) more" : ""
+        return
+            "left out \(RecordText.clipped(first.path.shown))\(more): it would lie in \(first.what), where only `aegix apply` and you write"
     }
 }

@@ -19,6 +19,8 @@ struct RunAttempt {
     var isInPlace = false
     /// In mode `apply`, of a run that exited with 0.
     var applied: ApplyReport?
+    /// It ran in the host's own network namespace.
+    var sharesNetwork = false
 
     /// The command ran, and the collection failed as a whole.
     var artifactFailure: Failure? {

@@ -16,8 +16,8 @@ public enum RunCommand: Command {
     public static let summary = "run a command in a sandbox and record what it does"
     public static let usage = RunOptions.usage.map { "[run] [OPTION…] " + $0 }
     public static let details = """
-        The command sees the system read-only, its workspace, and private /tmp, /dev and home; it has no network and no \
-        powers. What it changes in the workspace goes to a layer of its own unless the policy says otherwise. Its exit \
+        The command sees the system read-only, its workspace, and private /tmp, /dev and home; it has no powers, and no \
+        network but what the policy or --allow-host names. What it changes in the workspace goes to a layer of its own unless the policy says otherwise. Its exit \
         code is aegix's; 124 says that time ran out, 125 that aegix, the policy or the host let nothing run, 126 that \
         the program may not be executed, 127 that there is none, 123 that it ran and its record couldn't be finished, its \
         artifacts couldn't be collected or, in workspace mode `apply`, its changes couldn't be applied.
@@ -33,6 +33,7 @@ public enum RunCommand: Command {
         // First, because a state directory that lies in view has to be there to be hidden.
         let state = try StateDirectory.open(at: try StateLocation.current(option: options.stateDirectory))
         let preparation = try RunPreparation(options, state: state.path, runs: true)
+        console.redactor = preparation.redactor
         let copy = try options.record.map { path throws(Failure) in
             try RecordCopy(path, cwd: try RunPreparation.currentDirectory())
         }
@@ -45,9 +46,11 @@ public enum RunCommand: Command {
         // From here on a record is owed: whatever fails becomes a part of it.
         var attempt = RunAttempt()
         do throws(Failure) {
-            let io = RunIO(
+            var io = RunIO(
                 captureOnly: console.json, headLimit: console.json ? 1 << 20 : 0,
                 cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))), run: recorder.runID)
+            io.redactor = preparation.redactor
+            io.rawOutput = options.rawOutput
             attempt.result = try Supervisor.run(try recorder.makePlan(), io: io, observer: &recorder)
             if let other = try recorder.makePlan(after: attempt.result) {
                 attempt.result = try Supervisor.run(other, io: io, observer: &recorder)

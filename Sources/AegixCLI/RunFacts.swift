@@ -16,11 +16,14 @@ extension RunPreparation {
         start.parent = options.parent
         start.labels = options.labels
         start.durable = loaded.policy.audit.durable
+        start.redactor = redactor
         let policy = recordedPolicy
         let effective = policy.toml
         start.policy = .init(
-            name: loaded.policy.name,
-            sources: loaded.sources.map { .init(name: Bytes($0.name), digest: $0.digest) },
+            name: policy.name,
+            sources: loaded.sources.map {
+                .init(name: redactor?.redact(Bytes($0.name)) ?? Bytes($0.name), digest: $0.digest)
+            },
             effective: policy.canonical, digest: SHA256.hex(effective), toml: effective)
         start.policy?.origins = loaded.origins
         var host = JSONWriter(capacity: 128)
@@ -44,6 +47,7 @@ extension RunPreparation {
                 case .base: .builtIn
                 case .passed: .caller
                 case .set: isOption(variable.name) ? .option : .policy
+                case .secret: .secret
                 }
             return .init(name: variable.name, value: variable.value, origin: origin)
         }
@@ -56,13 +60,13 @@ extension RunPreparation {
 
     private func isOption(_ name: Bytes) -> Bool { options.environment.contains { name.elementsEqual($0.name.utf8) } }
 
-    /// The policy in force, but for the values of `--env`: any may be a credential.
+    /// The policy in force, but for the values of `--env`, any of which may be a credential, and for secrets that it quotes.
     private var recordedPolicy: Policy {
         var policy = loaded.policy
         for variable in options.environment where policy.env.set[variable.name] == variable.value {
             policy.env.set[variable.name] = Bytes("[not recorded]")
         }
-        return policy
+        return redactor.map(policy.redacted) ?? policy
     }
 
     /// As the caller gave them, but for the values of `--env`: any may be a credential.

@@ -16,10 +16,13 @@ public struct RunOptions: Equatable, Sendable {
     /// In the order given; of equal names the last counts.
     public var environment: [Variable]
     public var passEnvironment: [String]
+    public var secrets: [PolicyOverrides.NamedSecret]
+    public var rawOutput: Bool
     public var read: [Bytes]
     public var write: [Bytes]
     /// Patterns of the workspace, in a policy's words.
     public var artifacts: [String]
+    public var allowHosts: [HostPattern]
     public var require: Tier?
     public var record: Bytes?
     /// A directory for copies of the artifacts.
@@ -33,6 +36,7 @@ public struct RunOptions: Equatable, Sendable {
     public var stateDirectory: Bytes?
     public var json: Bool
     public var quiet: Bool
+    public var failsOnViolation: Bool
 
     /// What is to be run, in the form it was asked for.
     public enum Request: Equatable, Sendable {
@@ -64,10 +68,14 @@ public struct RunOptions: Equatable, Sendable {
         }
         passEnvironment = []
         for word in arguments.values("pass-env") { passEnvironment.append(try PolicyOverrides.passedName(word)) }
+        secrets = try RunOptions.secrets(arguments)
+        rawOutput = arguments.flag("raw-stdout")
         read = try RunOptions.paths("read", arguments)
         write = try RunOptions.paths("write", arguments)
         artifacts = []
         for word in arguments.values("artifact") { artifacts.append(try PolicyOverrides.artifact(word)) }
+        allowHosts = []
+        for word in arguments.values("allow-host") { allowHosts.append(try PolicyOverrides.host(word)) }
         require = try RunOptions.tier(arguments)
         record = try RunOptions.named("record", arguments)
         out = try RunOptions.named("out", arguments)
@@ -78,6 +86,7 @@ public struct RunOptions: Equatable, Sendable {
         stateDirectory = try RunOptions.named("state-dir", arguments)
         json = arguments.flag("json")
         quiet = arguments.flag("quiet")
+        failsOnViolation = arguments.flag("fail-on-violation")
     }
 
     /// What of these options is the policy's business; relative paths are the caller's.
@@ -90,9 +99,16 @@ public struct RunOptions: Equatable, Sendable {
         overrides.pids = pids
         overrides.setEnvironment = environment.map { ($0.name, $0.value) }
         overrides.passEnvironment = passEnvironment
+        overrides.secrets = secrets.map { secret in
+            guard case .file(let path) = secret.source.place else { return secret }
+            let whole = path.starts(with: Bytes("~/")) ? path : Path.join(cwd, path)
+            return .init(name: secret.name, source: .init(.file(whole), isFile: secret.source.isFile))
+        }
+        overrides.rawOutput = rawOutput
         overrides.artifacts = artifacts
         overrides.read = read.map { Path.normalized(Path.join(cwd, $0)) }
         overrides.write = write.map { Path.normalized(Path.join(cwd, $0)) }
+        overrides.allowHosts = allowHosts
         return overrides
     }
 
@@ -164,6 +180,20 @@ public struct RunOptions: Equatable, Sendable {
         let (name, value) = try PolicyOverrides.environment(
             name: Array(word[..<equals]), value: Array(word[(equals + 1)...]))
         return Variable(name: name, value: value)
+    }
+
+    private static func secrets(_ arguments: Arguments) throws(Failure) -> [PolicyOverrides.NamedSecret] {
+        var secrets: [PolicyOverrides.NamedSecret] = []
+        for (option, isFile) in [("secret", false), ("secret-file", true)] {
+            for word in arguments.values(option) {
+                let secret = try PolicyOverrides.secret(option, word, isFile: isFile)
+                if secrets.contains(where: { $0.name == secret.name }) {
+                    throw Failure("usage.repeated", "the secret \(secret.name) is given twice, and only one can count")
+                }
+                secrets.append(secret)
+            }
+        }
+        return secrets
     }
 
     private static func tier(_ arguments: Arguments) throws(Failure) -> Tier? {

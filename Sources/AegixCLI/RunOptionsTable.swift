@@ -8,8 +8,7 @@ extension RunOptions {
 
     /// What the contract knows and this version refuses by name.
     public static let unavailable = [
-        "secret", "allow-host", "record-stdin",
-        "fail-on-violation", "raw-stdout",
+        "record-stdin"
     ]
 
     public static let usage = ["--cmd STRING", "--script FILE [ARG…]", "--python CODE [ARG…]", "-- PROGRAM [ARG…]"]
@@ -63,6 +62,13 @@ extension RunOptions {
                     given more than once.
                     """),
             Option(
+                "allow-host", "HOST[:PORT]", repeatable: true,
+                help: """
+                    Let the command connect to HOST, beyond what the policy lets it: a name, *.name, an address or a range \
+                    of addresses, on PORT, or on 80 and 443 without one. Can be given more than once. Default: what the policy's \
+                    [network] lets through.
+                    """),
+            Option(
                 "env", "NAME=VALUE", repeatable: true,
                 help: """
                     Set a variable in the command's environment. Can be given more than once; of equal names the last \
@@ -73,6 +79,25 @@ extension RunOptions {
                 help: """
                     Pass a variable of your environment on to the command. Can be given more than once. Default: what \
                     the policy passes on, LANG and TERM without one.
+                    """),
+            Option(
+                "secret", "NAME=SOURCE", repeatable: true,
+                help: """
+                    Set the variable NAME to a secret, and put [redacted:NAME] wherever its value would be shown or \
+                    recorded. SOURCE is env:VARIABLE, of your environment, or file:PATH. Can be \
+                    given more than once. Default: the policy's [secrets].
+                    """),
+            Option(
+                "secret-file", "NAME=SOURCE", repeatable: true,
+                help: """
+                    As --secret, but hand the secret over in a file in memory, and set the variable NAME to its path. \
+                    Can be given more than once. Default: the policy's [secrets].
+                    """),
+            Option(
+                "raw-stdout",
+                help: """
+                    Pass what the command writes on to your stdout as it is, secrets included. The record and its logs \
+                    stay without them. Default: your stdout doesn't show them either.
                     """),
         ]
     }
@@ -137,6 +162,12 @@ extension RunOptions {
             Option(
                 "parent", "RUN",
                 help: "Name the run that this one belongs to, in the record. Default: none."),
+            Option(
+                "fail-on-violation",
+                help: """
+                    Exit with 126 when anything that the command tried was denied or refused, even if it ended well itself. \
+                    Default: the exit code of the command.
+                    """),
             Option(
                 "state-dir", "DIR", completes: .directory,
                 help: """

@@ -15,6 +15,8 @@ struct RunPreparation {
     let loaded: LoadedPolicy
     let facts: HostFacts
     let invocation: Invocation
+    /// Takes the run's secrets out of whatever is shown or written down; nil: it has none.
+    let redactor: Redactor?
     /// nil: the run has a sandbox of its own.
     let sandbox: String?
 
@@ -32,6 +34,7 @@ struct RunPreparation {
                 workspace: workspace, cwd: cwd, policy: loaded.policy,
                 guarded: RunPreparation.guarded(state: state, home: home),
                 needsSealed: runs && loaded.policy.require == .sealed))
+        redactor = Redactor(facts.secrets)
         sandbox = try SandboxName.choose(options, loaded.policy, workspace: facts.workspace.path)
         invocation = Invocation(try RunPreparation.form(options.command, cwd: cwd))
     }
@@ -53,7 +56,7 @@ struct RunPreparation {
     }
 
     /// What no command may see or change: aegix's own.
-    private static func guarded(state: Bytes, home: Bytes?) -> [(path: Bytes, what: String)] {
+    static func guarded(state: Bytes, home: Bytes?) -> [(path: Bytes, what: String)] {
         var paths = [(path: state, what: "the state directory"), (Bytes("/etc/aegix"), "the machine's policy")]
         // The usual places too, whatever the environment says now: the next command may be started without it.
         if let home, Path.isAbsolute(home) {

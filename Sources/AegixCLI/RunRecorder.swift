@@ -1,7 +1,9 @@
 // Side effects: writes the record's files: the start while the sandbox assembles itself, events as they happen, the end.
 
 import AegixAudit
+import AegixNetwork
 import AegixPlan
+import AegixPolicy
 import AegixSandbox
 import AegixSystem
 import AegixWorkspace
@@ -110,8 +112,12 @@ final class RunRecorder: RunObserver {
                 workspace: top.path, device: top.device, inode: top.inode,
                 style: preparation.facts.uid == 0 ? .trusted : .user, created: beganAt),
             in: state, wait: preparation.options.wait)
+        try sandbox.admit(
+            hasSecrets: !preparation.facts.secrets.isEmpty, hasNetwork: policy.network.mode != .none,
+            allowed: preparation.loaded.namesBoth)
         named = sandbox
         let made = try sandbox.makeLayer(mode: mode, owner: owner)
+        try sandbox.begin(id, denied: preparation.facts.denials)
         var place = LayerPlace(directory: Path.parent(made.upper))
         let keep = policy.workspace.keep
         if keep.contains(.home) { place.home = try sandbox.keep("home", mode: 0o700, owner: owner) }
@@ -155,13 +161,17 @@ final class RunRecorder: RunObserver {
     }
 
     func refused(_ violation: Violation) {
-        if let index = violations.firstIndex(where: { $0.rule == violation.rule && $0.control == violation.control }) {
+        if let index = violations.firstIndex(where: {
+            $0.rule == violation.rule && $0.control == violation.control && $0.path == violation.path
+        }) {
             violations[index].count += 1
         } else if violations.count < RunRecorder.mostViolations {
             violations.append(violation)
             directory?.events.violation(violation)
         }
     }
+
+    func network(_ event: NetworkEvent) { directory?.events.network(event) }
 
     func limit(_ limit: Outcome.Limit) { directory?.events.limit(limit) }
 
@@ -170,6 +180,10 @@ final class RunRecorder: RunObserver {
     /// Closes the record, also of a run that never started. Returns it as it stands in `audit.json`.
     func finish(_ attempt: inout RunAttempt, includeText: Bool) throws(Failure) -> Bytes {
         try begin()
+        attempt.sharesNetwork = plan?.network.mode == .host && attempt.result?.program != nil
+        if preparation.options.failsOnViolation, let first = violations.first(where: { $0.rule != "socket(AF_UNIX)" }) {
+            attempt.result?.outcome.failOn(first)
+        }
         do throws(Failure) {
             if let named {
                 attempt.layer = try named.finishLayer()
@@ -180,7 +194,7 @@ final class RunRecorder: RunObserver {
         } catch {
             attempt.lateFailure = error
         }
-        let artifacts = RunArtifacts(preparation, plan, layer: keptLayer(attempt), began: beganAt)
+        let artifacts = RunArtifacts(preparation, plan, layer: keptLayer(attempt), began: beganAt, denied: denied)
         var end = end(attempt, includeText: includeText)
         do throws(Failure) {
             end.changes = try changes(attempt)
@@ -213,8 +227,13 @@ final class RunRecorder: RunObserver {
 
     private func changes(_ attempt: RunAttempt) throws(Failure) -> RunEnd.Changes {
         let earlier = try named?.previous() ?? ChangeList()
+        // Half of a copy's changes are none that could be shown or applied.
+        if plan?.copy != nil || plan?.confined != nil, attempt.result?.lateFailure != nil { return .unknown }
         var list = ChangeList()
-        if attempt.layer == .kept, let style = plan?.layerStyle { list = try listed(style).since(earlier) }
+        if attempt.layer == .kept, let style = plan?.layerStyle {
+            list = try listed(style).since(earlier)
+            Denials.carry(&list, from: earlier)
+        }
         if let snapshot, attempt.result?.program != nil { list = try listed(since: snapshot) }
         if let named {
             if attempt.result?.program != nil { try named.finish(id, list.remembering(earlier)) }
@@ -235,6 +254,8 @@ final class RunRecorder: RunObserver {
         do throws(Failure) {
             if let late = attempt.lateFailure ?? attempt.result?.lateFailure { throw late }
             guard let place = try directory?.makeArtifacts() else { return nil }
+            var artifacts = artifacts
+            if named != nil, case .listed(let list) = attempt.changes { artifacts.hide(list) }
             return artifacts.collect(into: place, out: out, run: id)
         } catch {
             var none = ArtifactCollection(preparation.loaded.policy.artifacts.collect)
@@ -250,21 +271,33 @@ final class RunRecorder: RunObserver {
             try Redirects.complete(layer, over: workspace)
             let list = try LayerListing(
                 layer, over: workspace, began: Int64(beganAt),
-                linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil
+                linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil, bounds: bounds
             ).list()
             return (list, try LayerSurroundings(layer, over: workspace))
         }
     }
 
     private func listed(since snapshot: WorkspaceSnapshot) throws(Failure) -> ChangeList {
-        try flagged { () throws in (try SnapshotComparison(with: snapshot).list(), SnapshotSurroundings(snapshot)) }
+        try flagged { () throws in
+            (try SnapshotComparison(with: snapshot, bounds: bounds).list(), SnapshotSurroundings(snapshot))
+        }
     }
+
+    private var bounds: ListingBounds {
+        var bounds = ListingBounds()
+        bounds.secrets = preparation.redactor
+        return bounds
+    }
+
+    /// To this run, and to those before it in a sandbox that lives on.
+    private var denied: [PathPattern] { named?.about.denied ?? preparation.facts.denials }
 
     private func flagged(_ find: () throws -> (ChangeList, any Surroundings)) throws(Failure) -> ChangeList {
         do {
             var (list, around) = try find()
             try Protection(preparation.loaded.policy.workspace.protect, around: around).flag(&list)
-            Denials(preparation.facts.denials, in: preparation.facts.workspace.path).flag(&list)
+            try Denials(denied, in: preparation.facts.workspace.path).flag(&list, around)
+            list.markSecrets(preparation.redactor)
             return list
         } catch let error as SystemError {
             throw Failure(
@@ -275,14 +308,18 @@ final class RunRecorder: RunObserver {
     }
 
     private func end(_ attempt: RunAttempt, includeText: Bool) -> RunEnd {
+        var outcome = attempt.outcome
+        outcome.message = outcome.message ?? attempt.result?.lateFailure?.message
         var end = RunEnd(
-            attempt.outcome, finishedAt: Clock.realtime(), durationNanoseconds: Clock.monotonic() - began)
+            outcome, finishedAt: Clock.realtime(), durationNanoseconds: Clock.monotonic() - began)
         end.execs = execs
         end.execsLeftOut = execsLeftOut
         end.violations = violations
         end.includeText = includeText
         guard let result = attempt.result else { return end }
         end.usage = result.usage
+        end.network = result.network
+        end.networkLeftOut = result.networkLeftOut
         end.program = result.program
         end.programDigest = result.programDigest
         end.stdout = result.stdout

@@ -50,11 +50,14 @@ struct RunReport {
         // glibc asks for a name service at every name it looks up; tier confined refuses, and only the record says so.
         let violations = violations.filter { $0.rule != "socket(AF_UNIX)" }
         if !violations.isEmpty {
-            let rules = violations.prefix(3).map(\.rule).joined(separator: ", ")
-            let more = violations.count > 3 ? " and \(violations.count - 3) more" : ""
-            parts.append("refused inside: \(rules)\(more)")
+            // One rule may have refused several files.
+            var rules: [String] = []
+            for violation in violations where !rules.contains(violation.rule) { rules.append(violation.rule) }
+            let more = rules.count > 3 ? " and \(rules.count - 3) more" : ""
+            parts.append("refused inside: \(rules.prefix(3).joined(separator: ", "))\(more)")
         }
         if let artifacts = attempt.artifacts { parts += ArtifactText.problems(artifacts) }
+        if attempt.sharesNetwork { parts.append("network.mode = \"host\": it had the host's own network") }
         if let applied = attempt.applied, applied.status != .conflict {
             parts.append(applied.line)
             return parts.joined(separator: "; ")

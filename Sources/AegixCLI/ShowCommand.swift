@@ -69,6 +69,16 @@ enum RecordState {
         }
     }
 
+    /// What somebody put where only runs and sandboxes are.
+    static func tellStrays(_ state: StateDirectory?, _ console: Console) throws(Failure) {
+        guard let state else { return }
+        let strays = try state.strays()
+        if strays.isEmpty { return }
+        console.note(
+            "passed over in \(state.path.shown), since they are no directories and not of aegix's making: "
+                + strays.map { RecordText.clipped($0.shown) }.joined(separator: ", "))
+    }
+
     /// What became of an apply or a reset that was cut off.
     static func line(_ run: RunID, _ remainder: Undertaking.Remainder) -> String {
         let what = "the \(remainder.verb) of run \(run) had been cut off: "

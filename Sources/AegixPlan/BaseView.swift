@@ -13,7 +13,9 @@ public enum BaseView {
     public static let rootPaths = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].map { Bytes($0) }
     static let devices = ["null", "zero", "full", "random", "urandom", "tty"]
 
-    static func steps(facts: HostFacts, identity: IdentityPlan, home: Bytes, scratch: [Bytes]) -> [Step] {
+    static func steps(
+        facts: HostFacts, identity: IdentityPlan, home: Bytes, scratch: [Bytes], network: NetworkPlan
+    ) -> [Step] {
         var steps: [Step] = []
         var tree = Ancestors()
         // System binds first: everything later may lie on top of them.
@@ -33,6 +35,7 @@ public enum BaseView {
         }
         tree.make(Bytes("/etc/x"), in: &steps)
         etcFiles(identity: identity, home: home, steps: &steps)
+        networkFiles(network, facts, steps: &steps)
         tree.make(Bytes("/dev/x"), in: &steps)
         for name in devices {
             let path = Bytes("/dev/" + name)
@@ -75,11 +78,16 @@ public enum BaseView {
         file("/etc/passwd", passwd)
         file("/etc/group", group)
         file("/etc/hostname", "\(Plan.hostname)\n")
-        file("/etc/hosts", "127.0.0.1 localhost \(Plan.hostname)\n::1 localhost\n")
         file("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n")
-        file("/etc/resolv.conf", "")
         file("/etc/services", services)
         file("/etc/protocols", protocols)
+    }
+
+    private static func networkFiles(_ network: NetworkPlan, _ facts: HostFacts, steps: inout [Step]) {
+        let own = "127.0.0.1 localhost \(Plan.hostname)\n::1 localhost\n"
+        let hosts = network.mode == .host ? facts.networkFiles?.hosts ?? [] : []
+        steps.append(.file(Bytes("/etc/hosts"), content: Bytes(own) + hosts, mode: 0o644))
+        steps.append(.file(Bytes("/etc/resolv.conf"), content: network.resolverFile(facts), mode: 0o644))
     }
 
     /// What programs look up by name; the host's own lists are long and rarely needed.

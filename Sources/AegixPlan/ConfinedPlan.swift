@@ -39,7 +39,9 @@ extension Plan {
         policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?, run: Bytes, reason: String
     ) throws(Failure) -> Plan {
         try Plan.check(policy: policy, facts: facts)
+        try SecretPlan.check(policy: policy, facts: facts, isConfined: true)
         try TierPlan.checkConfined(policy: policy, facts: facts)
+        try NetworkPlan.checkConfined(policy.network)
         let workspace = facts.workspace
         let place = ConfinedPlan.place(run: run, uid: facts.uid)
         var confined = ConfinedPlan(
@@ -81,11 +83,15 @@ extension Plan {
         let limits = LimitPlan.make(policy.limits, tier: .confined, processors: facts.processors)
         var syscalls = limits.syscalls
         syscalls.isConfined = true
+        syscalls.judgesExecs = policy.commands.judges
         return Plan(
             tier: .confined, identity: identity, steps: [], trees: [],
             landlock: LandlockPlan.confined(facts: facts, confined: confined, mode: policy.workspace.mode),
-            syscalls: syscalls, capabilities: [], limits: policy.limits, limitPlan: limits,
+            syscalls: syscalls, network: try NetworkPlan.make(policy.network), capabilities: [], limits: policy.limits,
+            limitPlan: limits,
             processors: facts.processors, environment: environment,
+            commands: policy.commands.anchored(home: confined.home, workspace: mapped(workspace.path)),
+            approval: policy.approval,
             command: try CommandPlan.make(asked, path: EnvironmentPlan.searched(environment), cwd: cwd),
             cwd: cwd, home: confined.home, workspace: workspace.path, workspaceMode: policy.workspace.mode,
             layer: place, views: roots,

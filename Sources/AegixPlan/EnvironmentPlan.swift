@@ -16,6 +16,11 @@ public struct PlannedVariable: Equatable, Sendable {
         case passed
         /// The policy's `env.set` or `--env`.
         case set
+        /// The policy's `[secrets]` or `--secret`.
+        case secret
+
+        /// Whether the plan shows the value.
+        var isShown: Bool { self == .base || self == .set }
     }
 }
 
@@ -46,9 +51,14 @@ enum EnvironmentPlan {
         where passes(variable.name, patterns) && !variables[..<own].contains(where: { $0.name == variable.name }) {
             put(.init(name: variable.name, value: variable.value, source: .passed))
         }
-        if policy.set.isEmpty { return variables }
-        for (name, value) in policy.set.sorted(by: { $0.key < $1.key }) {
-            put(.init(name: Bytes(name), value: value, source: .set))
+        if !policy.set.isEmpty {
+            for (name, value) in policy.set.sorted(by: { $0.key < $1.key }) {
+                put(.init(name: Bytes(name), value: value, source: .set))
+            }
+        }
+        for secret in facts.secrets {
+            let value = secret.isFile ? SecretPlan.path(secret) : secret.value
+            put(.init(name: Bytes(secret.name), value: value, source: .secret))
         }
         return variables
     }

@@ -28,6 +28,8 @@ public struct HostFacts: Equatable, Sendable {
     public var home: Bytes?
     /// The caller's environment, in order.
     public var environment: [Variable] = []
+    /// With their values, in the order of their names.
+    public var secrets: [Secret] = []
     public var cwd: Bytes
     public var workspace: PathFact
     /// What of the base system is there: `/usr`, `/bin`, `/etc/alternatives`, …
@@ -40,6 +42,8 @@ public struct HostFacts: Equatable, Sendable {
     public var denials: [PathPattern] = []
     /// State, configuration, keys and the binary: never in view.
     public var guarded: [GuardedPath] = []
+    /// Only for network.mode `host`.
+    public var networkFiles: NetworkPlan.HostFiles?
 
     public init(uid: UInt32, gid: UInt32, cwd: Bytes, workspace: PathFact) {
         self.uid = uid

@@ -39,17 +39,17 @@ public struct LandlockPlan: Equatable, Sendable {
         }
     }
 
-    static func make(abi: Int, writable: [Bytes]) -> LandlockPlan {
+    /// - judges: nobody writes to a process by its /proc/PID/mem, or its words would be others after they were judged.
+    static func make(abi: Int, writable: [Bytes], judges: Bool = false) -> LandlockPlan {
         let all = Access.handled(abi: abi)
         let look = Access.execute | Access.readFile | Access.readDirectory
         let overwrite = Access.writeFile | Access.truncate | Access.deviceControl
         let devices = Access.makeCharacterDevice | Access.makeBlockDevice
         var rules = [
-            Rule(path: Bytes("/"), access: look & all),
-            Rule(path: Bytes("/dev"), access: overwrite & all),
-            // /proc/sys is a read-only mount; threads name each other through /proc/self.
-            Rule(path: Bytes("/proc"), access: (Access.writeFile | Access.truncate) & all),
+            Rule(path: Bytes("/"), access: look & all), Rule(path: Bytes("/dev"), access: overwrite & all),
         ]
+        // /proc/sys is a read-only mount; threads name each other through /proc/self.
+        if !judges { rules.append(Rule(path: Bytes("/proc"), access: (Access.writeFile | Access.truncate) & all)) }
         rules += writable.map { Rule(path: $0, access: all & ~devices) }
         // Signals and abstract sockets stay inside (ABI 6).
         return LandlockPlan(abi: abi, handled: all, scoped: abi >= 6 ? 3 : 0, rules: abi > 0 ? rules : [])

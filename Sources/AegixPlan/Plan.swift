@@ -12,6 +12,7 @@ public struct Plan: Equatable, Sendable {
     public var trees: [PreparedTree]
     public var landlock: LandlockPlan
     public var syscalls: SyscallSet
+    public var network: NetworkPlan
     public var capabilities: [String]
     public var limits: Policy.Limits
     public var limitPlan: LimitPlan
@@ -20,6 +21,9 @@ public struct Plan: Equatable, Sendable {
     /// How many processors the command can keep busy without any limit.
     public var processors: Int
     public var environment: [PlannedVariable]
+    /// With the paths of its patterns as they are inside.
+    public var commands = Policy.Commands()
+    public var approval = Policy.Approval()
     public var command: CommandPlan
     public var cwd: Bytes
     public var home: Bytes
@@ -34,6 +38,8 @@ public struct Plan: Equatable, Sendable {
     public var views: [Bytes]
     /// Paths in view that are hidden, and why.
     public var hidden: [Hidden]
+    /// What `files.deny` hides, with its rule: the record says when it is opened.
+    public var masked: [Masked] = []
     /// Tier confined: what stands in for the mounts.
     public var confined: ConfinedPlan?
 
@@ -44,6 +50,13 @@ public struct Plan: Equatable, Sendable {
     public struct Hidden: Equatable, Sendable {
         public var path: Bytes
         public var reason: String
+    }
+
+    public struct Masked: Equatable, Sendable {
+        public var path: Bytes
+        public var isDirectory: Bool
+        /// `files.deny **/.env (policy.toml:14:9)`
+        public var rule: String
     }
 
     /// - run: the run's own directory, canonical.
@@ -64,6 +77,9 @@ public struct Plan: Equatable, Sendable {
         }
         let identity = IdentityPlan.make(policy.identity, facts: facts)
         try Plan.check(policy: policy, facts: facts)
+        try NetworkPlan.check(policy, facts: facts)
+        let network = try NetworkPlan.make(policy.network)
+        try SecretPlan.check(policy: policy, facts: facts)
         let shifted = facts.uid == 0
         let workspace = facts.workspace
         let home = Plan.home(facts: facts)
@@ -116,23 +132,48 @@ public struct Plan: Equatable, Sendable {
             .file(Staging.deniedFile, content: [], mode: 0),
         ]
         let limits = LimitPlan.make(policy.limits, tier: tier, processors: facts.processors)
+        let masked = Plan.masked(policy, facts: facts)
+        var syscalls = limits.syscalls
+        syscalls.watchesConnects = network.mode != .host
+        syscalls.watchesOpens = !masked.isEmpty
+        syscalls.judgesExecs = policy.commands.judges
         return Plan(
             tier: tier, identity: identity,
-            steps: staging + BaseView.steps(facts: facts, identity: identity, home: home, scratch: scratch)
-                + view.steps,
+            steps: staging
+                + BaseView.steps(
+                    facts: facts, identity: identity, home: home, scratch: scratch, network: network)
+                + SecretPlan.steps(facts.secrets) + view.steps,
             trees: view.trees,
-            landlock: LandlockPlan.make(abi: facts.landlockABI, writable: scratch + view.writable),
-            syscalls: limits.syscalls, capabilities: policy.capabilities, limits: policy.limits, limitPlan: limits,
+            landlock: LandlockPlan.make(
+                abi: facts.landlockABI, writable: scratch + view.writable,
+                judges: policy.commands.judges),
+            syscalls: syscalls, network: network, capabilities: policy.capabilities, limits: policy.limits,
+            limitPlan: limits,
             cgroup: cgroup,
             processors: facts.processors,
             environment: environment,
+            commands: policy.commands.anchored(home: facts.home ?? home, workspace: workspace.path),
+            approval: policy.approval,
             command: try CommandPlan.make(invocation, path: EnvironmentPlan.searched(environment), cwd: cwd),
             cwd: cwd, home: home, workspace: workspace.path, workspaceMode: policy.workspace.mode,
             layer: copy?.destination ?? layer.map { Path.join($0.directory, Bytes("upper")) },
             backing: policy.workspace.backing, copy: copy,
             views: roots,
-            hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) })
+            hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) }, masked: masked)
     }
+
+    private static func masked(_ policy: Policy, facts: HostFacts) -> [Masked] {
+        if facts.denied.isEmpty { return [] }
+        let patterns = Dictionary(policy.files.deny.map { ($0.origin, $0.pattern) }) { first, _ in first }
+        return facts.denied.map { item in
+            let pattern = patterns[item.origin].map { $0.shown + " " } ?? ""
+            return Masked(
+                path: item.path, isDirectory: item.isDirectory, rule: "files.deny \(pattern)(\(item.origin))")
+        }
+    }
+
+    /// PATH inside.
+    public var search: [Bytes] { EnvironmentPlan.searched(environment) }
 
     /// The workspace's overlay couldn't be mounted, and the policy takes a copy then.
     public func takesCopy(instead failure: Failure) -> Bool {

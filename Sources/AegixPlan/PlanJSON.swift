@@ -17,6 +17,13 @@ extension Plan {
             "command": [
                 "argv": .array(command.argv.map(JSON.bytes)), "candidates": .array(command.candidates.map(JSON.bytes)),
             ],
+            "commands": [
+                "default": .string(commands.unmatched.rawValue),
+                "rules": .array(
+                    commands.rules.map { rule in
+                        ["origin": .string(rule.origin), "rule": rule.json]
+                    }),
+            ],
             "cwd": .bytes(cwd), "home": .bytes(home),
             "workspace": ["path": .bytes(workspace), "mode": .string(workspaceMode.rawValue)],
             "identity": [
@@ -26,7 +33,7 @@ extension Plan {
             "environment": .array(
                 environment.map { variable in
                     // Values of the caller's own stay out, as in the record.
-                    let value: JSON = variable.source == .passed ? .null : .bytes(variable.value)
+                    let value: JSON = variable.source.isShown ? .bytes(variable.value) : .null
                     return ["name": .bytes(variable.name), "source": .string(variable.source.rawValue), "value": value]
                 }),
             "capabilities": .array(capabilities.map { .string($0) }),
@@ -41,6 +48,7 @@ extension Plan {
                 "conditional": .array(syscalls.plan.conditional.map { .string($0.call) }),
                 "watched": .array(syscalls.plan.watched.map { .string($0) }),
             ],
+            "network": network.json,
             "limits": limitsJSON,
             "limit_mechanisms": .array(
                 limitPlan.controls.map {
@@ -70,7 +78,8 @@ extension Step {
             ["step": "directory", "path": .bytes(path), "mode": .string(String(mode, radix: 8))]
         case .file(let path, let content, let mode):
             [
-                "step": "file", "path": .bytes(path), "bytes": .int(content.count),
+                "step": "file", "path": .bytes(path),
+                "bytes": Path.contains(SecretPlan.directory, path) ? .null : .int(content.count),
                 "mode": .string(String(mode, radix: 8)),
             ]
         case .symlink(let path, let target): ["step": "symlink", "path": .bytes(path), "to": .bytes(target)]

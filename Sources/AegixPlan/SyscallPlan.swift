@@ -40,13 +40,21 @@ public struct SyscallSet: Equatable, Sendable {
     public var watchesMemory = false
     /// The supervisor sees every request for a process or thread, for the same reason.
     public var watchesProcesses = false
+    /// The supervisor sees every file that is opened by name, so that the record can tell of those that are denied.
+    public var watchesOpens = false
     /// Space can't be reserved faster than a watchdog looks.
     public var refusesReservation = false
     /// The command keeps the processors that it was given.
     public var keepsProcessors = false
 
+    /// The supervisor sees every connect, for the record and so that the relay is there in time.
+    public var watchesConnects = false
+
     /// No sockets, no System V IPC, and the supervisor's hand on what Landlock leaves out.
     public var isConfined = false
+
+    /// Nobody inside can hold a process or write into one whose exec is judged.
+    public var judgesExecs = false
 
     public static let standard = SyscallSet()
 
@@ -56,7 +64,8 @@ public struct SyscallSet: Equatable, Sendable {
     public var key: String {
         (isConfined ? "confined" : "standard") + (watchesMemory ? "-memory" : "")
             + (watchesProcesses ? "-processes" : "") + (refusesReservation ? "-space" : "")
-            + (keepsProcessors ? "-processors" : "")
+            + (keepsProcessors ? "-processors" : "") + (watchesConnects ? "-connects" : "")
+            + (watchesOpens ? "-opens" : "") + (judgesExecs ? "-judged" : "")
     }
 
     public var plan: SyscallPlan {
@@ -70,16 +79,30 @@ public struct SyscallSet: Equatable, Sendable {
             plan.allowed.removeAll { ["fork", "vfork"].contains($0) }
             plan.conditional.removeAll { $0.call == "clone" }
         }
+        if watchesOpens {
+            plan.conditional.removeAll { SyscallSet.opens.contains($0.call) }
+            plan.watched += SyscallSet.opens
+        }
         if refusesReservation {
             plan.allowed.removeAll { $0 == "fallocate" }
             plan.unsupported.append("fallocate")
+        }
+        if judgesExecs {
+            plan.allowed.removeAll(where: SyscallRefusal.judged.contains)
         }
         if keepsProcessors {
             plan.allowed.removeAll { $0 == "sched_setaffinity" }
             plan.conditional.removeAll { $0.call == "sched_setaffinity" }
         }
+        if watchesConnects {
+            plan.allowed.removeAll { $0 == "connect" }
+            plan.watched.append("connect")
+        }
         return plan
     }
+
+    /// Calls that open a file by its name.
+    public static let opens = ["open", "openat", "creat"]
 
     /// What a program may map at once without being looked at.
     public static let smallMapping: UInt64 = 1 << 20
@@ -102,7 +125,13 @@ extension SyscallPlan.Test {
 /// Refusals that the supervisor answers, by name. Anything else that isn't allowed doesn't exist: ENOSYS.
 public enum SyscallRefusal {
     /// EPERM: calls that change the machine, leave the sandbox or reach other processes' secrets.
-    public static let dangerous: Set<String> = [
+    public static let dangerous: Set<String> = judged.union(always)
+
+    /// EPERM where execs are judged, else allowed.
+    public static let judged: Set<String> = ["ptrace", "process_vm_writev"]
+
+    /// Never allowed.
+    public static let always: Set<String> = [
         "acct", "add_key", "adjtimex", "bpf", "chroot", "clock_adjtime", "clock_settime", "clone",
         "delete_module", "fanotify_init", "fanotify_mark", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick",
         "init_module", "ioperm", "iopl", "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "memfd_secret",

@@ -20,7 +20,8 @@ public enum TierPlan {
         // Without a limit that a cgroup holds better there is nothing to be in one for: processes are counted exactly
         // without, and a hierarchy that the caller never asked about stays as it is.
         let asks = policy.limits.memory != nil || policy.limits.cpus != nil || policy.require == .sealed
-        if asks, let place = facts.cgroup { return .sealed(place) }
+        // Sealed says that all namespaces are the run's own.
+        if asks, policy.network.mode != .host, let place = facts.cgroup { return .sealed(place) }
         return .isolated
     }
 

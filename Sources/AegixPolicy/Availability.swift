@@ -12,14 +12,7 @@ enum Availability {
 
     /// Every key under a table's name alone, or one key by its path.
     static let later: [String: Accepted] = [
-        "commands.default": .only(["allow"]),
-        "commands.rule": .emptyList,
-        "network.mode": .only(["none"]),
-        "network.allow": .emptyList,
-        "network.deny": .emptyList,
         "network.unknown": .only(["deny"]),
-        "secrets": .nothing,
-        "approval": .nothing,
         "audit.detail": .only(["processes"]),
         "audit.inputs": .only(["none"]),
         "audit.sign": .emptyText,

@@ -17,6 +17,12 @@ public struct Ceiling: Sendable {
         origins = layered.origins
         source = chain.links.last?.source.name ?? "the ceiling"
         if keys.contains(.filesRead) { keys.insert(.filesWrite) }
+        // Only as long as names are what counts does a list of them hold.
+        if keys.contains(.networkAllow), !keys.contains(.networkMode) {
+            policy.network.mode = .allow
+            keys.insert(.networkMode)
+        }
+        if keys.contains(.commandsDefault) { keys.insert(.commandsRule) }
     }
 
     func loosenings(of child: Policy, anchors: PolicyAnchors) -> [Loosening] {
@@ -34,6 +40,7 @@ extension LayeredPolicy {
     /// would be wrong about what they get.
     public mutating func cut(to ceiling: Ceiling, _ chain: PolicyChain) throws(PolicyErrors) {
         let looser = ceiling.loosenings(of: policy, anchors: anchors)
+        defer { policy.network.settle() }
         if looser.isEmpty { return bindToCeiling(ceiling) }
         let errors = looser.filter { chain.written.contains($0.key) }.map { loosening in
             let draft = chain.links.last { $0.draft.settings[loosening.key] != nil && !$0.source.isPreset }?.draft
@@ -42,8 +49,14 @@ extension LayeredPolicy {
                 message: ceiling.explain(loosening))
         }
         if !errors.isEmpty { throw PolicyErrors(errors) }
+        let uncut = self
         for key in Set(looser.map(\.key)) {
-            policy.set(key, lower(key, ceiling))
+            // The rules are cut by the default that they were written under, so both keys change at once.
+            if key.table == .commands {
+                policy.commands = uncut.policy.commands.cut(to: ceiling.policy.commands)
+            } else {
+                policy.set(key, uncut.lower(key, ceiling))
+            }
             origins[key] = ceiling.origins[key] ?? ceiling.source
         }
         // Dropping paths can free a read entry that took a right away: nothing but the ceiling's own is left then.
@@ -80,6 +93,7 @@ extension LayeredPolicy {
             return .paths(kept + freed.filter { rule in !kept.contains { $0.pattern == rule.pattern } })
         case .filesWrite: return .paths(own.write.filter { theirs.writable($0) != nil }.map(\.rule))
         case .filesDeny: return .paths(policy.files.deny + own.undenied(from: theirs).map(\.rule))
+        case .approvalVia: return .word(Policy.Approval.Via.deny.rawValue)
         case .envPass:
             return .words(
                 policy.env.pass.filter { name in most.env.pass.contains { EnvironmentName.covers($0, name) } })
@@ -90,8 +104,14 @@ extension LayeredPolicy {
                 name == "PATH" || policy.env.pass.contains { EnvironmentName.covers($0, name) }
             }
             return .bindings(same.merging(covering) { _, ceiling in ceiling })
+        case .secrets: return .secrets(policy.secrets.filter { most.secrets[$0.key] == $0.value })
         case .artifactsCollect:
             return .words(policy.artifacts.collect.filter { InsidePattern.covers(most.artifacts.collect, $0) })
+        case .networkAllow:
+            return .hosts(policy.network.allow.filter { NetworkNarrowing.covers($0.pattern, by: most.network) })
+        case .networkDeny:
+            let missing = NetworkNarrowing.undenied(policy.network, most.network)
+            return .hosts(policy.network.deny + missing)
         case .capabilities: return .words(policy.capabilities.filter(most.capabilities.contains))
         default: return most.value(of: key)
         }

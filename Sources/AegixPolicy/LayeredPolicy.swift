@@ -35,6 +35,7 @@ public struct LayeredPolicy: Sendable {
         var isFirst = true
         for link in chain.links {
             try lay(link.draft, mayLoosen: isFirst)
+            if isFirst { try checkOpening(link.draft) }
             isFirst = false
             policy.name = link.draft.name ?? Self.stem(link.source.name)
         }
@@ -48,13 +49,27 @@ public struct LayeredPolicy: Sendable {
         }
     }
 
+    /// A list of hosts without a mode opens nothing, and whoever wrote it believes otherwise.
+    private func checkOpening(_ draft: PolicyDraft) throws(PolicyErrors) {
+        guard policy.network.mode == .none, draft.settings[.networkMode] == nil,
+            case .hosts(let rules)? = draft.settings[.networkAllow]?.value, !rules.isEmpty
+        else { return }
+        throw PolicyErrors(
+            draft.source, draft.settings[.networkAllow]?.position,
+            "network.allow lists hosts, and without network.mode nothing is let through. Write mode = \"allow\"")
+    }
+
     private mutating func lay(_ draft: PolicyDraft, mayLoosen: Bool, remedy: String = "") throws(PolicyErrors) {
         let parent = self
         for (key, setting) in draft.settings {
-            policy.set(key, setting.value)
+            if key == .commandsRule, case .rules(let rules) = setting.value {
+                policy.commands.add(rules)
+            } else {
+                policy.set(key, setting.value)
+            }
             origins[key] = draft.place(of: key)
         }
-        if mayLoosen { return }
+        if mayLoosen { return policy.network.settle() }
         let looser = Narrowing.loosenings(of: policy, beyond: parent.policy, anchors: anchors)
         if !looser.isEmpty {
             let errors = looser.map { loosening in
@@ -68,7 +83,11 @@ public struct LayeredPolicy: Sendable {
             throw PolicyErrors(errors)
         }
         bind(to: parent.policy)
+        policy.network.settle()
     }
+
+    /// The same command, with the paths that its words stand for.
+    public mutating func setApprovalCommand(_ words: [String]) { policy.approval.command = words }
 
     /// A narrowed path was proven by its text only; a symlink in it could lead out of what the parent meant, so the
     /// rule remembers the directory that it has to stay in.
@@ -91,7 +110,11 @@ public struct LayeredPolicy: Sendable {
     /// The key at fault may be another of the same table: a new write entry can free a read entry.
     private static func position(of key: PolicyKey, in draft: PolicyDraft) -> Position? {
         let related: [PolicyKey] =
-            key.table == .files ? [key, .filesWrite, .filesRead, .workspaceMode] : [key, .envPass, .envSet]
+            switch key.table {
+            case .files: [key, .filesWrite, .filesRead, .workspaceMode]
+            case .commands: [key, .commandsRule, .commandsDefault]
+            default: [key, .envPass, .envSet]
+            }
         return related.compactMap { draft.settings[$0]?.position }.first
     }
 

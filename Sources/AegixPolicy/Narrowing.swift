@@ -43,6 +43,9 @@ public enum Narrowing {
         case .workspaceProtect: return missing(parent.value(of: key), in: child.value(of: key))
         case .filesRead, .filesWrite, .filesDeny:
             return files(key, FileRules(child, anchors), FileRules(parent, anchors))
+        case .networkMode: return looser(child.network.mode.reach > parent.network.mode.reach)
+        case .networkAllow, .networkDeny, .networkUnknown, .networkInspect, .networkResolvers:
+            return NetworkNarrowing.reasons(key, child.network, parent.network)
         case .wall: return looser(isMore(child.limits.wall, parent.limits.wall))
         case .grace: return looser(child.limits.grace > parent.limits.grace)
         case .cpuTime: return looser(isMore(child.limits.cpuTime, parent.limits.cpuTime))
@@ -56,12 +59,24 @@ public enum Narrowing {
         case .execs: return looser(isMore(child.limits.execs, parent.limits.execs))
         case .envPass: return passed(child.env, parent.env)
         case .envSet: return bound(child.env, parent.env)
+        case .secrets:
+            return child.secrets.keys.sorted().filter { child.secrets[$0] != parent.secrets[$0] }
+                .map { parent.secrets[$0] == nil ? "adds \($0)" : "takes \($0) from elsewhere" }
         case .capabilities:
             return child.capabilities.filter { !parent.capabilities.contains($0) }.map { "adds \"\($0)\"" }
         case .artifactsCollect:
             return child.artifacts.collect.filter { !InsidePattern.covers(parent.artifacts.collect, $0) }
                 .map { "adds \"\(Bytes($0).shown)\"" }
         case .artifactsMaxBytes: return looser(child.artifacts.maxBytes > parent.artifacts.maxBytes)
+        case .commandsDefault, .commandsRule:
+            return child.commands.loosenings(beyond: parent.commands).filter { $0.key == key }.map(\.reason)
+        case .approvalVia:
+            // Another way of asking is another person's yes.
+            return looser(child.approval.via != parent.approval.via && child.approval.via != .deny)
+        case .approvalCommand:
+            // It runs on the host.
+            return looser(child.approval.command != parent.approval.command && !child.approval.command.isEmpty)
+        case .approvalTimeout: return looser(child.approval.timeout > parent.approval.timeout)
         case .durable: return looser(!child.audit.durable && parent.audit.durable)
         }
     }

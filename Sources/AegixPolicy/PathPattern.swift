@@ -132,6 +132,16 @@ public struct PathPattern: Equatable, Hashable, Sendable {
     /// The same of a path that has been taken apart.
     public func matches(names: [Bytes]) -> Bool { Self.matches(components[...], names[...]) }
 
+    /// Whether it can name something that lies beneath a path, as far as the path tells.
+    public func reaches(beneath names: [Bytes]) -> Bool {
+        for (index, name) in names.enumerated() {
+            if index >= components.count { return false }
+            if components[index] == .anyDepth { return true }
+            if !components[index].matches(name) { return false }
+        }
+        return components.count > names.count
+    }
+
     private static func matches(_ pattern: ArraySlice<Component>, _ names: ArraySlice<Bytes>) -> Bool {
         // As in Wildcard: only the last `**` has to be gone back to.
         var at = pattern.startIndex

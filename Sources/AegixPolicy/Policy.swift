@@ -13,11 +13,16 @@ public struct Policy: Equatable, Sendable {
     public var identity = Identity.keep
     public var workspace = Workspace()
     public var files = Files()
+    public var network = Network()
+    public var commands = Commands()
     public var limits = Limits()
     public var env = Environment()
+    /// By the name of the variable inside.
+    public var secrets: [String: SecretSource] = [:]
     /// Capabilities kept, as libcap names (`cap_net_bind_service`), in the sandbox's own user namespace.
     public var capabilities: [String] = []
     public var artifacts = Artifacts()
+    public var approval = Approval()
     public var audit = Audit()
 
     public init() {}
@@ -94,6 +99,45 @@ public struct Policy: Equatable, Sendable {
         }
     }
 
+    public struct Network: Equatable, Sendable {
+        public var mode = Mode.none
+        public var allow: [HostRule] = []
+        public var deny: [HostRule] = []
+        public var unknown = Unknown.deny
+        /// The name that a TLS or HTTP client says has to be one that the policy allows.
+        public var inspect = true
+        /// Addresses of name servers; empty: the host's.
+        public var resolvers: [String] = []
+
+        /// What a command can connect to, least first.
+        public enum Mode: String, CaseIterable, Sendable {
+            case none, allow, guarded, host
+
+            public var isRelayed: Bool { self == .allow || self == .guarded }
+            var reach: Int { [.none, .allow, .guarded, .host].firstIndex(of: self) ?? 0 }
+        }
+
+        public enum Unknown: String, CaseIterable, Sendable {
+            case deny, approve
+        }
+        public init() {}
+    }
+
+    /// A host and where it was written.
+    public struct HostRule: Equatable, Sendable {
+        public var pattern: HostPattern
+        /// `policy.toml:14:9`, or `--allow-host`.
+        public var origin: String
+
+        public init(_ pattern: HostPattern, origin: String) {
+            self.pattern = pattern
+            self.origin = origin
+        }
+
+        /// As messages and the record have it: `pypi.org:443 (policy.toml:14:9)`.
+        public var text: String { "\(pattern.text) (\(origin))" }
+    }
+
     public struct Limits: Equatable, Sendable {
         /// Nanoseconds; nil is no limit, which has to be written out as 0 or "none": a policy that is silent means an hour.
         public var wall: UInt64? = 3_600_000_000_000
@@ -131,6 +175,19 @@ public struct Policy: Equatable, Sendable {
         public var collect: [String] = []
         /// Of all of them together.
         public var maxBytes: UInt64 = 256 << 20
+        public init() {}
+    }
+
+    public struct Approval: Equatable, Sendable {
+        public var via = Via.tty
+        /// argv on the host.
+        public var command: [String] = []
+        /// Nanoseconds; unanswered by then means no.
+        public var timeout: UInt64 = 120_000_000_000
+
+        public enum Via: String, CaseIterable, Sendable {
+            case tty, command, deny
+        }
         public init() {}
     }
 

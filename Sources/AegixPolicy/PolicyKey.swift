@@ -12,6 +12,14 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case filesRead = "files.read"
     case filesWrite = "files.write"
     case filesDeny = "files.deny"
+    case networkMode = "network.mode"
+    case networkAllow = "network.allow"
+    case networkDeny = "network.deny"
+    case networkUnknown = "network.unknown"
+    case networkInspect = "network.inspect"
+    case networkResolvers = "network.resolvers"
+    case commandsDefault = "commands.default"
+    case commandsRule = "commands.rule"
     case wall = "limits.wall"
     case grace = "limits.grace"
     case cpuTime = "limits.cpu_time"
@@ -25,16 +33,22 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case execs = "limits.execs"
     case envPass = "env.pass"
     case envSet = "env.set"
+    case secrets
     case capabilities = "capabilities.keep"
     case artifactsCollect = "artifacts.collect"
     case artifactsMaxBytes = "artifacts.max_bytes"
+    case approvalVia = "approval.via"
+    case approvalCommand = "approval.command"
+    case approvalTimeout = "approval.timeout"
     case durable = "audit.durable"
 
-    /// In the order of canonical JSON. `name` and `version` stand before `require` and `workspace`.
+    /// In the order of canonical JSON. `name` and `version` stand before `network` and `workspace`.
     static let sorted: [PolicyKey] = [
-        .artifactsCollect, .artifactsMaxBytes, .durable, .capabilities, .envPass, .envSet, .filesDeny, .filesRead,
-        .filesWrite, .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output,
-        .pids, .wall, .lock, .require,
+        .approvalCommand, .approvalTimeout, .approvalVia, .artifactsCollect, .artifactsMaxBytes, .durable,
+        .capabilities, .commandsDefault, .commandsRule, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite,
+        .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall,
+        .lock, .networkAllow, .networkDeny, .networkInspect, .networkMode, .networkResolvers, .networkUnknown,
+        .require, .secrets,
         .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox,
     ]
 
@@ -45,10 +59,14 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .identityUser: .identity
         case .workspaceBacking, .workspaceKeep, .workspaceMode, .workspaceProtect, .workspaceSandbox: .workspace
         case .filesRead, .filesWrite, .filesDeny: .files
+        case .networkMode, .networkAllow, .networkDeny, .networkUnknown, .networkInspect, .networkResolvers: .network
+        case .commandsDefault, .commandsRule: .commands
         case .wall, .grace, .cpuTime, .cpus, .memory, .pids, .disk, .output, .onOutput, .openFiles, .execs: .limits
         case .envPass, .envSet: .env
+        case .secrets: .secrets
         case .capabilities: .capabilities
         case .artifactsCollect, .artifactsMaxBytes: .artifacts
+        case .approvalVia, .approvalCommand, .approvalTimeout: .approval
         case .durable: .audit
         }
     }
@@ -85,8 +103,14 @@ indirect enum ValueType {
     case secrets
     case capabilities
     case hosts
+    /// Addresses of name servers, with an optional port.
+    case resolvers
     case words
+    /// Words, each of which may be a list of alternatives.
+    case pattern
     case rules
+
+    var isSecrets: Bool { if case .secrets = self { true } else { false } }
 }
 
 struct SchemaKey {
@@ -176,6 +200,12 @@ enum Schema {
                 SchemaKey(
                     name: "unknown", type: .choice(["deny", "approve"]),
                     summary: "What happens to a name that no rule covers."),
+                SchemaKey(
+                    name: "inspect", type: .flag,
+                    summary: "Whether the name that a TLS or HTTP client asks for must be allowed, too."),
+                SchemaKey(
+                    name: "resolvers", type: .resolvers,
+                    summary: "Addresses of the name servers to ask, in place of the host's."),
             ]),
         SchemaTable(
             "limits",
@@ -207,7 +237,9 @@ enum Schema {
             "secrets", [],
             entries: SchemaKey(
                 name: "NAME", type: .secrets,
-                summary: "A variable inside, from env:VAR or file:PATH, redacted everywhere outside.")),
+                summary:
+                    "A variable inside, from env:VAR or file:PATH, redacted everywhere outside. As a table with `from` and `file = true`: the path of a file with it."
+            )),
         SchemaTable(
             "capabilities",
             [
@@ -256,7 +288,9 @@ enum Schema {
 
     /// The keys of one `[[commands.rule]]`.
     static let rule: [SchemaKey] = [
-        SchemaKey(name: "argv", type: .words, summary: "A pattern a word; ** stands for any number of words."),
+        SchemaKey(
+            name: "argv", type: .pattern,
+            summary: "A pattern a word, or a list of alternatives; ** stands for any number of words."),
         SchemaKey(name: "decision", type: .choice(["allow", "approve", "deny"]), summary: "What happens on a match."),
         SchemaKey(name: "reason", type: .text, summary: "Told to whoever is stopped by it."),
         SchemaKey(

@@ -18,18 +18,23 @@ public struct PolicyOverrides: Equatable, Sendable {
     public var pids: Limit?
     public var setEnvironment: [(name: String, value: Bytes)] = []
     public var passEnvironment: [String] = []
+    public var secrets: [NamedSecret] = []
+    /// `--raw-stdout`
+    public var rawOutput = false
     /// Absolute paths, taken as they are: a `*` in them is a character.
     public var read: [Bytes] = []
     public var write: [Bytes] = []
     /// Patterns of the workspace, beside the policy's.
     public var artifacts: [String] = []
+    public var allowHosts: [HostPattern] = []
 
     public init() {}
 
     public static func == (a: PolicyOverrides, b: PolicyOverrides) -> Bool {
         a.require == b.require && a.timeout == b.timeout && a.memory == b.memory && a.cpus == b.cpus && a.pids == b.pids
             && a.passEnvironment == b.passEnvironment
-            && a.read == b.read && a.write == b.write && a.artifacts == b.artifacts
+            && a.read == b.read && a.write == b.write && a.artifacts == b.artifacts && a.allowHosts == b.allowHosts
+            && a.rawOutput == b.rawOutput && a.secrets == b.secrets
             && a.setEnvironment.elementsEqual(b.setEnvironment) { $0.name == $1.name && $0.value == $1.value }
     }
 
@@ -52,6 +57,16 @@ public struct PolicyOverrides: Equatable, Sendable {
     public static func pids(_ text: String) throws(Failure) -> Limit {
         try limit("pids", text, "a count", "a whole number from 1") { text in
             text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt64(text) : nil
+        }
+    }
+
+    /// `--allow-host pypi.org:443`
+    public static func host(_ word: Bytes) throws(Failure) -> HostPattern {
+        do throws(HostPattern.Defect) {
+            return try HostPattern(word.text ?? "\u{FFFD}")
+        } catch {
+            throw Failure(
+                "usage.value", "--allow-host \(word.shown) \(error.reason). It takes \(HostPattern.allowed)")
         }
     }
 
@@ -138,6 +153,10 @@ extension LayeredPolicy {
             }
             changed[.envPass] = "--pass-env"
         }
+        for secret in overrides.secrets {
+            policy.secrets[secret.name] = secret.source
+            changed[.secrets] = secret.source.isFile ? "--secret-file" : "--secret"
+        }
         for path in overrides.read where add(path, "--read", to: \.read, unless: \.write) {
             changed[.filesRead] = "--read"
         }
@@ -148,13 +167,28 @@ extension LayeredPolicy {
             policy.artifacts.collect.append(pattern)
             changed[.artifactsCollect] = "--artifact"
         }
+        for host in overrides.allowHosts {
+            if !policy.network.allow.contains(where: { $0.pattern == host }) {
+                policy.network.allow.append(.init(host, origin: "--allow-host"))
+                changed[.networkAllow] = "--allow-host"
+            }
+            if policy.network.mode == .none {
+                policy.network.mode = .allow
+                changed[.networkMode] = "--allow-host"
+            }
+        }
         // An entry that is written now isn't only read any more.
         let written = FileRules(policy, anchors).write.map(\.pattern)
         if changed[.filesWrite] != nil {
             policy.files.read = FileRules(policy, anchors).read.filter { !written.contains($0.pattern) }.map(\.rule)
         }
+        if overrides.rawOutput, before.policy.lock.contains(.secrets) {
+            throw Failure(
+                "policy.invalid", "--raw-stdout loosens [secrets], which is locked (\(before.origin(of: .lock)))")
+        }
         try check(before, changed, ceiling)
         if let ceiling { bindToCeiling(ceiling) }
+        policy.network.settle()
         for (key, option) in changed { origins[key] = option }
     }
 

@@ -43,24 +43,30 @@ extension PolicyReader {
             }
         case .environment: return environment(node, path)
         case .secrets:
-            guard let text = string(node, path, allowed: "\"env:VARIABLE\" or \"file:PATH\"") else { return nil }
-            let variable = text.hasPrefix("env:") && EnvironmentName.isValid(String(text.dropFirst(4)))
-            if variable || (text.hasPrefix("file:") && text.utf8.count > 5) { return .word(text) }
-            return wrong(node, path, "must be \"env:VARIABLE\" or \"file:PATH\"")
+            if let source = secret(node) { return .secrets([path: source]) }
+            // What stands there may be the value.
+            fail(
+                node.position,
+                "\(path) must be \"env:VARIABLE\" or \"file:PATH\", or { from = \"…\", file = true } with one of them: a "
+                    + "policy doesn't hold the value itself")
+            return nil
         case .capabilities: return capabilities(node, path)
-        case .hosts: return each(node, path, HostPattern.defect, allowed: HostPattern.allowed)
+        case .hosts: return hosts(node, path)
+        case .resolvers:
+            return each(node, path, { ResolverAddress($0) == nil ? "isn't the address of a name server" : nil })
         case .words: return strings(node, path).map { .words($0.map(\.text)) }
+        case .pattern: return nil  // only within a rule, which reads it itself
         case .rules: return rules(node, path)
         }
     }
 
     /// `PATH is "what was found", and must be …`
-    private mutating func wrong(_ node: TOMLNode, _ path: String, _ rule: String) -> Setting.Value? {
+    mutating func wrong(_ node: TOMLNode, _ path: String, _ rule: String) -> Setting.Value? {
         fail(node.position, "\(path) is \(found(node)), and \(rule)")
         return nil
     }
 
-    private func found(_ node: TOMLNode) -> String {
+    func found(_ node: TOMLNode) -> String {
         guard quotes else { return node.kind }
         switch node.value {
         case .string(let text): return "\"\(Bytes(String(text.prefix(60))).shown)\""
@@ -71,13 +77,13 @@ extension PolicyReader {
         }
     }
 
-    private mutating func string(_ node: TOMLNode, _ path: String, allowed: String = "a string") -> String? {
+    mutating func string(_ node: TOMLNode, _ path: String, allowed: String = "a string") -> String? {
         if case .string(let text) = node.value, !text.utf8.contains(0) { return text }
         _ = wrong(node, path, "must be \(allowed)")
         return nil
     }
 
-    private mutating func strings(_ node: TOMLNode, _ path: String) -> [(text: String, node: TOMLNode)]? {
+    mutating func strings(_ node: TOMLNode, _ path: String) -> [(text: String, node: TOMLNode)]? {
         guard case .array(let items) = node.value else {
             _ = wrong(node, path, "must be a list of strings, such as [\"…\"]")
             return nil
@@ -190,6 +196,41 @@ extension PolicyReader {
         return .words(texts)
     }
 
+    private mutating func hosts(_ node: TOMLNode, _ path: String) -> Setting.Value? {
+        guard let items = strings(node, path) else { return nil }
+        var rules: [Policy.HostRule] = []
+        var good = true
+        for item in items {
+            do throws(HostPattern.Defect) {
+                let pattern = try HostPattern(item.text)
+                let place = "\(source):\(item.node.position.line):\(item.node.position.column)"
+                if !rules.contains(where: { $0.pattern == pattern }) { rules.append(.init(pattern, origin: place)) }
+            } catch {
+                good = false
+                fail(
+                    item.node.position, "\(path): \(found(item.node)) \(error.reason). Allowed: \(HostPattern.allowed)")
+            }
+        }
+        return good ? .hosts(rules) : nil
+    }
+
+    private func secret(_ node: TOMLNode) -> Policy.SecretSource? {
+        switch node.value {
+        case .string(let text): return Policy.SecretSource(Bytes(text))
+        case .table(let members):
+            var (from, isFile) = (Bytes?.none, false)
+            for member in members {
+                switch (member.key, member.node.value) {
+                case ("from", .string(let text)): from = Bytes(text)
+                case ("file", .boolean(let flag)): isFile = flag
+                default: return nil
+                }
+            }
+            return from.flatMap { Policy.SecretSource($0, isFile: isFile) }
+        default: return nil
+        }
+    }
+
     private mutating func environment(_ node: TOMLNode, _ path: String) -> Setting.Value? {
         guard case .table(let members) = node.value else {
             return wrong(node, path, "must be a table of variables, such as { TZ = \"UTC\" }")
@@ -218,62 +259,5 @@ extension PolicyReader {
             }
         }
         return .words(names)
-    }
-
-    /// Rules are wholly checked although none is enforced yet: what is wrong is told along with what isn't there.
-    private mutating func rules(_ node: TOMLNode, _ path: String) -> Setting.Value? {
-        guard case .array(let items) = node.value else {
-            return wrong(node, path, "must be tables: write [[commands.rule]] above each")
-        }
-        for item in items { rule(item, path) }
-        return .words(items.map { _ in "rule" })
-    }
-
-    private mutating func rule(_ node: TOMLNode, _ path: String) {
-        guard case .table(let members) = node.value else {
-            _ = wrong(node, path, "must be a table with argv and decision")
-            return
-        }
-        var lists: [String: [(text: String, node: TOMLNode)]] = [:]
-        for member in members {
-            guard let key = Schema.rule.first(where: { $0.name == member.key }) else {
-                let names = Schema.rule.map(\.name)
-                let near = Spelling.nearest(member.key, in: names).map { "Did you mean `\($0)`?" }
-                fail(
-                    member.keyPosition,
-                    "unknown key \(shown(key: member.key)) in [[commands.rule]]. "
-                        + (near ?? "Allowed: \(names.joined(separator: ", "))"))
-                continue
-            }
-            if case .words = key.type {
-                lists[key.name] = strings(member.node, "\(path).\(key.name)")
-            } else {
-                _ = value(member.node, key.type, path: "\(path).\(key.name)")
-            }
-        }
-        for needed in ["argv", "decision"] where !members.contains(where: { $0.key == needed }) {
-            fail(node.position, "a [[commands.rule]] without `\(needed)`")
-        }
-        guard let argv = lists["argv"] else { return }
-        if argv.isEmpty { return fail(node.position, "commands.rule.argv is empty, and matches nothing") }
-        if let defect = CommandPattern.defect(argv.map(\.text)) {
-            let word = argv[defect.index].node
-            return fail(word.position, "commands.rule.argv: \(found(word)) \(defect.reason)")
-        }
-        let pattern = CommandPattern(words: argv.map { Bytes($0.text) })
-        for (key, wanted) in [("match", true), ("not_match", false)] {
-            for example in lists[key] ?? [] {
-                guard let words = CommandPattern.split(example.text) else {
-                    fail(
-                        example.node.position,
-                        "commands.rule.\(key): \(found(example.node)) has a quote that doesn't end")
-                    continue
-                }
-                if pattern.matches(words) != wanted {
-                    let verb = wanted ? "doesn't match" : "matches"
-                    fail(example.node.position, "commands.rule.\(key): the rule \(verb) \(found(example.node))")
-                }
-            }
-        }
     }
 }

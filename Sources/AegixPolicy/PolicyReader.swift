@@ -51,6 +51,7 @@ public struct PolicyReader {
             }
         }
         overlap()
+        contradictions()
     }
 
     private mutating func table(_ table: SchemaTable, _ node: TOMLNode) {
@@ -58,6 +59,11 @@ public struct PolicyReader {
             return fail(
                 node.position,
                 "`\(table.name)` is \(node.kind), and must be a table: write [\(table.name)] above its keys")
+        }
+        // An empty table says that there are none.
+        if table.entries?.type.isSecrets == true {
+            draft.settings[.secrets] = Setting(
+                value: .secrets([:]), position: members.first?.keyPosition ?? node.position)
         }
         for member in members {
             if let key = table.keys.first(where: { $0.name == member.key }) {
@@ -93,8 +99,11 @@ public struct PolicyReader {
         if !EnvironmentName.isValid(member.key) {
             fail(member.keyPosition, "\(path) isn't a name of a variable: letters, digits and _, no digit first")
         }
-        guard value(member.node, entry.type, path: path) != nil else { return }
-        if Availability.later[table.name] != nil { fail(member.keyPosition, "\(path) isn't available in this version") }
+        guard case .secrets(let found)? = value(member.node, entry.type, path: path), let source = found.values.first,
+            case .secrets(var secrets)? = draft.settings[.secrets]?.value
+        else { return }
+        secrets[member.key] = source
+        draft.settings[.secrets]?.value = .secrets(secrets)
     }
 
     private mutating func unknown(_ member: TOMLNode.Member, among names: [String], in table: SchemaTable?) {
@@ -117,6 +126,35 @@ public struct PolicyReader {
         for rule in written where read.contains(where: { $0.pattern == rule.pattern }) {
             let name = quotes ? "`\(rule.pattern.shown)`" : "a path"
             fail(write.position, "\(name) is in files.read and in files.write; keep the one that is meant")
+        }
+    }
+
+    /// Rules that can't be meant together. A list that a later layer inherits is no contradiction: only one text is looked at.
+    private mutating func contradictions() {
+        func rules(_ key: PolicyKey) -> [Policy.HostRule] {
+            guard case .hosts(let rules)? = draft.settings[key]?.value else { return [] }
+            return rules
+        }
+        let (allow, deny) = (rules(.networkAllow), rules(.networkDeny))
+        let allowed = draft.settings[.networkAllow]?.position
+        if let allowed, case .word(let mode)? = draft.settings[.networkMode]?.value, !allow.isEmpty {
+            if mode == "none" {
+                fail(
+                    allowed,
+                    "network.allow lists hosts, and network.mode = \"none\" lets nothing through. Write mode = \"allow\""
+                )
+            } else if mode == "host" {
+                fail(
+                    allowed,
+                    "network.allow lists hosts, and network.mode = \"host\" lets everything through. Keep one of them")
+            }
+        }
+        for rule in allow {
+            guard let other = deny.first(where: { $0.pattern.deniesWhole(rule.pattern) }) else { continue }
+            let name = quotes ? "\"\(rule.pattern.text)\"" : "a host"
+            fail(
+                allowed ?? Position(line: 1, column: 1),
+                "network.allow: \(name) is denied whole by network.deny (\(other.origin)); keep the one that is meant")
         }
     }
 

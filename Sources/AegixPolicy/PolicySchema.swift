@@ -78,14 +78,25 @@ public enum PolicySchema {
             let number: JSON = ["type": "integer", "minimum": 0]
             return ["anyOf": orNone ? [number, none] : [number]]
         case .paths: return list(bytes)
-        case .inside, .hosts, .words, .capabilities: return list(["type": "string"])
+        case .pattern: return list(["anyOf": [["type": "string"], ["type": "array", "items": ["type": "string"]]]])
+        case .inside, .hosts, .resolvers, .words, .capabilities: return list(["type": "string"])
         case .environmentNames: return list(["type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*\\*?$"])
         case .environment:
             return [
                 "type": "object", "propertyNames": ["pattern": "^[A-Za-z_][A-Za-z0-9_]*$"],
                 "additionalProperties": bytes,
             ]
-        case .secrets: return ["type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"]
+        case .secrets:
+            let from: JSON = ["type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"]
+            return [
+                "anyOf": [
+                    from,
+                    [
+                        "type": "object", "required": ["from"], "additionalProperties": false,
+                        "properties": ["from": from, "file": ["type": "boolean"]],
+                    ],
+                ]
+            ]
         case .rules:
             let rule: JSON = [
                 "type": "object", "required": ["argv", "decision"], "additionalProperties": false,

@@ -16,6 +16,14 @@ extension Policy {
         case .filesRead: .paths(files.read)
         case .filesWrite: .paths(files.write)
         case .filesDeny: .paths(files.deny)
+        case .networkMode: .word(network.mode.rawValue)
+        case .networkAllow: .hosts(network.allow)
+        case .networkDeny: .hosts(network.deny)
+        case .networkUnknown: .word(network.unknown.rawValue)
+        case .networkInspect: .flag(network.inspect)
+        case .networkResolvers: .words(network.resolvers)
+        case .commandsDefault: .word(commands.unmatched.rawValue)
+        case .commandsRule: .rules(commands.rules)
         case .wall: .amount(limits.wall)
         case .grace: .amount(limits.grace)
         case .cpuTime: .amount(limits.cpuTime)
@@ -29,9 +37,13 @@ extension Policy {
         case .execs: .amount(limits.execs)
         case .envPass: .words(env.pass)
         case .envSet: .bindings(env.set)
+        case .secrets: .secrets(secrets)
         case .capabilities: .words(capabilities)
         case .artifactsCollect: .words(artifacts.collect)
         case .artifactsMaxBytes: .amount(artifacts.maxBytes)
+        case .approvalVia: .word(approval.via.rawValue)
+        case .approvalCommand: .words(approval.command)
+        case .approvalTimeout: .amount(approval.timeout)
         case .durable: .flag(audit.durable)
         }
     }
@@ -51,6 +63,14 @@ extension Policy {
         case (.filesRead, .paths(let rules)): files.read = rules
         case (.filesWrite, .paths(let rules)): files.write = rules
         case (.filesDeny, .paths(let rules)): files.deny = rules
+        case (.networkMode, .word(let word)): Network.Mode(rawValue: word).map { network.mode = $0 }
+        case (.networkAllow, .hosts(let rules)): network.allow = rules
+        case (.networkDeny, .hosts(let rules)): network.deny = rules
+        case (.networkUnknown, .word(let word)): Network.Unknown(rawValue: word).map { network.unknown = $0 }
+        case (.networkInspect, .flag(let flag)): network.inspect = flag
+        case (.networkResolvers, .words(let words)): network.resolvers = words
+        case (.commandsDefault, .word(let word)): CommandDecision(rawValue: word).map { commands.unmatched = $0 }
+        case (.commandsRule, .rules(let rules)): commands.rules = rules
         case (.wall, .amount(let amount)): limits.wall = amount
         case (.grace, .amount(let amount)): limits.grace = amount ?? 0
         case (.cpuTime, .amount(let amount)): limits.cpuTime = amount
@@ -64,9 +84,13 @@ extension Policy {
         case (.execs, .amount(let amount)): limits.execs = amount
         case (.envPass, .words(let words)): env.pass = words
         case (.envSet, .bindings(let bindings)): env.set = bindings
+        case (.secrets, .secrets(let sources)): secrets = sources
         case (.capabilities, .words(let words)): capabilities = words
         case (.artifactsCollect, .words(let words)): artifacts.collect = words
         case (.artifactsMaxBytes, .amount(let amount)): artifacts.maxBytes = amount ?? 0
+        case (.approvalVia, .word(let word)): Approval.Via(rawValue: word).map { approval.via = $0 }
+        case (.approvalCommand, .words(let words)): approval.command = words
+        case (.approvalTimeout, .amount(let amount)): approval.timeout = amount ?? 0
         case (.durable, .flag(let flag)): audit.durable = flag
         default: preconditionFailure("\(key.rawValue) got a value of another type")
         }
@@ -90,17 +114,25 @@ enum PolicyText {
         case .amount(nil): quote("none", into: &out)
         case .amount(let amount?):
             switch key {
-            case .wall, .grace, .cpuTime: quote(TimeSpan.text(amount), into: &out)
+            case .wall, .grace, .cpuTime, .approvalTimeout: quote(TimeSpan.text(amount), into: &out)
             case .output, .memory, .disk, .artifactsMaxBytes: quote(ByteSize.text(amount), into: &out)
             case .cpus: out += Processors.text(amount).utf8
             default: out.append(decimal: amount)
             }
         case .paths(let rules): list(rules, "[", ", ", "]", into: &out) { write($0.pattern, into: &$1) }
+        case .hosts(let rules): list(rules, "[", ", ", "]", into: &out) { quote($0.pattern.text, into: &$1) }
+        case .rules(let rules): list(rules, "[", ", ", "]", into: &out) { write($0, into: &$1) }
         case .bindings(let bindings) where bindings.isEmpty: out += "{}".utf8
         case .bindings(let bindings):
             list(bindings.sorted { $0.key < $1.key }, "{ ", ", ", " }", into: &out) { binding, out in
                 out += "\(binding.key) = ".utf8
                 write(binding.value, into: &out)
+            }
+        case .secrets(let secrets) where secrets.isEmpty: out += "{}".utf8
+        case .secrets(let secrets):
+            list(secrets.sorted { $0.key < $1.key }, "{ ", ", ", " }", into: &out) { secret, out in
+                out += "\(secret.key) = ".utf8
+                write(secret.value, into: &out)
             }
         }
     }
@@ -119,11 +151,37 @@ enum PolicyText {
         out += close.utf8
     }
 
+    private static func write(_ rule: CommandRule, into out: inout Bytes) {
+        out += "{ argv = ".utf8
+        write(rule.pattern, into: &out)
+        out += ", decision = ".utf8
+        quote(rule.decision.rawValue, into: &out)
+        if let reason = rule.reason {
+            out += ", reason = ".utf8
+            quote(reason, into: &out)
+        }
+        out += " }".utf8
+    }
+
+    static func write(_ pattern: CommandPattern, into out: inout Bytes) {
+        list(pattern.words, "[", ", ", "]", into: &out) { word, out in
+            if word.count == 1 { return write(word[0], into: &out) }
+            list(word, "[", ", ", "]", into: &out) { write($0, into: &$1) }
+        }
+    }
+
     private static func write(_ bytes: Bytes, into out: inout Bytes) {
         if let text = bytes.text { return quote(text, into: &out) }
         out += "{ base64 = ".utf8
         quote(Base64.encode(bytes), into: &out)
         out += " }".utf8
+    }
+
+    static func write(_ source: Policy.SecretSource, into out: inout Bytes) {
+        if !source.isFile { return write(source.text, into: &out) }
+        out += "{ from = ".utf8
+        write(source.text, into: &out)
+        out += ", file = true }".utf8
     }
 
     static func quote(_ text: String) -> String {
@@ -166,6 +224,15 @@ extension Policy {
                 out += "]\n".utf8
                 table = name
             }
+            if key == .secrets {
+                // The table's keys are the policy's own.
+                for (name, source) in secrets.sorted(by: { $0.key < $1.key }) {
+                    out += "\(name) = ".utf8
+                    PolicyText.write(source, into: &out)
+                    out += "\n".utf8
+                }
+                continue
+            }
             out += key.name.utf8
             out += " = ".utf8
             PolicyText.write(value(of: key), of: key, into: &out)
@@ -190,7 +257,7 @@ extension Policy {
         for key in PolicyKey.sorted {
             if table != nil, key.table != table { out.append(UInt8(ascii: "}")) }
             out.append(UInt8(ascii: out.isEmpty ? "{" : ","))
-            if key == .require {
+            if key == .networkAllow {
                 out += "\"name\":".utf8
                 JSON.quote(name, into: &out)
                 out.append(UInt8(ascii: ","))
@@ -201,6 +268,11 @@ extension Policy {
                 out += ":{".utf8
             }
             table = key.table
+            if key == .secrets {
+                // Their object without its braces: the table's stand for them.
+                out += JSON.object(secrets.mapValues(\.json)).canonical.dropFirst().dropLast()
+                continue
+            }
             JSON.quote(key.name, into: &out)
             out.append(UInt8(ascii: ":"))
             write(key, into: &out)
@@ -221,9 +293,13 @@ extension Policy {
             out.append(UInt8(ascii: "\""))
         case .paths(let rules):
             PolicyText.list(rules, "[", ",", "]", into: &out) { $1 += JSON.bytes($0.pattern).canonical }
+        case .hosts(let rules):
+            PolicyText.list(rules, "[", ",", "]", into: &out) { JSON.quote($0.pattern.text, into: &$1) }
+        case .rules(let rules): PolicyText.list(rules, "[", ",", "]", into: &out) { $1 += $0.json.canonical }
         case .bindings(let bindings) where bindings.isEmpty: out += "{}".utf8
         case .bindings(let bindings):
             out += JSON.object(bindings.mapValues { JSON.bytes($0) }).canonical
+        case .secrets(let secrets): out += JSON.object(secrets.mapValues(\.json)).canonical
         }
     }
 }

@@ -12,6 +12,9 @@ struct Setting: Equatable {
         case amount(UInt64?)
         case paths([Policy.PathRule])
         case bindings([String: Bytes])
+        case hosts([Policy.HostRule])
+        case secrets([String: Policy.SecretSource])
+        case rules([CommandRule])
     }
 
     var value: Value

@@ -16,6 +16,12 @@ final class ExecWatch {
     private let execveat: Int32
     private let memory: MemoryRequests?
     private let processes: ProcessRequests?
+    private let connects: ConnectWatch?
+    private let connect: Int32
+    private let opens: OpenWatch?
+    private let judge: ExecJudge?
+    /// Places of the command's program that were tried.
+    private var tries = 0
     private(set) var execs: UInt64 = 0
 
     /// Bounds of what one exec may put into the record.
@@ -30,18 +36,28 @@ final class ExecWatch {
         /// By a limit of the policy's.
         case limit(Violation, Outcome.Limit)
         case execLimit(ExecEvent)
+        /// By a command rule; the command's own exec is the first.
+        case denied(ExecEvent, Violation, isCommand: Bool)
+        case ask(ExecQuestion)
     }
 
-    init(listener: consuming Descriptor, root: consuming Descriptor, plan: Plan, init pid: pid_t) {
+    init(
+        listener: consuming Descriptor, root: consuming Descriptor, plan: Plan, init pid: pid_t, cache: CacheDirectory,
+        connects: ConnectWatch?
+    ) {
         aegix_notice_wake_locally(listener.raw)
         confined = plan.tier == .confined ? ConfinedCalls(plan, init: pid, root: root.raw) : nil
         processes = plan.limitPlan.watch.requests.map { ProcessRequests(limit: $0, root: root.raw) }
+        judge = plan.commands.judges ? ExecJudge(plan, listener: listener.raw, root: root.raw, cache: cache) : nil
         self.listener = listener
         self.root = root
         self.plan = plan
         execve = SyscallFilter.number(of: "execve")
         execveat = SyscallFilter.number(of: "execveat")
+        connect = SyscallFilter.number(of: "connect")
+        self.connects = connects
         memory = plan.limitPlan.watch.data.map(MemoryRequests.init)
+        opens = plan.masked.isEmpty ? nil : OpenWatch(plan.masked)
     }
 
     var pollable: Int32 { listener.raw }
@@ -68,6 +84,16 @@ final class ExecWatch {
         var notice = aegix_notice()
         if aegix_notice_receive(listener.raw, &notice) != 1 { return .nothing }
         if notice.call == execve || notice.call == execveat { return exec(notice) }
+        if let connects, notice.call == connect {
+            connects.see(notice, listener: listener.raw)
+            return .nothing
+        }
+        if let opens, opens.isOne(notice) {
+            // Nothing is decided by what is read: the mask refuses.
+            let refused = opens.refusal(notice)
+            if aegix_notice_continue(listener.raw, notice.id) < 0 { return .nothing }
+            return refused.map(Seen.refused) ?? .nothing
+        }
         // First, since what it refuses must not be let through for being small.
         let refusal: SyscallAnswer
         switch confined?.answer(notice, listener: listener.raw) {
@@ -102,6 +128,7 @@ final class ExecWatch {
 
     private func exec(_ notice: aegix_notice) -> Seen {
         let isCommand = execs == 0
+        if let judge { return judged(notice, judge, isCommand: isCommand) }
         let shift = notice.call == execveat ? 1 : 0
         let pid = pid_t(bitPattern: notice.pid)
         var path: Bytes? = isCommand ? nil : RemoteMemory.string(pid, address(notice, shift), limit: 4096)
@@ -125,6 +152,43 @@ final class ExecWatch {
         guard let path else { return .nothing }  // no such file: a search along PATH, not an exec
         execs += 1
         return .exec(event(pid, parent, path, arguments), program: command ?? .none)
+    }
+
+    // MARK: - By rules
+
+    private func judged(_ notice: aegix_notice, _ judge: ExecJudge, isCommand: Bool) -> Seen {
+        if let limit = plan.limits.execs, execs >= limit {
+            let pid = pid_t(bitPattern: notice.pid)
+            _ = aegix_notice_refuse(listener.raw, notice.id, EPERM)
+            return .execLimit(event(pid, ProcessFacts.parent(pid), [], ([], false)))
+        }
+        if !isCommand { return seen(judge.exec(notice)) }
+        // The child tries those that are there, in their order.
+        let there = plan.command.candidates.filter(exists)
+        guard tries < there.count else {
+            _ = aegix_notice_refuse(listener.raw, notice.id, ENOENT)
+            return .nothing
+        }
+        tries += 1
+        return seen(judge.command(notice, candidate: there[tries - 1], argv: plan.command.argv))
+    }
+
+    /// What the held threads came to, after a SIGCHLD.
+    func collect() -> [Seen] { judge.map { $0.collect().map(seen) } ?? [] }
+
+    func answer(_ question: ExecQuestion, _ approval: Approval) -> Seen {
+        judge.map { seen($0.answer(question, approval)) } ?? .nothing
+    }
+
+    private func seen(_ answer: ExecJudge.Answer) -> Seen {
+        switch answer {
+        case .nothing: return .nothing
+        case .ask(let question): return .ask(question)
+        case .denied(let event, let violation): return .denied(event, violation, isCommand: execs == 0)
+        case .allowed(let event):
+            execs += 1
+            return .exec(event, program: execs == 1 ? programFile(event.program) : nil)
+        }
     }
 
     /// The candidate that is there. Each is asked once: a sandbox that is ended takes its root away meanwhile.

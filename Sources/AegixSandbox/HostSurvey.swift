@@ -59,6 +59,7 @@ public enum HostSurvey {
         facts.writes = try views(request.policy.files.write, facts: facts)
         facts.writes = try views(request.policy.files.write, facts: facts)
         facts.reads = try views(request.policy.files.read, facts: facts)
+        facts.secrets = try secrets(request.policy, facts)
         for item in request.guarded { guardPath(item.path, what: item.what, &facts.guarded) }
         var walk = ViewWalk(facts: facts)
         facts.denied = try walk.denied(request.policy.files.deny)
@@ -73,7 +74,21 @@ public enum HostSurvey {
             if request.policy.workspace.mode == .readOnly { read.append(workspace) }
             for fact in read { try walk.refuseFIFOs(in: fact) }
         }
+        if request.policy.network.mode == .host { facts.networkFiles = try networkFiles() }
         return facts
+    }
+
+    /// How the host looks names up, for a command that shares its network.
+    private static func networkFiles() throws(Failure) -> NetworkPlan.HostFiles {
+        func content(_ path: String) throws(Failure) -> Bytes {
+            do {
+                return try Descriptor.open(Bytes(path), O_RDONLY).readAll(limit: 1 << 20)
+            } catch {
+                if error.errno == ENOENT { return [] }
+                throw Failure("network.files", "can't read \(path)", error)
+            }
+        }
+        return .init(resolvers: try content("/etc/resolv.conf"), hosts: try content("/etc/hosts"))
     }
 
     /// Opens without side effects, follows symlinks once, and says what is really there.
@@ -168,7 +183,7 @@ public enum HostSurvey {
     }
 
     /// A symlink in a place that commands write to may be one of theirs: what it leads to isn't what the policy means.
-    private static func refusePlanted(_ path: Bytes, areas: [Bytes], origin: String) throws(Failure) {
+    static func refusePlanted(_ path: Bytes, areas: [Bytes], origin: String) throws(Failure) {
         var place = Bytes("/")
         for name in Path.components(path) {
             let next = Path.join(place, name)

@@ -1,5 +1,6 @@
 // Pure data. What a run came to, and what was seen on the way: the input of the record.
 
+import AegixPolicy
 import AegixSystem
 
 /// How a run ended.
@@ -24,6 +25,15 @@ public struct Outcome: Equatable, Sendable {
         self.limit = limit
         self.rule = rule
         self.message = message
+    }
+
+    /// `--fail-on-violation`: a command that ended by itself counts as denied by what was refused inside.
+    public mutating func failOn(_ violation: Violation) {
+        guard status == .exited || status == .signaled, exitCode != 126 else { return }
+        let own = signal.map { "died of signal \($0)" } ?? "exited with \(exitCode)"
+        message = "\(own), and something was refused inside: \(violation.rule)"
+        exitCode = 126
+        rule = rule ?? violation.rule
     }
 
     public enum Status: String, Sendable {
@@ -70,6 +80,11 @@ public struct ExecEvent: Equatable, Sendable {
     public var argv: [Bytes]
     /// argv was longer than is recorded.
     public var argvCut: Bool
+    public var decision = CommandDecision.allow
+    /// `deny git push ** (policy.toml:14:1)`; nil: no rule said anything.
+    public var rule: String?
+    /// Somebody was asked.
+    public var approval: Approval?
 
     public init(time: UInt64, pid: Int32, parent: Int32?, program: Bytes, argv: [Bytes], argvCut: Bool) {
         self.time = time
@@ -81,20 +96,59 @@ public struct ExecEvent: Equatable, Sendable {
     }
 }
 
+/// A question about one exec, and what became of it.
+public struct Approval: Equatable, Sendable {
+    /// `tty`, `command`, `deny`
+    public var via: String
+    /// Who answered, as far as is known.
+    public var by: String?
+    public var answer: Answer
+    /// Why it is no yes, or what the answer said.
+    public var message: String?
+    /// Wall-clock nanoseconds since 1970.
+    public var askedAt: UInt64
+    public var duration: UInt64
+    public var cwd: Bytes?
+
+    public enum Answer: String, Sendable {
+        case once, run, deny
+        /// For this run, as answered before.
+        case remembered
+    }
+
+    public init(
+        via: String, by: String?, answer: Answer, message: String?, askedAt: UInt64, duration: UInt64, cwd: Bytes?
+    ) {
+        self.via = via
+        self.by = by
+        self.answer = answer
+        self.message = message
+        self.askedAt = askedAt
+        self.duration = duration
+        self.cwd = cwd
+    }
+}
+
 /// Something refused: by which control, under which rule, how often.
 public struct Violation: Equatable, Sendable {
     /// `seccomp`, `limits`, …
     public var control: String
     /// `unshare`, `socket(AF_VSOCK)`, …
     public var rule: String
+    /// What it was asked of, where that is a file.
+    public var path: Bytes?
     public var errno: Int32
     public var count: UInt64
     public var firstTime: UInt64
     public var firstPid: Int32
 
-    public init(control: String, rule: String, errno: Int32, count: UInt64, firstTime: UInt64, firstPid: Int32) {
+    public init(
+        control: String, rule: String, path: Bytes? = nil, errno: Int32, count: UInt64, firstTime: UInt64,
+        firstPid: Int32
+    ) {
         self.control = control
         self.rule = rule
+        self.path = path
         self.errno = errno
         self.count = count
         self.firstTime = firstTime
@@ -108,7 +162,11 @@ public struct StreamSummary: Equatable, Sendable {
     public var bytes: UInt64 = 0
     /// What of it is in the log.
     public var captured: UInt64 = 0
-    public var truncated: Bool { captured < bytes }
+    public var truncated: Bool { captured < (redactedBytes ?? bytes) }
+    /// How often a secret's name stands in its place.
+    public var redacted: UInt64 = 0
+    /// What the command wrote is so long without them; nil: there are none.
+    public var redactedBytes: UInt64?
     /// SHA-256 of the log, in hex.
     public var digest = ""
     /// The first bytes of it, up to 1 MiB, for the record.

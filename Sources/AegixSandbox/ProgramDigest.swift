@@ -24,14 +24,20 @@ final class ProgramDigest {
         if facts.st_size > ProgramDigest.longest { return nil }
         self.file = file
         self.cache = cacheable ? cache : nil
-        key = "program-\(facts.st_dev)-\(facts.st_ino)"
-        identity =
-            "\(facts.st_size) \(facts.st_mtim.tv_sec).\(facts.st_mtim.tv_nsec) "
-            + "\(facts.st_ctim.tv_sec).\(facts.st_ctim.tv_nsec) "
+        (key, identity) = ProgramDigest.cacheKey(facts)
         if cacheable, let stored = cache.read(key, limit: 256), let text = stored.text, text.hasPrefix(identity) {
             let known = text.dropFirst(identity.count)
             if known.utf8.count == 64 { digest = String(known) }
         }
+    }
+
+    /// The name of the entry, and how it begins as long as the file is what it was.
+    static func cacheKey(_ facts: stat) -> (key: String, identity: String) {
+        (
+            "program-\(facts.st_dev)-\(facts.st_ino)",
+            "\(facts.st_size) \(facts.st_mtim.tv_sec).\(facts.st_mtim.tv_nsec) "
+                + "\(facts.st_ctim.tv_sec).\(facts.st_ctim.tv_nsec) "
+        )
     }
 
     var isDone: Bool { digest != nil }

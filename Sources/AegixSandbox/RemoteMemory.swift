@@ -22,19 +22,21 @@ enum RemoteMemory {
     }
 
     /// An array of strings, with whether it was cut at the bounds.
-    static func strings(_ pid: pid_t, _ address: UInt64) -> ([Bytes], Bool) {
+    static func strings(
+        _ pid: pid_t, _ address: UInt64, most: Int = ExecWatch.mostArguments, bytes room: Int = ExecWatch.mostBytes
+    ) -> ([Bytes], Bool) {
         var list: [Bytes] = []
         var bytes = 0
         var at = address
         if address == 0 { return ([], false) }
-        while list.count < ExecWatch.mostArguments {
-            let room = min(Int(page - at % page), 256) / 8 * 8
-            guard room > 0, let piece = read(pid, at, room) else { return (list, true) }
+        while list.count < most {
+            let length = min(Int(page - at % page), 256) / 8 * 8
+            guard length > 0, let piece = read(pid, at, length) else { return (list, true) }
             for offset in stride(from: 0, to: piece.count - 7, by: 8) {
                 let pointer = piece[offset..<offset + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
                 if pointer == 0 { return (list, false) }
-                let left = ExecWatch.mostBytes - bytes
-                guard left > 0, list.count < ExecWatch.mostArguments, let text = string(pid, pointer, limit: left)
+                let left = room - bytes
+                guard left > 0, list.count < most, let text = string(pid, pointer, limit: left)
                 else {
                     return (list, true)
                 }
@@ -66,6 +68,21 @@ enum ProcessFacts {
     /// From /proc/PID/stat; the name in it may hold anything, so fields are counted from its last parenthesis.
     static func parent(_ pid: pid_t) -> Int32? {
         fields(Bytes("/proc/\(pid)/stat")).flatMap { $0.count > 1 ? Int32($0[1]) : nil }
+    }
+
+    /// The process that a thread belongs to.
+    static func group(_ thread: pid_t) -> pid_t? {
+        do {
+            let text = try Descriptor.open(Bytes("/proc/\(thread)/status"), O_RDONLY).readAll(limit: 8192)
+            let key = Bytes("\nTgid:")
+            for start in text.indices.dropLast(key.count) where text[start..<start + key.count].elementsEqual(key) {
+                let rest = text[(start + key.count)...].drop { $0 == 0x09 || $0 == 0x20 }.prefix { $0 != 0x0A }
+                return pid_t(String(decoding: rest, as: UTF8.self))
+            }
+            return nil
+        } catch {
+            return nil
+        }
     }
 
     static func link(_ pid: pid_t, _ name: String) -> Bytes? {

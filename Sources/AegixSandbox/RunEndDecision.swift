@@ -28,6 +28,8 @@ struct RunEndDecision {
             return Outcome(
                 .interrupted, exitCode: 128 + number, signal: number, message: "aegix was sent \(signalName(number))")
         case .limit(let limit): return limited(limit)
+        case .denied(let rule):
+            return Outcome(.denied, exitCode: 126, rule: rule, message: "the command itself was denied: \(rule)")
         case nil: break
         }
         if page.finished == 0 {

@@ -1,5 +1,6 @@
 // Data. What a run is connected to on the caller's side.
 
+import AegixNetwork
 import AegixSystem
 
 /// The caller's side of a run.
@@ -9,6 +10,10 @@ public struct RunIO {
     /// How much of each stream the record carries itself.
     public var headLimit: Int
     public var cache: CacheDirectory
+    /// Takes the secrets out of what is captured and shown; nil: there are none.
+    public var redactor: Redactor?
+    /// The caller's stdout gets them all the same.
+    public var rawOutput = false
     /// The run's id: its cgroup is named after it.
     public var run: String
 
@@ -39,12 +44,17 @@ public protocol RunObserver {
     mutating func exec(_ event: ExecEvent)
     mutating func refused(_ violation: Violation)
     mutating func limit(_ limit: Outcome.Limit)
+    /// A lookup or a connection, when it is first seen.
+    mutating func network(_ event: NetworkEvent)
 }
 
 /// Everything that a finished run came to.
 public struct RunResult {
     public var outcome: Outcome
     public var usage: Usage
+    public var network: [NetworkEvent]
+    /// How many more there were.
+    public var networkLeftOut: UInt64
     public var stdout: StreamSummary
     public var stderr: StreamSummary
     public var program: Bytes?

@@ -1,5 +1,6 @@
 // Side effects: polls, kills, reaps. The only place where a running sandbox is waited for.
 
+import AegixNetwork
 import AegixPlan
 import AegixPolicy
 import AegixSystem
@@ -13,6 +14,7 @@ final class RunLoop {
     let sandbox: Sandbox
     let streams: RunStreams
     let cgroup: RunCgroup?
+    let connects: ConnectWatch?
     let began: UInt64
     /// What ends a run from our side, first come.
     private(set) var ending: Ending?
@@ -30,6 +32,12 @@ final class RunLoop {
     private var digest: ProgramDigest?
     private var program: Bytes?
     private var killAt: UInt64?
+    private var asking: Asking?
+    private var questions = 0
+    /// Behind the one that is asked.
+    private var unasked: [ExecQuestion] = []
+    /// Nanoseconds that somebody was asked: no time of the command's.
+    private var paused: UInt64 = 0
     private var endedAt: UInt64 = 0
     private var handedOver = false
     private var watchEnded = false
@@ -37,14 +45,20 @@ final class RunLoop {
     enum Ending: Equatable {
         case limit(Outcome.Limit)
         case signal(Int32)
+        /// The command itself, by a rule.
+        case denied(rule: String)
     }
 
-    init(plan: Plan, io: RunIO, sandbox: Sandbox, streams: RunStreams, cgroup: RunCgroup?, began: UInt64) {
+    init(
+        plan: Plan, io: RunIO, sandbox: Sandbox, streams: RunStreams, cgroup: RunCgroup?,
+        connects: ConnectWatch?, began: UInt64
+    ) {
         self.plan = plan
         self.io = io
         self.sandbox = sandbox
         self.streams = streams
         self.cgroup = cgroup
+        self.connects = connects
         self.began = began
     }
 
@@ -61,6 +75,7 @@ final class RunLoop {
     private func end<Observer: RunObserver>(_ reason: Ending, grace: Bool, _ observer: inout Observer) {
         if ending != nil { return }
         ending = reason
+        if let asking { answer(asking.cancel(), &observer) }
         endedAt = Clock.monotonic()
         if case .limit(let limit) = reason { observer.limit(limit) }
         if grace, plan.limits.grace > 0 {
@@ -75,7 +90,7 @@ final class RunLoop {
 
     private enum Slot: Int, CaseIterable {
         case ended, signal, handover, notice, output, errors, outputSink, errorSink, inputSource, inputPipe, keyboard
-        case typing, echo, echoSink
+        case typing, echo, echoSink, network, askedFrom, askedTo, askedEnd
     }
 
     /// Until pid 1 is gone, and with it every process of the sandbox, and everything it wrote was delivered.
@@ -88,7 +103,7 @@ final class RunLoop {
                 if !streams.output.isWaiting && !streams.errors.isWaiting { return }
             }
             prepare(&slots, signals: signals, ended: ended)
-            let ready = wait(&slots, until: nextDeadline(ended: ended))
+            let ready = wait(&slots, until: earlier(nextDeadline(ended: ended), streams.releaseAt))
             func isReady(_ slot: Slot) -> Bool { ready > 0 && slots[slot.rawValue].revents != 0 }
             if isReady(.notice) {
                 // Hung up: nobody is left whom the filter holds.
@@ -98,6 +113,8 @@ final class RunLoop {
                     watchEnded = true
                 }
             }
+            if isReady(.network) || connects?.relay?.isBusy == true || isNetworkDue { connects?.relay?.turn() }
+            tellNetwork(&observer)
             if isReady(.output) { _ = streams.output.receive() }
             if isReady(.errors) { _ = streams.errors.receive() }
             if isReady(.echo) { _ = streams.echo.receive() }
@@ -111,8 +128,10 @@ final class RunLoop {
             if isReady(.signal) { signal(signals, &observer) }
             if isReady(.ended) {
                 ended = true
+                if let asking { answer(asking.cancel(), &observer) }
                 if sandbox.isConfined { RunTree.endOrphans(but: sandbox.pid) }
             }
+            if streams.releaseAt != nil { streams.release(now: Clock.monotonic()) }
             checkTime(ended: ended, &observer)
             if ready == 0 { digestStep() }
         }
@@ -125,7 +144,7 @@ final class RunLoop {
         set(.ended, ended ? -1 : sandbox.pidfd.raw)
         set(.signal, signals)
         set(.handover, handedOver || ended ? -1 : sandbox.control.raw)
-        set(.notice, ended || watchEnded ? -1 : watch?.pollable ?? -1)
+        set(.notice, ended || watchEnded || asking != nil ? -1 : watch?.pollable ?? -1)
         set(.output, streams.output.pollable)
         set(.errors, streams.errors.pollable)
         set(.echo, streams.echo.pollable)
@@ -134,12 +153,18 @@ final class RunLoop {
         set(.errorSink, streams.errors.isWaiting ? streams.errors.sinkDescriptor : -1, POLLOUT)
         set(.inputSource, ended ? -1 : streams.input.readable)
         set(.inputPipe, ended ? -1 : streams.input.writable, POLLOUT)
-        set(.keyboard, ended ? -1 : streams.keyboard)
+        set(.keyboard, ended || asking != nil ? -1 : streams.keyboard)
+        set(.network, ended ? -1 : connects?.relay?.pollable ?? -1)
         set(.typing, ended ? -1 : streams.typing, POLLOUT)
+        set(.askedFrom, asking?.readable ?? -1)
+        set(.askedTo, asking?.writable ?? -1, POLLOUT)
+        set(.askedEnd, asking?.ending ?? -1)
     }
 
     private func wait(_ slots: inout [pollfd], until deadline: UInt64?) -> Int32 {
-        if digest?.isDone == false { return poll(&slots, nfds_t(slots.count), 0) }
+        if digest?.isDone == false || connects?.relay?.isBusy == true {
+            return poll(&slots, nfds_t(slots.count), 0)
+        }
         guard let deadline else { return poll(&slots, nfds_t(slots.count), -1) }
         let now = Clock.monotonic()
         let left = deadline > now ? deadline - now : 0
@@ -150,18 +175,24 @@ final class RunLoop {
     /// Until when a caller that doesn't read may hold up the rest of the output: the run's deadline, or a moment after
     /// aegix was told to end.
     private var deliveryEnd: UInt64? {
-        let wall = sandbox.deadline == 0 ? nil : sandbox.deadline
+        let wall = sandbox.deadline == 0 ? nil : sandbox.deadline &+ paused
         guard case .signal = ending else { return wall }
         let told = endedAt &+ plan.limits.grace &+ 1_000_000_000
         return wall.map { min($0, told) } ?? told
     }
 
-    private var wallEnd: UInt64? { plan.limits.wall.map { began &+ $0 } }
+    private var wallEnd: UInt64? { plan.limits.wall.map { began &+ $0 &+ paused } }
+
+    private func earlier(_ one: UInt64?, _ other: UInt64?) -> UInt64? {
+        guard let one, let other else { return one ?? other }
+        return min(one, other)
+    }
 
     private func nextDeadline(ended: Bool) -> UInt64? {
         if ended { return deliveryEnd }
-        if ending != nil { return killAt }
-        return [wallEnd, stoppedUntil ?? watchdog?.nextLook].compactMap { $0 }.min()
+        if ending != nil { return [killAt, connects?.relay?.nextLook].compactMap { $0 }.min() }
+        if let asking { return [asking.deadline, connects?.relay?.nextLook].compactMap { $0 }.min() }
+        return [connects?.relay?.nextLook, wallEnd, stoppedUntil ?? watchdog?.nextLook].compactMap { $0 }.min()
     }
 
     private func checkTime<Observer: RunObserver>(ended: Bool, _ observer: inout Observer) {
@@ -179,6 +210,10 @@ final class RunLoop {
             kill()
         }
         if ending != nil { return }
+        if let asking {
+            if let approval = asking.step(now: now) { answer(approval, &observer) }
+            return
+        }
         if let wallEnd, now >= wallEnd { return end(.limit(.wall), grace: true, &observer) }
         if let until = stoppedUntil {
             if now < until { return }
@@ -213,6 +248,16 @@ final class RunLoop {
         while !streams.errors.isWaiting, streams.errors.receive() {}
     }
 
+    private var isNetworkDue: Bool {
+        connects?.relay?.nextLook.map { $0 <= Clock.monotonic() } ?? false
+    }
+
+    private func tellNetwork<Observer: RunObserver>(_ observer: inout Observer) {
+        guard let log = connects?.log, log.hasNews else { return }
+        for event in log.takeFresh() { observer.network(event) }
+        for event in log.takeDenials() { observer.refused(event.violation) }
+    }
+
     // MARK: - What comes in
 
     private func signal<Observer: RunObserver>(_ signals: Int32, _ observer: inout Observer) {
@@ -220,6 +265,8 @@ final class RunLoop {
         while aegix_read_signal(signals, &number) == 0 {
             if Int32(number) == SIGWINCH {
                 streams.resize()
+            } else if Int32(number) == SIGCHLD {
+                collect(&observer)
             } else {
                 end(.signal(Int32(number)), grace: true, &observer)
             }
@@ -245,7 +292,9 @@ final class RunLoop {
             return kill()
         }
         root = Descriptor(owning: again)
-        watch = ExecWatch(listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid)
+        watch = ExecWatch(
+            listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid, cache: io.cache,
+            connects: connects)
         do throws(SystemError) {
             watchdog = try Watchdog(
                 plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, initial: sandbox.pid,
@@ -267,7 +316,14 @@ final class RunLoop {
     }
 
     private func notice<Observer: RunObserver>(_ observer: inout Observer) {
-        guard let seen = nextNotice() else { return }
+        if let seen = nextNotice() { take(seen, &observer) }
+    }
+
+    private func collect<Observer: RunObserver>(_ observer: inout Observer) {
+        for seen in asOwner({ watch?.collect() }) ?? [] { take(seen, &observer) }
+    }
+
+    private func take<Observer: RunObserver>(_ seen: ExecWatch.Seen, _ observer: inout Observer) {
         switch seen {
         case .nothing: return
         case .exec(let event, let file):
@@ -281,14 +337,79 @@ final class RunLoop {
         case .execLimit(let event):
             observer.exec(event)
             end(.limit(.execs), grace: false, &observer)
+        case .denied(let event, let violation, let isCommand):
+            observer.exec(event)
+            observer.refused(violation)
+            if isCommand { end(.denied(rule: violation.rule), grace: false, &observer) }
+        case .ask(let question): ask(question, &observer)
+        }
+    }
+
+    // MARK: - Questions
+
+    /// In this order, so that nothing of the command's comes after the prompt and nothing that was typed before counts.
+    private func ask<Observer: RunObserver>(_ question: ExecQuestion, _ observer: inout Observer) {
+        if ending != nil { return refuse(question, &observer) }
+        if asking != nil { return unasked.append(question) }
+        questions += 1
+        let page = sandbox.page
+        let slack = plan.approval.timeout &+ 2_000_000_000
+        aegix_page_extend(page, paused &+ slack)
+        if plan.approval.via != .deny {
+            frost.freeze()
+            flush()
+        }
+        asking = Asking(
+            ApprovalRequest(
+                id: questions, run: io.run, question: question, workspace: plan.workspace,
+                timeout: plan.approval.timeout), plan.approval)
+    }
+
+    private func answer<Observer: RunObserver>(_ approval: Approval, _ observer: inout Observer) {
+        guard let asking else { return }
+        self.asking = nil
+        paused += approval.duration
+        aegix_page_extend(sandbox.page, paused)
+        if let seen = asOwner({ watch?.answer(asking.question, approval) }) { take(seen, &observer) }
+        if plan.approval.via != .deny { frost.thaw() }
+        stoppedUntil = nil
+        if !unasked.isEmpty { ask(unasked.removeFirst(), &observer) }
+    }
+
+    private func refuse<Observer: RunObserver>(_ question: ExecQuestion, _ observer: inout Observer) {
+        let approval = Approval(
+            via: plan.approval.via.rawValue, by: nil, answer: .deny, message: "the run ended",
+            askedAt: Clock.realtime(),
+            duration: 0, cwd: question.cwd)
+        if let seen = asOwner({ watch?.answer(question, approval) }) { take(seen, &observer) }
+    }
+
+    private var frost: Frost { Frost(sandbox: sandbox, cgroup: cgroup, root: root.raw) }
+
+    /// What was written so far goes out first; a caller that doesn't read isn't waited for.
+    private func flush() {
+        let end = Clock.monotonic() + 1_000_000_000
+        while Clock.monotonic() < end {
+            var (hasMore, isBehind) = (false, false)
+            for stream in [streams.output, streams.errors, streams.echo] {
+                if stream.isWaiting { stream.deliver() }
+                var ready = pollfd(fd: stream.pollable, events: Int16(POLLIN), revents: 0)
+                if !stream.isWaiting, poll(&ready, 1, 0) == 1 { hasMore = stream.receive() || hasMore }
+                isBehind = isBehind || stream.isWaiting
+            }
+            if !hasMore, !isBehind { return }
+            var pause = timespec(tv_sec: 0, tv_nsec: isBehind ? 5_000_000 : 0)
+            _ = nanosleep(&pause, nil)
         }
     }
 
     /// As the command's own user, who may look into its processes where root in a container may not.
-    private func nextNotice() -> ExecWatch.Seen? {
-        guard let owner = plan.confined?.owner else { return watch?.next() }
+    private func nextNotice() -> ExecWatch.Seen? { asOwner { watch?.next() } }
+
+    private func asOwner<T>(_ body: () -> T?) -> T? {
+        guard let owner = plan.confined?.owner else { return body() }
         do throws(Failure) {
-            return try Impersonation.acting(as: owner) { watch?.next() }
+            return try Impersonation.acting(as: owner, body)
         } catch {
             failure = error
             kill()
@@ -327,6 +448,10 @@ final class RunLoop {
             usage.take(cgroup.read())
             do throws(SystemError) { try cgroup.remove() } catch { cgroupError = error }
         }
+        if let relay = connects?.relay {
+            if ending == nil, failure == nil { relay.drain(for: 1_000_000_000) }
+            relay.end()
+        }
         streams.input.finish()
         streams.restore()
         let page = sandbox.page.pointee
@@ -344,7 +469,9 @@ final class RunLoop {
             limits: plan.limits, passed: passed, met: met, reached: watchdog?.reached ?? []
         ).outcome
         return RunResult(
-            outcome: outcome, usage: usage, stdout: streams.output.finish(), stderr: streams.errors.finish(),
+            outcome: outcome, usage: usage, network: connects?.log.events ?? [],
+            networkLeftOut: connects?.log.leftOut ?? 0, stdout: streams.output.finish(),
+            stderr: streams.errors.finish(),
             program: program, programDigest: digest?.digest, stdin: streams.input.mechanism,
             logError: streams.output.logError ?? streams.errors.logError, cgroupError: cgroupError,
             failure: failure)

@@ -50,12 +50,13 @@ final class RunStreams {
         theirs = (typed ? .terminal : input.stream, first.stream, second.stream)
         self.output = OutputRelay(
             source: first.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(1), limit: limits.output,
-            headLimit: io.headLimit)
+            headLimit: io.headLimit, redactor: io.redactor, raw: io.rawOutput)
         self.errors = OutputRelay(
             source: second.takeReading(), sink: io.captureOnly ? CallerStream() : CallerStream(2), limit: limits.output,
-            headLimit: io.headLimit)
+            headLimit: io.headLimit, redactor: io.redactor)
         echo = OutputRelay(
-            source: .none, sink: typed && screen == 0 ? CallerStream(0) : CallerStream(), limit: 0, headLimit: 0)
+            source: .none, sink: typed && screen == 0 ? CallerStream(0) : CallerStream(), limit: 0, headLimit: 0,
+            redactor: io.redactor)
         outputPipe = first.takeWriting()
         errorPipe = second.takeWriting()
         caller = nil
@@ -88,6 +89,16 @@ final class RunStreams {
         case 2: errors.take(terminal: master)
         default: echo.take(terminal: master)
         }
+    }
+
+    /// When what may be the beginning of a secret has been held long enough.
+    var releaseAt: UInt64? {
+        if output.releaseAt == nil, errors.releaseAt == nil, echo.releaseAt == nil { return nil }
+        return [output.releaseAt, errors.releaseAt, echo.releaseAt].compactMap { $0 }.min()
+    }
+
+    func release(now: UInt64) {
+        for relay in [output, errors, echo] where relay.releaseAt.map({ $0 <= now }) == true { relay.release() }
     }
 
     // MARK: - Keys and size

@@ -63,7 +63,10 @@ final class Sandbox {
             page: page, control: theirs.raw, peer: control.raw, cgroup: cgroup?.directory.raw ?? -1, uid_map: nil,
             gid_map: nil,
             uid: plan.identity.insideUID,
-            gid: plan.identity.insideGID, watch_sockets: plan.limitPlan.watch.memory == nil ? 0 : 1,
+            gid: plan.identity.insideGID, own_network: plan.network.mode == .host ? 0 : 1,
+            relayed: plan.network.mode.isRelayed ? 1 : 0,
+            // The host's own sockets would be counted for the run's.
+            watch_sockets: plan.limitPlan.watch.memory == nil || plan.network.mode == .host ? 0 : 1,
             trees: UInt32(plan.trees.count),
             hostname: memory.string(Bytes(Plan.hostname)), root_options: memory.string(Bytes(rootOptions(plan))),
             steps: memory.array(plan.steps.map(memory.step)),

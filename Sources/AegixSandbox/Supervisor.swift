@@ -1,5 +1,6 @@
 // Side effects: one poll loop over everything that a run needs, until nothing of it is left.
 
+import AegixNetwork
 import AegixPlan
 import AegixPolicy
 import AegixSystem
@@ -19,7 +20,9 @@ public struct Supervisor {
             throw Failure("launch.confined", "can't take the run's orphans", SystemError.last("prctl"))
         }
         let filter = try SyscallFilter.program(plan.syscalls, cache: io.cache)
-        let signal = aegix_signalfd(signals, signals.count)
+        // A held thread that stops is told by SIGCHLD.
+        let wanted = plan.commands.judges ? signals + [SIGCHLD] : signals
+        let signal = aegix_signalfd(wanted, wanted.count)
         if signal < 0 { throw Failure("launch.signals", "can't watch signals", SystemError.last("signalfd")) }
         let watched = Descriptor(owning: signal)
         let ground = try plan.confined.map { confined throws(Failure) in try ConfinedGround(confined) }
@@ -39,10 +42,19 @@ public struct Supervisor {
             throw error
         }
         streams.closeTheirs()
-        let loop = RunLoop(plan: plan, io: io, sandbox: sandbox, streams: streams, cgroup: cgroup, began: began)
+        var failed: Failure?
+        var connects: ConnectWatch?
+        do throws(Failure) { connects = try network(plan, sandbox) } catch { failed = error }
+        let loop = RunLoop(
+            plan: plan, io: io, sandbox: sandbox, streams: streams, cgroup: cgroup, connects: connects, began: began)
         do throws(Failure) {
+            if let failed { throw failed }
             try loop.sandbox.release(plan)
             let logs = try observer.starting()
+            if let relay = connects?.relay {
+                try relay.connect()
+                aegix_page_say(&sandbox.page.pointee.connected)
+            }
             streams.output.log = logs.stdout
             streams.errors.log = logs.stderr
         } catch {
@@ -59,6 +71,16 @@ public struct Supervisor {
             result.lateFailure = error
         }
         return result
+    }
+
+    /// The relay is in the sandbox's namespaces before anything of it changes.
+    private static func network(_ plan: Plan, _ sandbox: Sandbox) throws(Failure) -> ConnectWatch? {
+        if plan.confined != nil || plan.network.mode == .host { return nil }
+        let log = NetworkLog()
+        guard plan.network.mode.isRelayed else { return ConnectWatch(log: log, relay: nil) }
+        let relay = try Relay(plan.network, log: log, pid: sandbox.pid)
+        aegix_page_say(&sandbox.page.pointee.joined)
+        return ConnectWatch(log: log, relay: relay)
     }
 
     /// The kernel's part of the limits, before there is anything to limit.

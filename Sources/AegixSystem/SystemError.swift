@@ -30,7 +30,13 @@ public struct SystemError: Error, Equatable {
 
 extension SystemError: CustomStringConvertible {
     public var description: String {
-        subject.isEmpty ? "\(call): \(reason)" : "\(call) \(subject.shown): \(reason)"
+        subject.isEmpty ? "\(call): \(reason)" : "\(call) \(shown): \(reason)"
+    }
+
+    /// A path can be as long as a command likes; its two ends tell which it is.
+    private var shown: String {
+        if subject.count <= 512 { return subject.shown }
+        return Bytes(subject.prefix(240)).shown + "…" + Bytes(subject.suffix(240)).shown
     }
 }
 

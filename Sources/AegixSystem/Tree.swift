@@ -47,8 +47,8 @@ public final class Tree {
             do throws(SystemError) {
                 return try self.parent(of: path).facts(name: Path.name(path))
             } catch {
-                // ELOOP, ENOTDIR: a link or a file stands where a directory would have to be.
-                if [ENOENT, ENOTDIR, ELOOP].contains(error.errno) { return nil }
+                // ELOOP, ENOTDIR: a link or a file stands where a directory would have to be. ENAMETOOLONG: no name can be like that.
+                if [ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG].contains(error.errno) { return nil }
                 throw error
             }
         }
@@ -59,7 +59,7 @@ public final class Tree {
     public func facts(name: Bytes) throws(SystemError) -> FileFacts? {
         var facts = stat()
         if name.withCString({ fstatat(raw, $0, &facts, AT_SYMLINK_NOFOLLOW) }) == 0 { return FileFacts(facts) }
-        if errno == ENOENT { return nil }
+        if errno == ENOENT || errno == ENAMETOOLONG { return nil }
         throw SystemError.last("stat", name)
     }
 
@@ -78,11 +78,27 @@ public final class Tree {
         return Bytes(buffer[..<count])
     }
 
+    /// A path longer than the kernel takes at once, as a command can make one, is gone piece by piece.
     private func open(_ path: Bytes, _ flags: Int32) throws(SystemError) -> Descriptor {
-        let number = path.withCString { aegix_open_within(raw, $0, flags) }
+        var at: Tree?
+        var rest = path[...]
+        while rest.count > Tree.longest, let split = rest.prefix(Tree.longest).lastIndex(of: Path.slash) {
+            let piece = Bytes(rest[..<split])
+            let found = piece.withCString {
+                aegix_open_within(at?.raw ?? raw, $0, Descriptor.pathOnly | O_DIRECTORY)
+            }
+            if found < 0 { throw SystemError.last("open", path) }
+            at = Tree(owning: Descriptor(owning: found))
+            rest = rest[(split + 1)...]
+        }
+        let last = Bytes(rest)
+        let number = last.withCString { aegix_open_within(at?.raw ?? raw, $0, flags) }
         if number < 0 { throw SystemError.last("open", path) }
         return Descriptor(owning: number)
     }
+
+    /// PATH_MAX without the NUL.
+    private static let longest = 4095
 }
 
 /// What stat tells of an entry.

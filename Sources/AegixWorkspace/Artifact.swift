@@ -15,6 +15,8 @@ public struct Artifact: Equatable, Sendable {
     public var size: UInt64
     /// Of the copy; nil: there is none.
     public var digest: String?
+    /// How often a secret's name stands in its place, in the copy.
+    public var redacted: UInt64 = 0
     public var skipped: Reason?
 
     public enum Source: String, Sendable {
@@ -38,6 +40,8 @@ public struct Artifact: Equatable, Sendable {
         case depth
         /// The workspace's own file changed while the run worked on a copy.
         case raced
+        /// A secret of the run is in its name.
+        case secret
 
         init?(_ kind: Entry.Kind) {
             switch kind {

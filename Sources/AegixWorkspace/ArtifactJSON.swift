@@ -11,6 +11,8 @@ extension Artifact {
             json.string("0" + String(mode, radix: 8))
             json.key("path")
             json.string(path)
+            json.key("redacted")
+            json.size(redacted)
             json.key("sha256")
             json.optional(digest) { $0.string($1) }
             json.key("size")

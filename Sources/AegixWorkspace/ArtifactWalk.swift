@@ -21,6 +21,8 @@ public final class ArtifactWalk {
         public var hidden: Set<Bytes> = []
         /// `files.deny`, from the root: for what was made later.
         public var denied: [PathPattern] = []
+        /// The run's secrets don't get into a copy.
+        public var redactor: Redactor?
         /// The run worked on a copy that was begun then; nil: it saw the workspace itself.
         public var copied: Int64?
 
@@ -37,7 +39,7 @@ public final class ArtifactWalk {
     private let patterns: ArtifactPatterns
     private let bounds: ArtifactBounds
     private let view: RunView
-    private let copier = ArtifactFile()
+    private let copier: ArtifactFile
     private let deadline: UInt64
     private var left: UInt64
     private var names = 0
@@ -79,6 +81,7 @@ public final class ArtifactWalk {
         self.patterns = patterns
         self.bounds = bounds
         above = Path.components(ground.workspace)
+        copier = ArtifactFile(ground.redactor)
         view = try RunView(ground.layer, over: ground.workspace, as: ground.identity)
         let now = view.place
         if now != ground.directory { throw SystemError("open", ground.workspace, errno: ESTALE) }
@@ -161,13 +164,15 @@ public final class ArtifactWalk {
         }
         if item.facts.size > left { return full(item, path, place) }
         let text = Bytes(path.joined(separator: [Path.slash]))
+        // The copy would have the name.
+        if ground.redactor?.finds(in: text) == true { return skip(item, path, place, .secret) }
         if found.artifacts.count >= bounds.files || names + text.count > bounds.names { throw .bound(.count) }
         do {
             let source = try view.file(item, in: directory)
             switch try copy(source, item.name, target) {
-            case .copied(let size, let digest):
+            case .copied(let size, let digest, let redacted):
                 var artifact = ArtifactWalk.artifact(item, text)
-                (artifact.size, artifact.digest) = (size, digest)
+                (artifact.size, artifact.digest, artifact.redacted) = (size, digest, redacted)
                 found.artifacts.append(artifact)
                 (left, names) = (left - size, names + text.count)
                 for index in place.matched { found.patterns[index].matched += 1 }

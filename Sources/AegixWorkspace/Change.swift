@@ -39,6 +39,8 @@ public struct Change: Equatable, Sendable {
         case denied
         /// Named by the policy's `protect`, or part of a git directory that the host's git obeys.
         case protected
+        /// A secret of the run is in it: an apply warns, and no export may take it along.
+        case secret
         /// Host programs run what lies here without being asked: hooks, editors' tasks, build files.
         case executes
         /// A setuid or setgid bit, which is never applied.
@@ -49,7 +51,7 @@ public struct Change: Equatable, Sendable {
         case raced
         /// A user's overlay can't write through hard links: the other names keep the old content.
         case unlinked
-        /// Written in place, and the file has other names: they show the same, wherever they are.
+        /// Changed in place, and the file has other names: they show the same, wherever they are.
         case linked
         /// Too large to be read, or closed to us: there is no digest.
         case undigested
@@ -60,7 +62,7 @@ public struct Change: Equatable, Sendable {
 
 extension Change {
     /// It reaches beyond the workspace.
-    public var isRisky: Bool { flags.contains(.denied) || flags.contains(.protected) || flags.contains(.executes) }
+    public var isRisky: Bool { !flags.isDisjoint(with: [.denied, .protected, .secret, .executes]) }
 }
 
 /// What lies at a path, as far as a workspace carries it.
@@ -78,6 +80,8 @@ public struct Entry: Equatable, Sendable {
     public var target: Bytes?
     /// SHA-256 over the names and values of user xattrs; nil: there are none.
     public var attributes: String?
+    /// Seen while it was read; not written down but as a flag.
+    public var holdsSecret = false
     /// What it was as an object on disk, to find it unchanged without reading it.
     public var identity: Identity
 
@@ -220,6 +224,8 @@ public struct ListingBounds: Sendable {
     public var bytes: UInt64 = 8 << 30
     /// Nanoseconds.
     public var time: UInt64 = 120_000_000_000
+    /// Looked for in what is read.
+    public var secrets: Redactor?
 
     public init() {}
 }

@@ -33,6 +33,8 @@ public final class CopyChanges {
     private var namesNow: [UInt64: Set<Bytes>] = [:]
     private var touched: [UInt64: Bool] = [:]
     private var copied: [UInt64: Bytes] = [:]
+    /// Where the layer takes no whiteouts.
+    private var deleted: [Bytes] = []
 
     /// `top`: the copy.
     public init(_ plan: WorkspaceCopy, top: Tree, known: [Bytes: WorkspaceCopy.Known], owner: Owner?)
@@ -62,6 +64,7 @@ public final class CopyChanges {
                 let name = path.isEmpty ? Bytes(".") : path
                 if name.withCString({ fchmodat(upper.raw, $0, mode, 0) }) < 0 { throw SystemError.last("chmod", path) }
             }
+            if !deleted.isEmpty { try DeletedNames.write(deleted, beside: plan.upper) }
             if let shifts = plan.shift { try restore(upper, shifts, depth: 0) }
         } catch let error as SystemError {
             throw Failure(
@@ -128,8 +131,9 @@ public final class CopyChanges {
         }
         for gone in children[path] ?? [] where !seen.contains(gone) {
             try makeWay(to: path, mode: known[path]?.mode ?? mode)
-            let rc = gone.withCString { aegix_make_whiteout(upper.raw, $0) }
-            if rc < 0 { throw SystemError.last("mknod", gone) }
+            if gone.withCString({ aegix_make_whiteout(upper.raw, $0) }) == 0 { continue }
+            if errno != EPERM && errno != EOPNOTSUPP { throw SystemError.last("mknod", gone) }
+            deleted.append(gone)
         }
     }
 

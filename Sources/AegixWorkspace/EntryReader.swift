@@ -36,7 +36,9 @@ final class EntryReader {
                 if error.errno == EACCES, !own { return entry }
                 throw error
             }
-            entry.digest = try file.digest().digest
+            var search = bounds.secrets.map { SecretSearch($0) }
+            entry.digest = try file.digest { search?.feed($0) }.digest
+            entry.holdsSecret = search?.found == true
             entry.attributes = try Attributes.digest(of: file)
         case .symlink: entry.target = try tree.link(name)
         case .directory:

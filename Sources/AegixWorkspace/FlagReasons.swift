@@ -11,12 +11,13 @@ extension Change.Flag {
             isGit(change)
                 ? "git on the host obeys what lies here"
                 : "the policy or git's configuration names it, or what is in it"
+        case .secret: "a secret of the run is in it, and would lie in the workspace"
         case .executes: reason(change)
         case .setuid: "it has a setuid or setgid bit, which is never applied"
         case .special: "it is a \(change.after?.kind.rawValue ?? "special file"), which is never applied"
         case .raced: "the workspace's own file changed while the run went on"
         case .unlinked: "it has other names in the workspace, which keep the old content"
-        case .linked: "it has other names, in the workspace or outside, and they show what was written here"
+        case .linked: "it has other names, in the workspace or outside, and they change with it"
         case .undigested: "it is too large, or closed, and was not read"
         case .deeper: "what lies deeper in it isn't listed"
         }
@@ -61,13 +62,13 @@ public struct ChangeSummary: Equatable, Sendable {
     /// `3 files changed, 1 protected`. Directories count where nothing else changed.
     public var line: String {
         let what = files > 0 ? ChangeSummary.count(files, "file") : ChangeSummary.count(total, "path")
-        let warned = [Change.Flag.denied, .protected, .executes, .setuid, .special].compactMap { flag in
+        let warned = [Change.Flag.denied, .protected, .secret, .executes, .setuid, .special].compactMap { flag in
             flags[flag].map { "\($0) \(ChangeSummary.words[flag] ?? flag.rawValue)" }
         }
         return (["\(what) changed"] + warned).joined(separator: ", ")
     }
 
-    private static let words: [Change.Flag: String] = [.executes: "run by the host"]
+    private static let words: [Change.Flag: String] = [.executes: "run by the host", .secret: "with a secret"]
 
     private static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 }

@@ -24,12 +24,12 @@ public final class GitCommit {
     /// Applied, but not tracked by git before: in no commit.
     public let untracked: [Bytes]
     /// A lock that an interruption left would stop git itself.
-    private let waiting = SignalHold()
+    private let waiting: SignalHold
     private let repository: GitRepository
     private let request: CommitRequest
     private let held: HeldWorkspace
     private let edits: [Bytes: Edit?]
-    private let locks: Locks
+    private let locks: GitLocks
     private var staged: GitIndex
 
     /// Whether a path lies in a git directory of any work tree, or is one.
@@ -40,23 +40,18 @@ public final class GitCommit {
         var after: Entry
     }
 
-    private struct Locks {
-        var branch: GitLock
-        var index: GitLock
-    }
-
     /// The longest file that is committed.
     private static let longest: UInt64 = 256 << 20
 
-    /// Stages: the repository; its locks; what of the changes can be committed; the objects. Nothing of it can be seen yet.
+    /// Stages: the repository; what of the changes can be committed; the objects; the locks. Nothing of it can be seen yet.
     public init(
         _ request: CommitRequest, of run: RunID, _ changes: [Change], _ source: ReviewSource, in held: HeldWorkspace
     ) throws(Failure) {
         let repository = try GitRepository(at: held)
-        locks = try GitCommit.lock(repository, held.path)
         (self.repository, self.request, self.held) = (repository, request, held)
         do throws(SystemError) {
-            staged = try GitCommit.index(of: repository)
+            let index = try repository.index()
+            staged = try GitCommit.parsed(index, repository.format)
             let tree = GitTree(objects: repository.objects)
             let root = try repository.head.commit.map { id throws(SystemError) in try GitCommit.root(id, repository) }
             let choice = try GitChoice(changes, tree, root, staged)
@@ -74,6 +69,9 @@ public final class GitCommit {
             let body = GitCommit.text(request, tree: made, parent: repository.head.commit, run)
             let commit = try repository.objects.write(.commit, body)
             id = commit.hex
+            // Last, so that nothing hostile is read while they are there.
+            waiting = SignalHold()
+            locks = try GitLocks(repository, staged: index)
             try locks.branch.write(Bytes(commit.hex + "\n"))
         } catch {
             throw GitCommit.refusal(error, held.path)
@@ -91,6 +89,11 @@ public final class GitCommit {
                 "commit.nothing",
                 "nothing that git tracks in \(workspace.shown) would be changed by that; nothing was applied",
                 exitCode: 1)
+        case EEXIST:
+            Failure(
+                "commit.busy",
+                "can't commit in \(workspace.shown), and nothing was applied: git is at work there, or left a lock "
+                    + "behind (\(error))", exitCode: 1)
         default:
             Failure(
                 "commit.repository", "can't commit in \(workspace.shown), and nothing was applied: \(error)",
@@ -100,50 +103,10 @@ public final class GitCommit {
 
     // MARK: - Before
 
-    private static func lock(_ repository: GitRepository, _ workspace: Bytes) throws(Failure) -> Locks {
-        do throws(SystemError) {
-            let index = try GitLock(Bytes("index"), in: repository.own, owner: repository.owner)
-            let branch: GitLock
-            if let name = repository.head.branch {
-                let above = try directory(Path.relativeParent(name), in: repository)
-                branch = try GitLock(Path.name(name), in: above, owner: repository.owner)
-            } else {
-                branch = try GitLock(Bytes("HEAD"), in: repository.own, owner: repository.owner)
-            }
-            // Locked, so what it says now, it says until the end.
-            guard try repository.currentHead() == repository.head else { throw SystemError("lock", errno: EEXIST) }
-            return Locks(branch: branch, index: index)
-        } catch {
-            let reason = error.errno == EEXIST ? "git is at work there, or left a lock behind (\(error))" : "\(error)"
-            throw Failure(
-                "commit.busy", "can't commit in \(workspace.shown), and nothing was applied: \(reason)", exitCode: 1)
-        }
-    }
-
-    /// A directory of the git directory of all, made where it is missing.
-    private static func directory(_ path: Bytes, in repository: GitRepository) throws(SystemError) -> Tree {
-        var tree = try repository.common.directory([])
-        for name in Path.components(path) {
-            if try tree.facts(name: name) == nil {
-                if name.withCString({ aegix_mkdirat(tree.raw, $0, 0o777) }) < 0, errno != EEXIST {
-                    throw SystemError.last("mkdir", name)
-                }
-                let place = try tree.place(name)
-                if let owner = repository.owner, aegix_change_owner(place.raw, owner.uid, owner.gid) < 0 {
-                    throw SystemError.last("chown", name)
-                }
-            }
-            tree = try tree.directory(name)
-        }
-        return tree
-    }
-
-    private static func index(of repository: GitRepository) throws(SystemError) -> GitIndex {
-        guard let bytes = try GitRepository.text("index", in: repository.own, limit: 1 << 30) else {
-            return GitIndex(repository.format)
-        }
+    private static func parsed(_ bytes: Bytes?, _ format: GitFormat) throws(SystemError) -> GitIndex {
+        guard let bytes else { return GitIndex(format) }
         do throws(GitIndex.Defect) {
-            return try GitIndex(bytes, repository.format)
+            return try GitIndex(bytes, format)
         } catch {
             if case .extended(let name) = error { throw SystemError("use an index with", Bytes(name), errno: ENOTSUP) }
             throw SystemError("read", Bytes("index"), errno: EUCLEAN)

@@ -20,6 +20,9 @@ struct GitIndex {
         var isIntended: Bool { more & 0x2000 != 0 }
     }
 
+    /// A path, and all of them: in version 4 a few bytes repeat what the path before begins with.
+    private static let (longest, most) = (4096, 256 << 20)
+
     let format: GitFormat
     private(set) var entries: [Entry] = []
 
@@ -40,7 +43,7 @@ struct GitIndex {
         guard sum.allSatisfy({ $0 == 0 }) || sum == format.checksum(Bytes(bytes[..<end])) else { throw .damaged }
         let version = GitIndex.number(bytes[4..<8])
         guard (2...4).contains(version) else { throw .damaged }
-        var at = 12
+        var (at, length) = (12, 0)
         for _ in 0..<GitIndex.number(bytes[8..<12]) {
             let fixed = 40 + format.length + 2
             guard at + fixed < end, let id = format.parse(raw: bytes[(at + 40)..<(at + 40 + format.length)]) else {
@@ -69,7 +72,10 @@ struct GitIndex {
                 path = Bytes(last.dropLast(strip))
             }
             guard let stop = bytes[start..<end].firstIndex(of: 0) else { throw .damaged }
+            guard path.count + stop - start <= GitIndex.longest else { throw .damaged }
             path += bytes[start..<stop]
+            length += path.count
+            guard length <= GitIndex.most else { throw .damaged }
             entries.append(
                 Entry(path: path, facts: Bytes(bytes[at..<(at + 40)]), id: id, flags: flags, more: more))
             at = version == 4 ? stop + 1 : at + ((stop - at) / 8 + 1) * 8

@@ -15,6 +15,23 @@ public struct GitIdentity: Equatable, Sendable {
         text = name + Bytes(" <") + email + Bytes("> ") + date
     }
 
+    /// Such a date out of what somebody wrote, with or without an `@`; nil: `git fsck` would refuse it.
+    public static func date(_ text: Bytes) -> Bytes? {
+        let given = text.first == UInt8(ascii: "@") ? text.dropFirst() : text[...]
+        let parts = given.split(separator: 0x20, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { return nil }
+        let (seconds, zone) = (parts[0], parts[1])
+        let isTime = !seconds.isEmpty && seconds.allSatisfy(isDigit) && (seconds.count == 1 || seconds.first != 0x30)
+        guard isTime, Int64(String(decoding: seconds, as: UTF8.self)) != nil else { return nil }
+        let minutes = zone.suffix(2)
+        guard zone.count == 5, zone.first.map(Bytes("+-").contains) ?? false, zone.dropFirst().allSatisfy(isDigit),
+            minutes.lexicographicallyPrecedes(Bytes("60"))
+        else { return nil }
+        return Bytes(given)
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { 0x30...0x39 ~= byte }
+
     private static func plain(_ bytes: Bytes) -> Bytes {
         let kept = bytes.filter { $0 >= 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "<") && $0 != UInt8(ascii: ">") }
         let dust = Set(Bytes(" .,:;\"\\'"))

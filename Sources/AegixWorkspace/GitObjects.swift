@@ -70,27 +70,79 @@ final class GitObjects {
         return object.body
     }
 
-    func find(_ id: GitID) throws(SystemError) -> GitObject? {
+    private func find(_ id: GitID) throws(SystemError) -> GitObject? {
         if let loose = try loose(id) { return loose }
         for pack in try allPacks() {
-            if let offset = try pack.offset(of: id) { return try pack.object(at: offset, others: find) }
+            if let offset = try pack.offset(of: id) { return try GitObjects.unpacked(pack, at: offset) }
         }
         return nil
     }
 
-    private func has(_ id: GitID) throws(SystemError) -> Bool {
-        if try tree.facts(GitObjects.place(id)) != nil { return true }
-        for pack in try allPacks() where try pack.offset(of: id) != nil { return true }
-        return false
+    /// Down the chain of deltas to what is whole, and up again: of the deltas only one is in memory at a time. A chain never
+    /// leaves its pack, as for git.
+    private static func unpacked(_ pack: GitPack, at place: UInt64) throws(SystemError) -> GitObject {
+        var budget = GitBudget()
+        var deltas: [GitPack.Packed] = []
+        var at = place
+        var base: GitObject?
+        while base == nil {
+            try budget.visit(at)
+            switch try pack.entry(at: at) {
+            case .whole(let kind, let packed):
+                try budget.inflate(packed.size)
+                base = GitObject(kind: kind, body: try pack.inflated(packed))
+            case .delta(let of, let packed):
+                try budget.inflate(packed.size)
+                deltas.append(packed)
+                switch of {
+                case .at(let next): at = next
+                case .named(let id):
+                    guard let next = try pack.offset(of: id) else { throw GitPack.damaged }
+                    at = next
+                }
+            }
+        }
+        guard var object = base else { throw GitPack.damaged }
+        for packed in deltas.reversed() {
+            let delta = try GitDelta(try pack.inflated(packed))
+            try budget.make(delta.to)
+            object.body = try delta.applied(to: object.body)
+        }
+        return object
+    }
+
+    /// Whether git finds just this under its id. Git looks into packs first and checks nothing, so one that lies is refused: what
+    /// is written loose wouldn't be seen.
+    private func holds(_ id: GitID, _ kind: GitObject.Kind, _ body: Bytes) throws(SystemError) -> Bool {
+        var isPacked = false
+        for pack in try allPacks() {
+            guard let offset = try pack.offset(of: id) else { continue }
+            let object = try GitObjects.unpacked(pack, at: offset)
+            guard object.kind == kind, object.body == body else {
+                throw SystemError("read", Bytes(id.hex), errno: EUCLEAN)
+            }
+            isPacked = true
+        }
+        guard let facts = try tree.facts(GitObjects.place(id)) else { return isPacked }
+        guard facts.isFile else { throw SystemError("replace", GitObjects.place(id), errno: EINVAL) }
+        do throws(SystemError) {
+            let object = try loose(id, limit: body.count)
+            return object?.kind == kind && object?.body == body
+        } catch {
+            // Not an object, or a longer one: it is replaced.
+            if [EUCLEAN, EFBIG].contains(error.errno) { return false }
+            throw error
+        }
     }
 
     private static func place(_ id: GitID) -> Bytes { Bytes("\(id.hex.prefix(2))/\(id.hex.dropFirst(2))") }
 
-    private func loose(_ id: GitID) throws(SystemError) -> GitObject? {
+    private func loose(_ id: GitID, limit: Int = GitObject.longest) throws(SystemError) -> GitObject? {
         let place = GitObjects.place(id)
         guard let facts = try tree.facts(place), facts.isFile else { return nil }
-        var packed = try tree.file(place).readAll(limit: GitObject.longest)
-        let all = try Inflation.run(limit: GitObject.longest) { () throws(SystemError) in
+        // Deflated it is hardly longer than by itself.
+        var packed = try tree.file(place).readAll(limit: limit + limit >> 8 + 4096)
+        var all = try Inflation.run(limit: limit + 64) { () throws(SystemError) in
             defer { packed = [] }
             return packed
         }
@@ -98,7 +150,8 @@ final class GitObjects {
             let kind = Bytes(all[..<space]).text.flatMap(GitObject.Kind.init),
             Bytes(all[(space + 1)..<end]).text.flatMap({ Int($0) }) == all.count - end - 1
         else { throw SystemError("read", place, errno: EUCLEAN) }
-        return GitObject(kind: kind, body: Bytes(all[(end + 1)...]))
+        all.removeSubrange(...end)
+        return GitObject(kind: kind, body: all)
     }
 
     private func allPacks() throws(SystemError) -> [GitPack] {
@@ -115,11 +168,11 @@ final class GitObjects {
         return found
     }
 
-    /// A loose object, put in place under its own name by a rename.
+    /// A loose object, put in place under its own name by a rename. What somebody planted under that name gives way.
     @discardableResult
     func write(_ kind: GitObject.Kind, _ body: Bytes) throws(SystemError) -> GitID {
         let id = format.id(kind, body)
-        if try has(id) { return id }
+        if try holds(id, kind, body) { return id }
         let directory = Bytes(String(id.hex.prefix(2)))
         if try tree.facts(name: directory) == nil {
             let made = directory.withCString { aegix_mkdirat(tree.raw, $0, 0o777) }

@@ -13,8 +13,6 @@ final class GitPack {
     /// Where the index's parts begin.
     private let (names, offsets, large): (UInt64, UInt64, UInt64)
 
-    private static let deepest = 4096
-
     init(_ name: Bytes, in directory: Tree, _ format: GitFormat) throws(SystemError) {
         self.format = format
         index = try directory.file(name + Bytes(".idx"))
@@ -53,110 +51,75 @@ final class GitPack {
         return GitPack.number(try GitPack.read(index, large + (small & 0x7FFF_FFFF) * 8, 8)[...])
     }
 
-    /// Down the chain of deltas to what is whole, and up again.
-    func object(
-        at place: UInt64, others: (GitID) throws(SystemError) -> GitObject?
-    ) throws(SystemError) -> GitObject {
-        var deltas: [Bytes] = []
-        var at = place
-        var base: GitObject?
-        while base == nil {
-            guard at >= 12, at < packSize, deltas.count < GitPack.deepest else { throw damaged }
-            let head = try GitPack.read(pack, at, Int(min(64, packSize - at)), isWhole: false)
-            var used = 1
-            guard let first = head.first else { throw damaged }
-            var size = UInt64(first & 15)
-            var shift: UInt64 = 4
-            while head[used - 1] & 0x80 != 0 {
-                guard used < head.count, shift < 60 else { throw damaged }
-                size |= UInt64(head[used] & 0x7F) << shift
-                shift += 7
-                used += 1
-            }
-            guard size <= UInt64(GitObject.longest) else { throw SystemError("read", errno: EFBIG) }
-            let type = first >> 4 & 7
-            switch type {
-            case 1, 2, 3, 4:
-                let kinds: [GitObject.Kind] = [.commit, .tree, .blob, .tag]
-                base = GitObject(kind: kinds[Int(type) - 1], body: try inflated(at + UInt64(used), size))
-            case 6:
-                guard used < head.count else { throw damaged }
-                var distance = UInt64(head[used] & 0x7F)
-                used += 1
-                while head[used - 1] & 0x80 != 0 {
-                    guard used < head.count, distance < 1 << 50 else { throw damaged }
-                    distance = (distance + 1) << 7 | UInt64(head[used] & 0x7F)
-                    used += 1
-                }
-                guard distance > 0, distance < at else { throw damaged }
-                deltas.append(try inflated(at + UInt64(used), size))
-                at -= distance
-            case 7:
-                guard used + format.length <= head.count,
-                    let id = format.parse(raw: head[used..<(used + format.length)])
-                else { throw damaged }
-                deltas.append(try inflated(at + UInt64(used + format.length), size))
-                if let next = try offset(of: id) { at = next } else { base = try others(id) }
-                if at == place { throw damaged }
-            default: throw damaged
-            }
-        }
-        guard var object = base else { throw damaged }
-        for delta in deltas.reversed() { object.body = try applied(delta, to: object.body) }
-        return object
+    /// What lies at a place: an object as a whole, or what makes it of another.
+    enum Entry {
+        case whole(GitObject.Kind, Packed)
+        case delta(of: Base, Packed)
     }
 
-    private var damaged: SystemError { SystemError("read a pack", errno: EUCLEAN) }
+    enum Base {
+        case at(UInt64)
+        case named(GitID)
+    }
 
-    private func inflated(_ start: UInt64, _ size: UInt64) throws(SystemError) -> Bytes {
-        var at = start
-        let body = try Inflation.run(limit: Int(size) + (64 << 10)) { () throws(SystemError) in
+    /// Where it begins, and how long it says that it becomes.
+    struct Packed {
+        var start: UInt64
+        var size: Int
+    }
+
+    func entry(at place: UInt64) throws(SystemError) -> Entry {
+        guard place >= 12, place < packSize else { throw GitPack.damaged }
+        let head = try GitPack.read(pack, place, Int(min(64, packSize - place)), isWhole: false)
+        var used = 1
+        guard let first = head.first else { throw GitPack.damaged }
+        var size = UInt64(first & 15)
+        var shift: UInt64 = 4
+        while head[used - 1] & 0x80 != 0 {
+            guard used < head.count, shift < 60 else { throw GitPack.damaged }
+            size |= UInt64(head[used] & 0x7F) << shift
+            shift += 7
+            used += 1
+        }
+        guard size <= UInt64(GitObject.longest) else { throw SystemError("read", errno: EFBIG) }
+        func packed() -> Packed { Packed(start: place + UInt64(used), size: Int(size)) }
+        switch first >> 4 & 7 {
+        case 1: return .whole(.commit, packed())
+        case 2: return .whole(.tree, packed())
+        case 3: return .whole(.blob, packed())
+        case 4: return .whole(.tag, packed())
+        case 6:
+            guard used < head.count else { throw GitPack.damaged }
+            var distance = UInt64(head[used] & 0x7F)
+            used += 1
+            while head[used - 1] & 0x80 != 0 {
+                guard used < head.count, distance < 1 << 50 else { throw GitPack.damaged }
+                distance = (distance + 1) << 7 | UInt64(head[used] & 0x7F)
+                used += 1
+            }
+            guard distance > 0, distance < place else { throw GitPack.damaged }
+            return .delta(of: .at(place - distance), packed())
+        case 7:
+            guard used + format.length <= head.count,
+                let id = format.parse(raw: head[used..<(used + format.length)])
+            else { throw GitPack.damaged }
+            used += format.length
+            return .delta(of: .named(id), packed())
+        default: throw GitPack.damaged
+        }
+    }
+
+    static let damaged = SystemError("read a pack", errno: EUCLEAN)
+
+    func inflated(_ packed: Packed) throws(SystemError) -> Bytes {
+        var at = packed.start
+        let body = try Inflation.run(limit: packed.size + (64 << 10)) { () throws(SystemError) in
             let piece = try GitPack.read(pack, at, Int(min(64 << 10, packSize - min(packSize, at))), isWhole: false)
             at += UInt64(piece.count)
             return piece
         }
-        guard body.count == Int(size) else { throw damaged }
+        guard body.count == packed.size else { throw GitPack.damaged }
         return body
-    }
-
-    private func applied(_ delta: Bytes, to base: Bytes) throws(SystemError) -> Bytes {
-        var at = 0
-        func next() throws(SystemError) -> Int {
-            guard at < delta.count else { throw damaged }
-            defer { at += 1 }
-            return Int(delta[at])
-        }
-        func length() throws(SystemError) -> Int {
-            var (value, shift) = (0, 0)
-            while true {
-                let byte = try next()
-                guard shift < 56 else { throw damaged }
-                value |= (byte & 0x7F) << shift
-                shift += 7
-                if byte & 0x80 == 0 { return value }
-            }
-        }
-        let (from, to) = (try length(), try length())
-        guard from == base.count, to <= GitObject.longest else { throw damaged }
-        var out = Bytes()
-        out.reserveCapacity(to)
-        while at < delta.count {
-            let code = try next()
-            if code & 0x80 == 0 {
-                guard code > 0, at + code <= delta.count else { throw damaged }
-                out += delta[at..<(at + code)]
-                at += code
-                continue
-            }
-            var (start, size) = (0, 0)
-            for bit in 0..<4 where code >> bit & 1 == 1 { start |= try next() << (8 * bit) }
-            for bit in 0..<3 where code >> (4 + bit) & 1 == 1 { size |= try next() << (8 * bit) }
-            if size == 0 { size = 0x10000 }
-            guard start + size <= base.count, out.count + size <= to else { throw damaged }
-            out += base[start..<(start + size)]
-        }
-        guard out.count == to else { throw damaged }
-        return out
     }
 
     private static func number(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }

@@ -15,14 +15,7 @@ final class GitRepository {
     let objects: GitObjects
     /// Whose files made here are to be; nil: the caller's.
     let owner: (uid: uid_t, gid: gid_t)?
-    let head: Head
-
-    struct Head: Equatable {
-        /// `refs/heads/main`; nil: HEAD holds a commit itself.
-        var branch: Bytes?
-        /// nil: nothing was ever committed.
-        var commit: GitID?
-    }
+    let head: GitHead
 
     init(at workspace: HeldWorkspace) throws(Failure) {
         do throws(SystemError) {
@@ -49,6 +42,10 @@ final class GitRepository {
             format = try GitRepository.format(try GitRepository.text("config", in: common, limit: 1 << 20) ?? [])
             let place = try common.directory(Bytes("objects"))
             if try place.facts(Bytes("info/alternates")) != nil { throw SystemError("repository", errno: -4) }
+            // Git believes it before any pack's own index, so a planted one could put another content under an id.
+            for name in ["pack/multi-pack-index", "pack/multi-pack-index.d"] where try place.facts(Bytes(name)) != nil {
+                throw SystemError("repository", errno: -9)
+            }
             objects = GitObjects(place, format, owner: owner)
             for name in ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG", "rebase-merge", "rebase-apply"]
             where try own.facts(name: Bytes(name)) != nil { throw SystemError("repository", Bytes(name), errno: -5) }
@@ -68,6 +65,9 @@ final class GitRepository {
             case -5: "\(error.subject.shown) says that something is going on there; finish it first"
             case -6: "its format isn't one that aegix knows (\(error.subject.shown))"
             case -7: "its HEAD isn't a branch or a commit"
+            case -9:
+                "its packs have a multi-pack-index, which aegix doesn't read: git can do without, so remove it"
+            case -8: "its branch can't be made beside \(error.subject.shown)"
             default: "\(error)"
             }
         return Failure(
@@ -132,42 +132,25 @@ final class GitRepository {
         return format
     }
 
-    // MARK: - Refs
+    // MARK: - What is read of it
 
-    private static func head(_ own: Tree, _ common: Tree, _ format: GitFormat) throws(SystemError) -> Head {
-        guard let text = try line("HEAD", in: own, limit: 4096) else { throw SystemError("repository", errno: -7) }
-        if let commit = format.parse(text) { return Head(branch: nil, commit: commit) }
-        guard text.starts(with: Bytes("ref: ")) else { throw SystemError("repository", errno: -7) }
-        let branch = Bytes(text.dropFirst(5).drop { $0 == 0x20 })
-        let names = Path.components(branch)
-        let isPlain = names.allSatisfy { name in
-            name.first != UInt8(ascii: ".") && !name.suffix(5).elementsEqual(Bytes(".lock"))
-                && name.allSatisfy { $0 > 0x20 && $0 != 0x7F }
-        }
-        guard branch.starts(with: Bytes("refs/heads/")), names.count > 2, isPlain,
-            Path.normalized([0x2F] + branch) == [0x2F] + branch
-        else { throw SystemError("repository", errno: -7) }
-        return Head(branch: branch, commit: try value(of: branch, common, format))
-    }
-
-    private static func value(of branch: Bytes, _ common: Tree, _ format: GitFormat) throws(SystemError) -> GitID? {
-        if let facts = try common.facts(branch), !facts.isDirectory {
-            guard facts.isFile, let text = try line(branch, in: common), let id = format.parse(text) else {
-                throw SystemError("repository", errno: -7)
+    private static func head(_ own: Tree, _ common: Tree, _ format: GitFormat) throws(SystemError) -> GitHead {
+        do throws(GitHead.Defect) {
+            return try GitHead(own, common, format)
+        } catch {
+            switch error {
+            case .unreadable(let error): throw error
+            case .neither: throw SystemError("repository", errno: -7)
+            case .beside(let other): throw SystemError("repository", other, errno: -8)
             }
-            return id
         }
-        guard let packed = try text("packed-refs", in: common, limit: 256 << 20) else { return nil }
-        for line in packed.split(separator: 0x0A) {
-            guard line.first != UInt8(ascii: "#"), line.first != UInt8(ascii: "^") else { continue }
-            let parts = line.split(separator: 0x20, maxSplits: 1)
-            if parts.count == 2, parts[1].elementsEqual(branch) { return format.parse(parts[0]) }
-        }
-        return nil
     }
 
-    /// As it is now.
-    func currentHead() throws(SystemError) -> Head { try GitRepository.head(own, common, format) }
+    /// Whether HEAD and its branch are what they were.
+    func isUnmoved() throws(SystemError) -> Bool { try GitRepository.head(own, common, format) == head }
+
+    /// What is staged, as git keeps it; nil: nothing.
+    func index() throws(SystemError) -> Bytes? { try GitRepository.text("index", in: own, limit: 256 << 20) }
 
     // MARK: - Small files
 
@@ -175,45 +158,12 @@ final class GitRepository {
         try text(name, in: tree, limit: limit).map { Bytes($0.prefix { $0 != 0x0A && $0 != 0x0D }) }
     }
 
-    private static func line(_ path: Bytes, in tree: Tree) throws(SystemError) -> Bytes? {
+    static func line(_ path: Bytes, in tree: Tree) throws(SystemError) -> Bytes? {
         Bytes(try tree.file(path).readAll(limit: 4096).prefix { $0 != 0x0A && $0 != 0x0D })
     }
 
     static func text(_ name: String, in tree: Tree, limit: Int) throws(SystemError) -> Bytes? {
         guard try tree.facts(name: Bytes(name)) != nil else { return nil }
         return try tree.file(Bytes(name)).readAll(limit: limit)
-    }
-}
-
-/// `NAME.lock`, as git itself takes it: whoever makes the file may replace NAME, by renaming it. Removed unless that was done.
-final class GitLock {
-    private let tree: Tree
-    private let name: Bytes
-    private let file: Descriptor
-    private var isDone = false
-
-    /// EEXIST: git, or another aegix, is at work.
-    init(_ name: Bytes, in tree: Tree, owner: (uid: uid_t, gid: gid_t)?) throws(SystemError) {
-        file = try Descriptor.open(
-            name + Bytes(".lock"), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666, at: tree.raw)
-        (self.tree, self.name) = (tree, name)
-        if let owner, fchown(file.raw, owner.uid, owner.gid) < 0 {
-            let error = SystemError.last("chown", name)
-            _ = (name + Bytes(".lock")).withCString { unlinkat(tree.raw, $0, 0) }
-            throw error
-        }
-    }
-
-    deinit { if !isDone { _ = (name + Bytes(".lock")).withCString { unlinkat(tree.raw, $0, 0) } } }
-
-    func write(_ bytes: Bytes) throws(SystemError) {
-        if ftruncate(file.raw, 0) < 0 || lseek(file.raw, 0, SEEK_SET) < 0 { throw SystemError.last("truncate", name) }
-        try file.writeAll(bytes)
-        if fsync(file.raw) < 0 { throw SystemError.last("fsync", name) }
-    }
-
-    func publish() throws(SystemError) {
-        try tree.replace(name, by: name + Bytes(".lock"))
-        isDone = true
     }
 }

@@ -29,7 +29,8 @@ public struct LayerListing {
     public func list() throws(SystemError) -> ChangeList {
         let upper = try Tree(at: layer.upper)
         let base = try Tree(at: workspace)
-        let walk = LayerWalk(layer.style, base: base, began: began, linksBreak: linksBreak, bounds)
+        let walk = LayerWalk(
+            layer.style, base: base, gone: try DeletedNames(layer), began: began, linksBreak: linksBreak, bounds)
         if layer.style == .trusted { try walk.findMoved(upper, basePath: [], depth: 0) }
         try walk.top(upper)
         return walk.finish()
@@ -39,6 +40,7 @@ public struct LayerListing {
 final class LayerWalk {
     private let style: Layer.Style
     private let base: Tree
+    private let gone: DeletedNames
     private let began: Int64
     private let linksBreak: Bool
     private let bounds: ListingBounds
@@ -49,8 +51,11 @@ final class LayerWalk {
     /// Files of the layer with several names that are as they were under one of them.
     private var unchanged: [Entry.Identity: (path: Bytes, base: Entry.Identity)] = [:]
 
-    init(_ style: Layer.Style, base: Tree, began: Int64, linksBreak: Bool, _ bounds: ListingBounds) {
+    init(
+        _ style: Layer.Style, base: Tree, gone: DeletedNames, began: Int64, linksBreak: Bool, _ bounds: ListingBounds
+    ) {
         self.style = style
+        self.gone = gone
         self.linksBreak = linksBreak
         self.base = base
         self.began = began
@@ -108,6 +113,13 @@ final class LayerWalk {
                 try leaf(entry.name, upper, after, base, before, place, beneath, depth: depth)
             }
         }
+        if let base {
+            for name in gone.names(in: path) {
+                guard let before = try base.facts(name: name) else { continue }
+                let (place, beneath) = (LayerWalk.under(path, name), LayerWalk.under(basePath, name))
+                try deleted(name, in: base, before, place, beneath, depth: depth)
+            }
+        }
         guard isOpaque, let base else { return }
         let kept = Set(entries.map(\.name))
         for entry in try base.entries() where !kept.contains(entry.name) {
@@ -125,8 +137,8 @@ final class LayerWalk {
         var new = Entry(after)
         new.attributes = try Attributes.digest(of: inner.descriptor)
         // What lies in an opaque directory hides all of the base, without a mark of its own.
-        var isOpaque = isOpaque
-        if try Attributes.overlay("opaque", of: inner.descriptor, style) == Bytes("y") { isOpaque = true }
+        let hides = try Attributes.overlay("opaque", of: inner.descriptor, style) == Bytes("y")
+        var isOpaque = isOpaque || hides
         var (old, lower, lowerPath) = (Entry?.none, Tree?.none, beneath)
         if style == .trusted, let redirect = try Attributes.overlay("redirect", of: inner.descriptor, style) {
             lowerPath = LayerWalk.resolve(redirect, basePath: Path.relativeParent(beneath))
@@ -137,6 +149,8 @@ final class LayerWalk {
             old = Entry(facts)
             old?.attributes = try Attributes.digest(of: found.descriptor)
             lower = found
+            // Its base came with it, whatever is hidden above.
+            isOpaque = hides
             var change = Change(place, .renamed, before: old, after: new)
             change.from = lowerPath
             add(change, after)
@@ -218,6 +232,10 @@ final class LayerWalk {
         if let after {
             if after.mode & 0o6000 != 0 { change.flags.insert(.setuid) }
             if change.after?.kind.isPlain == false { change.flags.insert(.special) }
+        }
+        // Attributes are changed in place, so that the file keeps its other names.
+        if change.kind == .mode, let before = change.before, before.kind == .file, before.identity.links > 1 {
+            change.flags.insert(.linked)
         }
         if let before = change.before, before.identity.changed > began { change.flags.insert(.raced) }
         for entry in [change.before, change.after] {

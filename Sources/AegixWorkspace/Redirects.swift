@@ -12,7 +12,6 @@ import Glibc
 public struct Redirects {
     private let upper: Tree
     private let base: Tree
-    private let workspace: Bytes
     private let duplicate = TreeDuplicate()
     /// Where renamed directories were.
     private let moved: Set<Bytes>
@@ -29,7 +28,7 @@ public struct Redirects {
         let moved = Set(found.map(\.from))
         let work = Path.join(Path.parent(layer.upper), Bytes("work"))
         let links = try HardLinks(upper, base, work: work, moved: moved)
-        let redirects = Redirects(upper, base, workspace, moved, links)
+        let redirects = Redirects(upper, base, moved, links)
         if found.isEmpty { return try links.complete() }
         let above = try Tree(at: Path.parent(layer.upper))
         try above.removeAll(mark)
@@ -46,12 +45,12 @@ public struct Redirects {
         try Tree(at: Path.parent(layer.upper)).facts(name: mark) != nil
     }
 
-    private init(_ upper: Tree, _ base: Tree, _ workspace: Bytes, _ moved: Set<Bytes>, _ links: HardLinks) {
-        (self.upper, self.base, self.workspace, self.moved, self.links) = (upper, base, workspace, moved, links)
+    private init(_ upper: Tree, _ base: Tree, _ moved: Set<Bytes>, _ links: HardLinks) {
+        (self.upper, self.base, self.moved, self.links) = (upper, base, moved, links)
     }
 
     private func isSmall(_ from: Bytes) throws(SystemError) -> Bool {
-        let size = try TreeSize.measure(Path.join(workspace, from))
+        let size = try TreeSize.measure(try base.directory(from))
         return !size.isCut && size.entries <= Redirects.mostEntries && size.bytes <= Redirects.mostBytes
     }
 

@@ -43,6 +43,7 @@ final class RunView {
     private let identity: ReaderIdentity
     /// Directories of the base that are elsewhere now.
     private let moved: Set<Bytes>
+    private let gone: DeletedNames?
 
     init(_ layer: Layer?, over workspace: Bytes, as identity: ReaderIdentity) throws(SystemError) {
         base = try Tree(at: workspace)
@@ -50,6 +51,7 @@ final class RunView {
         place = (facts.device, facts.inode)
         let upper = try layer.map { layer throws(SystemError) in try Tree(at: layer.upper) }
         moved = layer?.style == .trusted ? Set(try Redirects.pairs(in: upper).map(\.from)) : []
+        gone = try layer.map { layer throws(SystemError) in try DeletedNames(layer) }
         style = layer?.style ?? .user
         self.identity = identity
         top = Directory(upper: upper, base: base, basePath: [], isOpaque: false)
@@ -70,6 +72,7 @@ final class RunView {
                 }
             }
             if let upper = directory.upper {
+                for name in gone?.names(in: path) ?? [] { found.removeValue(forKey: name) }
                 for entry in try upper.entries() {
                     guard let facts = try upper.facts(name: entry.name) else { continue }
                     let beneath = found.removeValue(forKey: entry.name)

@@ -44,7 +44,7 @@ public final class SnapshotComparison {
     }
 
     private func walk(_ tree: Tree, _ path: Bytes, depth: Int) throws(SystemError) {
-        if depth > bounds.depth { return reader.note(.depth) }
+        if depth > bounds.depth { return deeper(path) }
         for entry in try tree.entries() {
             // What was there, and as much again that is new.
             if changes.count >= bounds.entries || visited >= 2 * bounds.entries { return reader.note(.entries) }
@@ -71,7 +71,7 @@ public final class SnapshotComparison {
     ) throws(SystemError) {
         let old = snapshot.entries[place]
         if let old, snapshot.isUntouched(old, facts) { return }
-        if old == nil, isUnsure, snapshot.entries[Path.relativeParent(place)] != nil { return }
+        if old == nil, isUnsure, snapshot.entries[Path.relativeParent(place)]?.kind == .directory { return }
         let new = try reader.entry(name, in: tree, facts, own: false)
         guard let old else {
             return add(Change(place, new.kind == .symlink ? .symlink : .added, before: nil, after: new), facts)
@@ -84,6 +84,13 @@ public final class SnapshotComparison {
             kind = .symlink
         }
         add(Change(place, kind, before: old, after: new), facts)
+    }
+
+    private func deeper(_ path: Bytes) {
+        reader.note(.depth)
+        let entry = snapshot.entries[path]
+        if changes.last?.path != path, let entry { changes.append(Change(path, .mode, before: entry, after: entry)) }
+        if changes.last?.path == path { changes[changes.count - 1].flags.insert(.deeper) }
     }
 
     private func addDeleted() {

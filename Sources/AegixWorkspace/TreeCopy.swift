@@ -103,7 +103,8 @@ public struct TreeCopy {
         // Two names of one file stay that.
         let identity = Entry(facts).identity
         if facts.links > 1, let other = linked[identity] {
-            let rc = other.withCString { old in name.withCString { linkat(top.raw, old, to.raw, $0, 0) } }
+            let above = try top.parent(of: other)
+            let rc = Path.name(other).withCString { old in name.withCString { linkat(above.raw, old, to.raw, $0, 0) } }
             if rc < 0 { throw SystemError.last("link", place) }
             if case .file(var file) = known[other] {
                 file.links += 1

@@ -80,13 +80,14 @@ IN_LOOP static void init_loop(struct init_state *given) {
         if (deadline) {
             aegix_raw(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&wait, 0, 0, 0, 0);
             uint64_t now = (uint64_t)wait.tv_sec * 1000000000u + (uint64_t)wait.tv_nsec;
-            if (now >= deadline) {
+            uint64_t end = deadline + __atomic_load_n(&page->extension, __ATOMIC_ACQUIRE);
+            if (now >= end) {
                 __atomic_store_n(&page->deadline, 1, __ATOMIC_RELEASE);
                 if (confined) end_tree();
                 EXIT(1);
             }
-            wait.tv_sec = (long)((deadline - now) / 1000000000u);
-            wait.tv_nsec = (long)((deadline - now) % 1000000000u);
+            wait.tv_sec = (long)((end - now) / 1000000000u);
+            wait.tv_nsec = (long)((end - now) % 1000000000u);
             limit = &wait;
         }
         uint64_t every = ~0ull;

@@ -64,10 +64,18 @@ static int write_file(const char *path, const char *text) {
     return count == (ssize_t)length ? 0 : -1;
 }
 
+static void wait_for(uint32_t *word) {
+    while (!__atomic_load_n(word, __ATOMIC_ACQUIRE)) syscall(SYS_futex, word, FUTEX_WAIT, 0, NULL, NULL, 0);
+}
+
+void aegix_page_say(uint32_t *word) {
+    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 /* The supervisor's word, then the detached trees. The supervisor's end is ours, so this doesn't wait for ever. */
 static int wait_release(struct aegix_page *page, int control, int *trees, uint32_t expected) {
-    while (!__atomic_load_n(&page->released, __ATOMIC_ACQUIRE))
-        syscall(SYS_futex, &page->released, FUTEX_WAIT, 0, NULL, NULL, 0);
+    wait_for(&page->released);
     char word;
     struct iovec data = {&word, 1};
     union {
@@ -228,8 +236,7 @@ static _Noreturn void run_command(const struct aegix_launch *launch, int slave, 
     if (take_stdio(launch, slave) < 0) fail(page, AEGIX_STAGE_STDIO, 0);
     if (chdir(launch->cwd) < 0) fail(page, AEGIX_STAGE_CWD, 0);
     reset_signals();
-    while (!__atomic_load_n(&page->sealed, __ATOMIC_ACQUIRE))
-        syscall(SYS_futex, &page->sealed, FUTEX_WAIT, 0, NULL, NULL, 0);
+    wait_for(&page->sealed);
     int error = ENOENT;
     for (const char *const *candidate = launch->candidates; *candidate; candidate++) {
         struct stat st;
@@ -256,9 +263,11 @@ static void enter_root(const struct aegix_launch *launch) {
         close(launch->cgroup);
         if (unshare(CLONE_NEWCGROUP) < 0) fail(page, AEGIX_STAGE_CGROUP, 0);
     }
+    /* Who joins our namespaces has to find us as we were cloned: other ids would close us to a caller without powers. */
+    if (launch->relayed) wait_for(&page->joined);
     if (take_identity(launch, trees) < 0) fail(page, AEGIX_STAGE_IDENTITY, 0);
     if (sethostname(launch->hostname, strlen(launch->hostname)) < 0) fail(page, AEGIX_STAGE_HOST, 0);
-    if (aegix_child_loopback() < 0) fail(page, AEGIX_STAGE_HOST, 1);
+    if (launch->own_network && aegix_child_loopback() < 0) fail(page, AEGIX_STAGE_HOST, 1);
     if (launch->watch_sockets && send_socket_monitor(launch->control) < 0) fail(page, AEGIX_STAGE_HOST, 2);
     umask(0); /* the steps' modes are exact */
     if (aegix_child_root(launch->root_options) < 0) fail(page, AEGIX_STAGE_ROOT, 0);
@@ -301,6 +310,7 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
     /* Again: a change of credentials clears it. If the supervisor died before, the handover fails instead. */
     if (prctl(PR_SET_PDEATHSIG, launch->confined ? AEGIX_END_ALL : SIGKILL, 0, 0, 0) < 0)
         fail(page, AEGIX_STAGE_PARENT, 1);
+    if (launch->relayed) wait_for(&page->connected);
     descriptors[0] = aegix_child_seccomp(launch);
     if (descriptors[0] < 0) fail(page, AEGIX_STAGE_SECCOMP, 0);
     if (hand_over(launch->control, AEGIX_WORD_READY, descriptors, descriptors[2] < 0 ? 2 : 3) < 0)
@@ -326,10 +336,11 @@ static void move_away(pid_t pid) {
 
 pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd) {
     struct clone_arguments arguments = {
-        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD,
+        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD,
         .pidfd = (uint64_t)(uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
     };
+    if (launch->own_network) arguments.flags |= CLONE_NEWNET;
     if (launch->cgroup >= 0) {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = (uint64_t)launch->cgroup;
@@ -370,8 +381,7 @@ int aegix_send_release(struct aegix_page *page, int control, const int *trees, u
         memcpy(CMSG_DATA(header), trees, sizeof(int) * count);
     }
     if (sendmsg(control, &message, MSG_NOSIGNAL) < 0) return -1;
-    __atomic_store_n(&page->released, 1, __ATOMIC_RELEASE);
-    syscall(SYS_futex, &page->released, FUTEX_WAKE, 1, NULL, NULL, 0);
+    aegix_page_say(&page->released);
     return 0;
 }
 
@@ -408,6 +418,10 @@ int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root
 struct aegix_page *aegix_page_map(void) {
     void *page = mmap(NULL, sizeof(struct aegix_page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return page == MAP_FAILED ? NULL : page;
+}
+
+void aegix_page_extend(struct aegix_page *page, uint64_t nanoseconds) {
+    __atomic_store_n(&page->extension, nanoseconds, __ATOMIC_RELEASE);
 }
 
 void aegix_page_unmap(struct aegix_page *page) { munmap(page, sizeof *page); }

@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -260,6 +261,11 @@ int aegix_is_pseudo(int descriptor) {
     if (fstatfs(descriptor, &facts) < 0) return 1;
     return facts.f_type == PROC_SUPER_MAGIC || facts.f_type == SYSFS_MAGIC || facts.f_type == DEBUGFS_MAGIC ||
            facts.f_type == TRACEFS_MAGIC || facts.f_type == CGROUP_SUPER_MAGIC || facts.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+int aegix_is_writable(int descriptor) {
+    struct statfs facts;
+    return fstatfs(descriptor, &facts) < 0 || !(facts.f_flags & ST_RDONLY);
 }
 
 int aegix_become_reaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }

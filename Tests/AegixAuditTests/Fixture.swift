@@ -1,5 +1,7 @@
 // Side effects: a state directory of its own for each test, removed at the end.
 
+import AegixNetwork
+import AegixPolicy
 import AegixSandbox
 import AegixSystem
 import Foundation
@@ -98,6 +100,14 @@ enum Sample {
         end.violations = [
             Violation(control: "seccomp", rule: "unshare", errno: 1, count: 3, firstTime: time + 7, firstPid: 2)
         ]
+        var made = NetworkEvent(
+            .connect, time: time + 8, pid: 2, name: Bytes("pypi.org"), address: HostAddress(v4: 0x9765_0040), port: 443,
+            isAllowed: true, rule: "pypi.org:443 (p.toml:3:1)")
+        (made.sent, made.received) = (10, 20)
+        var looked = NetworkEvent(
+            .lookup, time: time + 9, name: [0xFF], isAllowed: false, rule: "not a host name")
+        (looked.errno, looked.count) = (2, 3)
+        end.network = [made, looked]
         var stream = StreamSummary()
         stream.digest = SHA256.hex([])
         end.stdout = stream

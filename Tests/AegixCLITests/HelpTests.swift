@@ -40,13 +40,13 @@ import Testing
         #expect(
             Set(RunOptions.table.map(\.name)) == [
                 "cmd", "script", "python", "policy", "workspace", "name", "wait", "timeout", "env", "pass-env", "read",
-                "write",
+                "write", "allow-host", "secret", "secret-file", "raw-stdout",
                 "require", "memory", "cpus", "pids", "artifact", "out",
-                "record", "label", "parent", "state-dir", "json", "quiet",
+                "record", "fail-on-violation", "label", "parent", "state-dir", "json", "quiet",
             ])
         #expect(
             RunOptions.table.filter(\.repeatable).map(\.name) == [
-                "read", "write", "env", "pass-env", "artifact", "label",
+                "read", "write", "allow-host", "env", "pass-env", "secret", "secret-file", "artifact", "label",
             ])
     }
 

@@ -99,6 +99,34 @@ private func rights(_ policy: Policy, readWinsTies: Bool) -> [Right] {
     }
 }
 
+private let hosts = [
+    "a.x", "*.x", "b.a.x", "*.a.x", "y", "a.x:22", "*.x:5432", "10.0.0.0/8", "10.1.0.0/16:5432", "10.1.2.3",
+    "9.9.9.9:443", "9.0.0.0/8",
+]
+private let targets = [
+    "x", "a.x", "b.a.x", "c.b.a.x", "y", "z", "10.1.2.3", "10.1.9.9", "10.200.0.1", "9.9.9.9", "9.1.1.1", "8.8.8.8",
+]
+
+/// By text alone: a name or an address, and a port.
+private func reaches(_ network: Policy.Network, _ target: String, _ port: UInt16) -> Bool {
+    let isAddress = target.first?.isNumber == true
+    func number(_ text: Substring) -> UInt32 { text.split(separator: ".").reduce(0) { $0 << 8 | (UInt32($1) ?? 0) } }
+    func holds(_ rule: Policy.HostRule, _ ports: [UInt16]?) -> Bool {
+        let parts = rule.pattern.text.split(separator: ":")
+        let asked = parts.count > 1 ? [UInt16(parts[1]) ?? 0] : ports
+        if let asked, !asked.contains(port) { return false }
+        let host = parts[0]
+        if host.hasPrefix("*") { return !isAddress && target.hasSuffix(host.dropFirst()) }
+        if host.first?.isNumber != true || !isAddress { return host == target }
+        let range = host.split(separator: "/")
+        let bits = range.count > 1 ? UInt32(range[1]) ?? 32 : 32
+        return number(range[0]) >> (32 - bits) == number(Substring(target)) >> (32 - bits)
+    }
+    if network.mode == .none || network.deny.contains(where: { holds($0, nil) }) { return false }
+    if network.mode == .host { return true }
+    return network.allow.contains { holds($0, [80, 443]) } || (network.mode == .guarded && !target.hasPrefix("10."))
+}
+
 /// What the child may and the parent may not, in plain words.
 private func gains(_ child: Policy, _ parent: Policy) -> [String] {
     var all: [String] = []
@@ -124,6 +152,7 @@ private func gains(_ child: Policy, _ parent: Policy) -> [String] {
     if parent.limits.onOutput == .kill, child.limits.onOutput != .kill { all.append("on_output") }
     if more(child.limits.openFiles, parent.limits.openFiles) { all.append("open_files") }
     if more(child.limits.execs, parent.limits.execs) { all.append("execs") }
+    if child.secrets.contains(where: { parent.secrets[$0.key] != $0.value }) { all.append("secrets") }
     if !Set(child.capabilities).isSubset(of: parent.capabilities) { all.append("capabilities") }
     if parent.audit.durable, !child.audit.durable { all.append("durable") }
     if child.artifacts.maxBytes > parent.artifacts.maxBytes { all.append("max_bytes") }
@@ -134,6 +163,19 @@ private func gains(_ child: Policy, _ parent: Policy) -> [String] {
     }
     for path in world where !path.isEmpty && collects(child, path) && !collects(parent, path) {
         all.append("collect " + path.joined(separator: "/"))
+    }
+    for target in targets {
+        for port: UInt16 in [22, 80, 443, 5432] where reaches(child.network, target, port) {
+            if !reaches(parent.network, target, port) { all.append("network \(target):\(port)") }
+        }
+    }
+    if child.network.mode != .none {
+        if parent.network.inspect, !child.network.inspect { all.append("inspect") }
+        if child.network.resolvers != parent.network.resolvers,
+            child.network.resolvers.isEmpty || !Set(child.network.resolvers).isSubset(of: parent.network.resolvers)
+        {
+            all.append("resolvers")
+        }
     }
     // What a program sees in each variable: set, the caller's, or nothing (PATH is always there).
     for name in ["A", "AB", "LC_X", "LC_ALL", "PATH"] {
@@ -195,12 +237,32 @@ private func text(_ random: inout Random, keys: Int) -> String {
         let pairs = Dictionary(random.some(["A", "LC_X", "PATH"], most: 2).map { ($0, random.pick(["x", "y"])) }) { $1 }
         out += "set = { " + pairs.map { "\($0) = \"\($1)\"" }.joined(separator: ", ") + " }\n"
     }
+    if random.chance(keys) {
+        let names = random.some(["A", "B", "C"], most: 2)
+        out += "[secrets]\n" + Set(names).sorted().map { "\($0) = \"env:\(random.pick(["X", "Y"]))\"\n" }.joined()
+    }
     if random.chance(keys) { out += "[capabilities]\nkeep = \(list(random.some(["net_raw", "chown"], most: 2)))\n" }
     out += "[artifacts]\n"
     if random.chance(keys) { out += "collect = \(list(random.some(collected, most: 3)))\n" }
     if random.chance(keys) { out += "max_bytes = \"\(random.pick([1, 5]))MiB\"\n" }
+    if random.chance(keys) {
+        let mode = random.pick(["none", "allow", "allow", "guarded", "guarded", "host"])
+        out += "[network]\nmode = \"\(mode)\"\n"
+        let allow = mode == "none" || mode == "host" ? [] : random.some(hosts, most: 3)
+        if random.chance(2) { out += "allow = \(list(allow))\n" }
+        let deny = random.some(hosts, most: 1).filter { one in !allow.contains { covers(one, $0) } }
+        if random.chance(2) { out += "deny = \(list(deny))\n" }
+        if random.chance(3) { out += "inspect = \(random.chance(2))\n" }
+        if random.chance(3) { out += "resolvers = \(list(random.some(["9.9.9.9", "1.1.1.1"], most: 2)))\n" }
+    }
     if random.chance(keys) { out += "[audit]\ndurable = \(random.chance(2))\n" }
     return out
+}
+
+/// Too much is fine here: it only keeps contradictions out of the texts.
+private func covers(_ one: String, _ other: String) -> Bool {
+    guard let a = try? HostPattern(one), let b = try? HostPattern(other) else { return false }
+    return a.deniesWhole(b)
 }
 
 struct NarrowingPropertyTests {
@@ -248,7 +310,7 @@ struct NarrowingPropertyTests {
             let ceilingChain = try chain(ceilingText)
             let ceiling = try Ceiling(ceilingChain, anchors: small)
             // A ceiling with all its keys written is a policy, so the oracle can judge.
-            guard ceiling.keys.count >= PolicyKey.allCases.count - 7 else { continue }
+            guard ceiling.keys.count >= PolicyKey.allCases.count - 15 else { continue }
             let source = PolicySource(
                 name: "base", bytes: Bytes(text(&random, keys: random.pick([2, 6]))), isPreset: index % 2 == 0)
             let base = try PolicyChain.load(source) { _, _, _ throws(Failure) in throw Failure("", "") }
@@ -256,7 +318,13 @@ struct NarrowingPropertyTests {
             do { try layered.cut(to: ceiling, base) } catch { continue }
             accepted += 1
             let limits: Set = ["wall", "cpu_time", "output", "open_files", "execs", "grace", "on_output"]
-            let gained = gains(layered.policy, ceiling.policy).filter { !limits.contains($0) }
+            // A key that a ceiling leaves out isn't capped.
+            let capsHosts = ceiling.keys.isSuperset(of: [.networkMode, .networkAllow, .networkDeny])
+            let free = [("inspect", PolicyKey.networkInspect), ("resolvers", .networkResolvers)]
+                .filter { !ceiling.keys.contains($0.1) }.map(\.0)
+            let gained = gains(layered.policy, ceiling.policy).filter {
+                !limits.contains($0) && !free.contains($0) && (capsHosts || !$0.hasPrefix("network "))
+            }
             #expect(
                 gained.isEmpty,
                 "\(gained)\n--- ceiling\n\(ceilingText)\n--- base\n\(String(decoding: source.bytes, as: UTF8.self))")

@@ -62,13 +62,7 @@ struct PolicyReaderTests {
     }
 
     @Test(arguments: [
-        "[commands]\ndefault = \"deny\"",
-        "[[commands.rule]]\nargv = [\"git\"]\ndecision = \"deny\"", "[network]\nmode = \"allow\"",
-        "[network]\nmode = \"host\"",
-        "[network]\nmode = \"guarded\"", "[network]\nallow = [\"pypi.org:443\"]", "[network]\ndeny = [\"10.0.0.0/8\"]",
         "[network]\nunknown = \"approve\"",
-        "[secrets]\nTOKEN = \"env:X\"", "[approval]\nvia = \"tty\"", "[approval]\ncommand = [\"x\"]",
-        "[approval]\ntimeout = \"1s\"",
         "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"", "[audit]\nsign = \"key\"",
         "[determinism]\nhostname = \"a\"",
         "[determinism]\nseed = 0", "[determinism]\ncpus = 1", "[determinism]\naslr = false",
@@ -82,8 +76,8 @@ struct PolicyReaderTests {
 
     @Test func theRefusalNamesTheValue() {
         #expect(
-            errors("version = 1\n[network]\nmode = \"allow\"") == [
-                "3:8: network.mode = \"allow\" isn't available in this version"
+            errors("version = 1\n[network]\nunknown = \"approve\"") == [
+                "3:11: network.unknown = \"approve\" isn't available in this version"
             ])
     }
 
@@ -125,14 +119,14 @@ struct PolicyReaderTests {
     func rulesAreCheckedWithTheirExamples(_ line: String) {
         let head = line.hasPrefix("decision") ? "" : "decision = \"deny\"\n"
         let found = errors("version = 1\n[[commands.rule]]\nargv = [\"git\", \"push\", \"**\"]\n\(head)\(line)")
-        #expect(found.count == 2)
+        #expect(found.count == 1)
     }
 
     @Test func examplesThatHoldAreNoErrorOfTheirOwn() {
         let found = errors(
             "version = 1\n[[commands.rule]]\nargv = [\"git\", \"push\", \"**\"]\ndecision = \"deny\"\n"
                 + "match = [\"git push origin main\", \"/usr/bin/git push\"]\nnot_match = [\"git status\"]")
-        #expect(found.count == 1)
+        #expect(found == [])
     }
 
     @Test(arguments: [
@@ -147,16 +141,16 @@ struct PolicyReaderTests {
     @Test(arguments: [
         "pypi.org:443", "*.pythonhosted.org:443", "10.1.2.0/24:5432", "[2001:db8::1]:80", "::1", "fc00::/7",
         "localhost", "1.2.3.4",
-        "[2001:db8::]/32:443", "::ffff:1.2.3.4",
+        "[2001:db8::]/32:443",
     ])
-    func hosts(_ text: String) { #expect(HostPattern.defect(text) == nil) }
+    func hosts(_ text: String) throws { _ = try HostPattern(text) }
 
     @Test(arguments: [
         "", "a b", "https://x", "*.*.org", "*", "a..b", "1.2.3", "010.1.2.3", "1.2.3.4/33", "x:0", "x:65536", "x:http",
         "[::1",
-        "::1::", "-a.org", "1.2.3.256", "0x7f.1", "[::1]x", "x:+1", "12345::",
+        "::ffff:1.2.3.4", "10.1.2.3/24", "::1::", "-a.org", "1.2.3.256", "0x7f.1", "[::1]x", "x:+1", "12345::",
     ])
-    func noHosts(_ text: String) { #expect(HostPattern.defect(text) != nil) }
+    func noHosts(_ text: String) { #expect(throws: HostPattern.Defect.self) { try HostPattern(text) } }
 
     @Test func aStrangersFileIsNeverQuoted() {
         let secret = "hunter2-hunter2"

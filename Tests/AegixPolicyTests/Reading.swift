@@ -35,5 +35,7 @@ func bare(_ policy: Policy) -> Policy {
     policy.files.read = strip(policy.files.read)
     policy.files.write = strip(policy.files.write)
     policy.files.deny = strip(policy.files.deny)
+    policy.network.allow = policy.network.allow.map { .init($0.pattern, origin: "") }
+    policy.network.deny = policy.network.deny.map { .init($0.pattern, origin: "") }
     return policy
 }

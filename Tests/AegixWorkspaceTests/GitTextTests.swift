@@ -44,3 +44,47 @@ import Testing
         #expect(String(decoding: out, as: UTF8.self).hasPrefix("diff --git a/x b/x\ndeleted file mode 100755\nindex "))
     }
 }
+
+@Suite struct GitInputTests {
+    /// As `git check-ref-format` says.
+    @Test func refs() {
+        for name in [
+            "refs/heads/a", "refs/heads/a/b", "refs/heads/@", "refs/heads/a./b", "refs/heads/ü", "refs/heads/a.lockx",
+        ] {
+            #expect(GitHead.isName(Bytes(name)), "\(name)")
+        }
+        for name in [
+            "main", "refs/heads/", "refs//a", "/refs/a", "refs/a/", "refs/a..b", "refs/.a", "refs/a.", "refs/a.lock",
+            "refs/a.lock/b",
+            "refs/a b", "refs/a~", "refs/a^", "refs/a:", "refs/a?", "refs/a*", "refs/a[", "refs/a\\", "refs/a@{b",
+            "refs/a\t", "refs/a\u{7F}",
+        ] {
+            #expect(!GitHead.isName(Bytes(name)), "\(name)")
+        }
+    }
+
+    @Test func dates() {
+        for (given, date) in [
+            ("1700000000 +0100", "1700000000 +0100"), ("@0 -0030", "0 -0030"),
+            ("9223372036854775807 +0000", "9223372036854775807 +0000"),
+        ] {
+            #expect(GitIdentity.date(Bytes(given)) == Bytes(date))
+        }
+        for given in [
+            "", " ", "@", "1", "1 ", " +0000", "01 +0000", "+1 +0000", "-1 +0000", "1 +00000", "1 +0060", "1 +0a00",
+            "1 *0000", "9223372036854775808 +0000",
+        ] {
+            #expect(GitIdentity.date(Bytes(given)) == nil, "\(given)")
+        }
+    }
+
+    /// Circles, and sums before anything is made.
+    @Test func budgets() throws {
+        var budget = GitBudget()
+        try budget.visit(12)
+        try budget.visit(13)
+        #expect(throws: SystemError.self) { try budget.visit(12) }
+        try budget.inflate(1 << 30)
+        #expect(throws: SystemError.self) { try budget.inflate(1) }
+    }
+}

@@ -29,6 +29,12 @@ MEGABYTE = 1_000_000
 LIMITS = 'version = 1\nname = "bench"\n[limits]\nmemory = "512MiB"\npids = 256\ncpus = 1.5\ndisk = "1GiB"\nopen_files = 512\n'
 
 
+RULES = 'version = 1\nname = "rules"\n' + "".join(
+    f'[[commands.rule]]\nargv = [{words}]\ndecision = "deny"\n' for words in (
+        '"git", "push", "**"', '"curl", "**"', '["wget", "nc"], "**"', '"ssh", "**"', '"rm", "-rf", "/"', '"sudo", "**"',
+        '"python3", "-c", "*"', '"/usr/sbin/*", "**"', '"npm", "publish", "**"', '"docker", "**"'))
+
+
 class Bench:
     """One benchmark: what each candidate runs, how often, and the most that the ratio may be."""
 
@@ -146,6 +152,16 @@ def limited(aegix, scratch, rounds, workspace, reference):
     return result
 
 
+def judged(aegix, scratch, rounds, workspace, reference):
+    """The loop of 500 execs with ten command rules, each exec held and compared."""
+    policy = scratch / "rules.toml"
+    policy.write_text(RULES)
+    bench = next(b for b in BENCHES if b.name == "loop")
+    lines = [shlex.join(words + bench.command) for words in (aegix[:-1] + ["--policy", str(policy), "--"], reference)]
+    ours, theirs = interleaved(lines, bench.batch, rounds or bench.batches, cwd=workspace)
+    return compare("judged", "500 execs, ten command rules", ours, theirs, 1.20)
+
+
 def show(results, who, reference_name):
     print(f"\nas {who}: {platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
     print(f"  {'':40} {'aegix':>17} {reference_name:>17} {'ratio':>7} {'limit':>6}")
@@ -182,7 +198,7 @@ def as_user(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--aegix", default="dist/aegix", help="the binary to measure")
-    parser.add_argument("--only", default="", help="names of benchmarks: true,python,…,memory,limited,workspace,limits,layers")
+    parser.add_argument("--only", default="", help="names of benchmarks: true,python,…,memory,limited,judged,workspace,limits,layers")
     parser.add_argument("--rounds", type=int, default=0, help="batches of each candidate")
     parser.add_argument("--reference", default=shlex.join(BWRAP), help="the words before the program to compare with")
     parser.add_argument("--stand-in", help="words to measure in place of aegix, to try this script itself")
@@ -204,6 +220,8 @@ def main():
             results.append(memory(aegix, workspace, reference))
         if (not only or "limited" in only) and not arguments.stand_in:
             results.append(limited(aegix, scratch, arguments.rounds, workspace, reference))
+        if (not only or "judged" in only) and not arguments.stand_in:
+            results.append(judged(aegix, scratch, arguments.rounds, workspace, reference))
         if not only or "workspace" in only:
             results.append(workspaces(aegix, scratch, arguments.rounds))
         show(results, "root" if root else "an ordinary user", os.path.basename(reference[0]))

@@ -470,8 +470,8 @@ class Terminal:
     def preexec(self):
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-    def run(self, box, argv, case, deadline=30, typed=b"", **how):
-        """Everything on the tty; returns what was shown."""
+    def run(self, box, argv, case, deadline=30, typed=b"", answer=None, **how):
+        """Everything on the tty; returns what was shown. `answer`: what is typed, once, at what is shown so far."""
         if os.geteuid() == 0 and not case.identity.root:
             os.chown(os.ttyname(self.slave), case.identity.uid, case.identity.gid)
         before, known = case.run_ids(), set(descendants())
@@ -483,6 +483,10 @@ class Terminal:
         while time.monotonic() < end:
             if select.select([self.master], [], [], 0.02)[0]:
                 shown += os.read(self.master, 65536)
+                reply = answer(shown) if answer else None
+                if reply:
+                    os.write(self.master, reply)
+                    answer = None
             elif child.poll() is not None:
                 break
         if child.poll() is None:

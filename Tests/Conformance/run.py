@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import apply  # noqa: E402
 import artifacts  # noqa: E402
+import commands  # noqa: E402
 import descriptors  # noqa: E402
 import files  # noqa: E402
 import kernel  # noqa: E402
@@ -31,6 +32,7 @@ import limits  # noqa: E402
 import network  # noqa: E402
 import record  # noqa: E402
 import review  # noqa: E402
+import secrets  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(harness.HERE))
 
@@ -51,12 +53,12 @@ def options():
 def cases():
     """(number, title, function), in the order of their numbers: the first line of each function's text is `K1  title`."""
     found = []
-    for module in (apply, artifacts, files, kernel, descriptors, network, limits, lifecycle, record, review):
+    for module in (apply, artifacts, commands, files, kernel, descriptors, network, limits, lifecycle, record, review, secrets):
         for name in vars(module):
             if re.fullmatch(r"[a-z]\d+[a-z]?", name):
                 function = getattr(module, name)
                 found.append((name[0].upper() + name[1:], function.__doc__.splitlines()[0], function))
-    order = "HKDNRE"
+    order = "HKDNREC"
     return sorted(found, key=lambda c: (order.index(c[0][0]), int(family(c[0])[1:]), c[0]))
 
 

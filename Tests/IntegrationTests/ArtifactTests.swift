@@ -228,6 +228,44 @@ extension Integration {
             }
         }
 
+        /// A path beneath DIR is the command's choice: it leads into nothing that a review or aegix itself stands before.
+        @Test func outAboveTheWorkspaceIsNoApply() throws {
+            try host("echo old >kept")
+            let script =
+                "mkdir -p workspace/deep state/runs conf/aegix; for d in workspace workspace/deep state state/runs conf/aegix; do echo evil >$d/planted; done; echo fine >fine"
+            try host("mkdir \(ground.directory)/conf")
+            let ended = try ground.run(
+                "--artifact", "**", "--out", ground.directory, "--cmd", script,
+                env: ["XDG_CONFIG_HOME": bytes("\(ground.directory)/conf")])
+            #expect(ended.code == 123 && ended.errorText.contains("left out"), "\(ended.errorText)")
+            #expect(ground.read("\(ground.directory)/fine") == bytes("fine\n"), "a neighbour was left out")
+            for path in [
+                ground.workspace, "\(ground.workspace)/deep", ground.state, "\(ground.state)/runs",
+                "\(ground.directory)/conf/aegix",
+            ] {
+                #expect(ground.read("\(path)/planted") == nil, "\(path)")
+            }
+            #expect(access("\(ground.directory)/conf/aegix", F_OK) != 0, "the configuration directory was made")
+            #expect(collected["workspace/planted"] == "evil\n")
+            let error = try #require(try ground.record()["collection"]["out"]["error"].string)
+            #expect(error.contains("left out"), "\(error)")
+        }
+
+        @Test func outIsntAegixOwn() throws {
+            try ground.shell("true")
+            for out in [
+                ground.state, "\(ground.state)/runs", "\(ground.state)/runs/new/x", "\(ground.directory)/conf/aegix/x",
+            ] {
+                let ended = try ground.run(
+                    "--artifact", "f", "--out", out, "--cmd", "echo planted >f",
+                    env: ["XDG_CONFIG_HOME": bytes("\(ground.directory)/conf")])
+                #expect(ended.code == 125 && ground.runs.count == 1, "\(out): \(ended.errorText)")
+                #expect(
+                    access("\(ground.state)/runs/new", F_OK) != 0 && access("\(ground.directory)/conf/aegix", F_OK) != 0
+                )
+            }
+        }
+
         /// Nothing says that copies which were cut off are whole: they go with the aegix that made them.
         @Test func aKillMeanwhileLeavesNone() throws {
             try host("head -c 1G /dev/zero | tr '\\0' x >huge; echo x >a")

@@ -195,6 +195,18 @@ extension Integration {
                     "e/f/y deleted - -", "g added - -", "g/x renamed d/x -", "l symlink - -", "m mode - -",
                     "n added - -", "n2 added - n", "package.json modified - -", "same mode - -", "u modified - -",
                 ])
+            try prepare("mkdir -p z; echo was >z/file; echo gitdir >z/.git")
+            #expect(
+                try ground.shell(
+                    "rm z/file z/.git; mkdir -p z/file/.git/hooks z/.git; echo x >z/file/.envrc; echo x >z/.git/config",
+                    direct
+                ).code == 0)
+            #expect(
+                try changes() == [
+                    "z/.git modified - - protected", "z/.git/config added - - protected", "z/file modified - -",
+                    "z/file/.envrc added - - executes", "z/file/.git added - - protected",
+                    "z/file/.git/hooks added - - protected",
+                ])
             let review = try ground.run("review", "last")
             #expect(review.code == 0 && review.text.contains("look at these first"), "\(review.errorText)")
             #expect(review.text.contains("written in place"))
@@ -211,6 +223,62 @@ extension Integration {
             let ended = child.finish(input: bytes("go\n"))
             #expect(ended.code == 0, "\(ended.errorText)")
             #expect(try changes() == ["a modified - - raced", "b modified - -"])
+        }
+
+        /// Longer than the kernel takes a path at once: one such must not hide everything else.
+        @Test(arguments: ["overlay", "copy"]) func aPathBeyondPathMax(backing: String) throws {
+            try prepare("echo a >a")
+            let ended = try layered(
+                backing,
+                """
+                echo A >>a; exec python3 -c 'import os
+                os.mkdir("deep"); os.chdir("deep")
+                for i in range(30): os.mkdir("d" * 200); os.chdir("d" * 200)
+                open("f", "w").write("x")'
+                """)
+            #expect(ended.code == 0, "\(ended.errorText)")
+            let paths = try ground.record()["changes"].array.compactMap { $0["path"].string }
+            #expect(paths.first == "a" && paths.count == 33)
+            #expect(paths.last?.utf8.count == 6036 && paths.last?.hasSuffix("/f") == true)
+            let review = try ground.run("review", "last", "--patch")
+            #expect(review.code == 0, "\(review.errorText.prefix(300))")
+            let applied = try ground.run("apply", "last")
+            #expect(applied.code == 0, "\(applied.errorText.prefix(300))")
+            #expect(ground.read("\(ground.workspace)/a") == bytes("a\nA\n"))
+            let walk = "import os; os.chdir('deep'); [os.chdir('d' * 200) for _ in range(30)]; print(open('f').read())"
+            #expect(try ground.outside("/usr/bin/python3", "-c", walk).text == "x\n")
+            // Foundation can't remove such a thing.
+            _ = try ground.outside("/bin/rm", "-r", "deep")
+            #expect(try ground.run("prune", "--keep", "0", "--unreviewed").code == 0)
+        }
+
+        /// What is in a large directory that root's overlay renames isn't in the list.
+        @Test(.enabled(if: geteuid() == 0)) func aLargeDirectoryMovedToADeniedPath() throws {
+            try prepare("mkdir big; cd big; seq 1 20100 | sed 's/^/f/' | xargs touch; touch k.pem")
+            func moved(_ place: String, _ deny: String) throws -> [String] {
+                let policy = try ground.policy("[files]\ndeny = [\"\(deny)\"]\n")
+                let ended = try ground.shell(
+                    "mkdir vault; exec python3 -c 'import os; os.rename(\"big\", \"\(place)\")'", policy)
+                #expect(ended.code == 0, "\(ended.errorText)")
+                return try changes().filter { $0.contains(place) }
+            }
+            try prepare("rm big/k.pem")
+            // Nothing else: its files weren't deleted.
+            #expect(try moved("vault/big", "vault/**") == ["vault/big renamed big - denied+protected"])
+            #expect(try moved("other", "elsewhere/**") == ["other renamed big - protected"])
+            #expect(try moved("other", "other/f7") == ["other renamed big - denied+protected"])
+            #expect(try moved("other", "**/*.pem") == ["other renamed big - denied+protected"])
+        }
+
+        @Test func beyondTheDepthIsSaid() throws {
+            let ended = try ground.shell(
+                "exec python3 -c 'import os\nfor i in range(300): os.mkdir(\"d\"); os.chdir(\"d\")'")
+            #expect(ended.code == 0, "\(ended.errorText)")
+            let record = try ground.record()
+            #expect(record["changes"].array.last?["flags"].array.compactMap(\.string) == ["deeper"])
+            #expect(record["cut"]["changes"]["kept"].int == record["changes"].array.count)
+            #expect(record["cut"]["changes"]["of"].value == nil)
+            #expect(try ground.run("apply", "last").code != 0)
         }
     }
 }

@@ -6,7 +6,7 @@ import Testing
 extension Integration {
     @Suite(.enabled(if: Ground.has("/usr/bin/git"))) struct CommitTests {
         let ground: Ground
-        private let identity = [
+        let identity = [
             "GIT_AUTHOR_NAME": bytes("Ann"), "GIT_AUTHOR_EMAIL": bytes("ann@example.org"),
             "GIT_COMMITTER_NAME": bytes("Ann"), "GIT_COMMITTER_EMAIL": bytes("ann@example.org"),
         ]
@@ -14,7 +14,7 @@ extension Integration {
         init() throws { ground = try Ground() }
 
         /// A script on the host, with an identity of its own for git.
-        @discardableResult private func host(_ script: String, at location: SourceLocation = #_sourceLocation) throws
+        @discardableResult func host(_ script: String, at location: SourceLocation = #_sourceLocation) throws
             -> String
         {
             let names = "export GIT_AUTHOR_NAME=H GIT_AUTHOR_EMAIL=h@x GIT_COMMITTER_NAME=H GIT_COMMITTER_EMAIL=h@x; "
@@ -23,12 +23,12 @@ extension Integration {
             return ended.text
         }
 
-        private func ran(_ script: String, at location: SourceLocation = #_sourceLocation) throws {
+        func ran(_ script: String, at location: SourceLocation = #_sourceLocation) throws {
             let ended = try ground.shell(script)
             #expect(ended.code == 0, "\(ended.text) \(ended.errorText)", sourceLocation: location)
         }
 
-        @discardableResult private func commit(
+        @discardableResult func commit(
             _ message: String = "Change", _ more: [String] = [], code: Int32 = 0, env: [String: Bytes]? = nil,
             at location: SourceLocation = #_sourceLocation
         ) throws -> Ended {
@@ -39,7 +39,7 @@ extension Integration {
         }
 
         /// Refused with this code, and neither workspace nor repository is other than before.
-        private func refused(
+        func refused(
             _ reason: String, _ more: [String] = [], env: [String: Bytes]? = nil,
             at location: SourceLocation = #_sourceLocation
         ) throws {
@@ -51,7 +51,7 @@ extension Integration {
             #expect(try host(picture) == before, sourceLocation: location)
         }
 
-        private let history = """
+        let history = """
             git init -q -b main .; seq 500 >big; echo a >a; mkdir -p d/e; echo x >d/x; echo y >d/e/y; ln -s a l; echo t >turn
             printf 'bin\\0ary' >b; git add .; git commit -qm one; seq 600 >big; git commit -qam two
             """

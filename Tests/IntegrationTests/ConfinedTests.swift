@@ -73,6 +73,18 @@ extension Integration {
             return ended
         }
 
+        @Test func secrets() throws {
+            let place = try ground.write("\(ground.directory)/key", "s3cret-value-x\n")
+            let ended = try confined("echo ${#T} $T; echo $T >leak", ["--secret", "T=file:\(place)"])
+            #expect(ended.text == "14 [redacted:T]\n", "\(ended.errorText)")
+            let record = try ground.record()
+            #expect(record["changes"][0]["flags"].array.compactMap(\.string) == ["secret"])
+            #expect(record["enforcement"]["controls"].array.contains { $0["name"].string == "secrets" })
+            // There is no file system of the run's own to keep it in.
+            let refused = try confined("true", ["--secret-file", "T=file:\(place)"])
+            #expect(refused.code == 125 && refused.errorText.contains("tier confined"), "\(refused.errorText)")
+        }
+
         /// One line of python's for each: its name, and OK or the errno.
         private func tried(_ cases: [(String, String)], _ options: [String] = []) throws -> [String: String] {
             let lines = cases.map { "t('\($0.0)', lambda: \($0.1))" }.joined(separator: "\n")

@@ -183,5 +183,50 @@ extension Integration {
                 #expect(ended.code == 125 && ended.errorText.contains("sandbox"), "\(text): \(ended.errorText)")
             }
         }
+
+        /// The flags that say where a run may not make anything.
+        private func denied() throws -> [String] {
+            try ground.record()["changes"].array.filter {
+                $0["flags"].array.compactMap(\.string).contains("denied")
+            }.compactMap { $0["path"].string }
+        }
+
+        /// A sandbox carries the union of what was denied to its runs, until its layer is handed over.
+        @Test func aDenialOutlivesItsPolicy() throws {
+            _ = try ground.outside("/bin/sh", "-ec", "mkdir vault; echo secret >vault/q")
+            let deny = try ground.policy("[files]\ndeny = [\"vault\", \"**/*.pem\"]\n")
+            let name = ["--name", "n"]
+            #expect(try ground.shell("echo planted >a.pem; echo fine >ok; echo fine >alike", deny + name).code == 0)
+            #expect(try denied() == ["a.pem"])
+            let moved = try ground.shell(
+                "mv a.pem b.txt; ln vault/q vq; cp b.txt c.txt; echo fine >ok2; echo x >new.pem", name)
+            #expect(moved.code == 0, "\(moved.errorText)")
+            #expect(try denied() == ["b.txt", "c.txt", "new.pem", "vq"])
+            #expect(try ground.shell("mv b.txt d.txt; echo 1 >>d.txt", name + ["--artifact", "*.txt"]).code == 0)
+            #expect(try denied() == ["c.txt", "d.txt", "new.pem", "vq"])
+            #expect(try ground.record()["artifacts"].array.allSatisfy { $0["skipped"].string == "denied" })
+            let applied = try ground.run("apply", "n")
+            #expect(applied.code == 0, "\(applied.errorText)")
+            #expect(ground.read("\(ground.workspace)/ok") == bytes("fine\n"))
+            for path in ["a.pem", "b.txt", "c.txt", "d.txt", "new.pem", "vq"] {
+                #expect(access("\(ground.workspace)/\(path)", F_OK) != 0, "\(path) was applied")
+            }
+            // It begins anew.
+            #expect(try ground.shell("echo x >e.pem", name).code == 0)
+            #expect(try denied() == [])
+        }
+
+        @Test func aDenialOutlivesAKilledRun() throws {
+            let deny = try ground.policy("[files]\ndeny = [\"**/*.pem\"]\n")
+            var child = try ground.spawn(deny + ["--name", "n", "--cmd", "echo planted >a.pem; echo up; sleep 60"])
+            #expect(child.line() == "up")
+            kill(child.pid, SIGKILL)
+            _ = child.finish()
+            while waitpid(-1, nil, 0) > 0 {}
+            #expect(try ground.run("--name", "n", "--cmd", "mv a.pem b.txt; echo fine >ok").code == 0)
+            #expect(try denied() == ["b.txt"])
+            #expect(try ground.run("apply", "n").code == 0)
+            #expect(access("\(ground.workspace)/b.txt", F_OK) != 0 && access("\(ground.workspace)/ok", F_OK) == 0)
+        }
     }
 }

@@ -257,5 +257,34 @@ extension Integration {
             #expect(ended.errorText.contains("worked on a copy"), "\(ended.errorText)")
             #expect(try ground.record()["changes"].value == nil)
         }
+
+        @Test func ofOneInPlaceItIsSaidThatItIsntKnown() throws {
+            let id = try killed(try ground.policy("[workspace]\nmode = \"direct\"\n"), "echo a >a")
+            let ended = try aegix("review", id, code: 125)
+            #expect(ended.errorText.contains("in place"), "\(ended.errorText)")
+            #expect(try ground.record()["changes"].value == nil)
+            #expect(try ground.record()["outcome"]["message"].string?.contains("in place") == true)
+        }
+
+        /// What somebody put there is passed over, and said once.
+        @Test func strays() throws {
+            let id = try ran("echo x >f")
+            #expect(try ground.run("--name", "n", "--cmd", "echo x >f").code == 0)
+            let script = """
+                cd \(ground.state); mkdir -p gone; ln -s /etc runs/01m7zmv5zvfv3s8hc6ssp5v; echo x >runs/file
+                for d in gone sandboxes; do ln -s /etc $d/link; echo x >$d/file; ln -s /etc $d/01m7zmv5zvfv3s8hc6ssp5v.run; done
+                """
+            #expect(try ground.outside("/bin/sh", "-ec", script).code == 0)
+            for words in [["history"], ["prune", "--keep", "9"], ["prune", "--max-size", "1KB", "--dry-run"]] {
+                let ended = try ground.run(raw: words.map(bytes))
+                #expect(ended.code == 0, "\(words): \(ended.errorText)")
+                let told = ended.errorText.split(separator: "\n").filter { $0.contains("passed over") }
+                #expect(told.count == 1 && told[0].contains("runs/file"), "\(words): \(ended.errorText)")
+            }
+            #expect(try aegix("sandboxes").text.hasPrefix("n "))
+            _ = try aegix("prune", "--keep", "0", "--unreviewed")
+            #expect(access("\(ground.state)/runs/\(id)", F_OK) != 0)
+            #expect(access("/etc/passwd", F_OK) == 0 && access("\(ground.state)/runs/file", F_OK) == 0)
+        }
     }
 }

@@ -15,7 +15,7 @@ case ${1:-} in
 newest) suites=(unstable stable-backports trixie-backports) ;;
 *) die "which kernel? 6.1, 6.12 or newest" ;;
 esac
-modules=(virtio_pci virtio_blk virtio_console 9pnet_virtio 9p crc32c_generic ext4 overlay loop)
+modules=(virtio_pci virtio_blk virtio_console 9pnet_virtio 9p crc32c_generic ext4 overlay loop veth)
 
 kernel=${AEGIX_VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/aegix-vm}/$1
 mkdir -p "$(dirname "$kernel")"

@@ -14,6 +14,8 @@
 #include "aegix_watch.h"
 
 #include "aegix_cgroup.h"
+#include "aegix_hold.h"
+#include "aegix_ask.h"
 
 #pragma clang assume_nonnull begin
 

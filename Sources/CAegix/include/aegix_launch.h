@@ -43,6 +43,9 @@ struct aegix_page {
     uint32_t finished;    /* the command was reaped: `status` is valid */
     int32_t status;       /* as wait4 gives it */
     uint32_t deadline;    /* pid 1's own timer ended the run */
+    uint32_t joined;      /* the relay is in our namespaces, or never will be: a futex */
+    uint32_t connected;   /* the way to the relay is there: a futex */
+    uint64_t extension;   /* nanoseconds that the deadline is later: somebody was asked meanwhile */
     uint32_t released;    /* maps and trees are there: a futex, since a socket's wake-up would queue the child behind us */
 };
 
@@ -101,6 +104,8 @@ struct aegix_launch {
     const char *_Nullable uid_map, *_Nullable gid_map;
     uid_t uid;
     gid_t gid;
+    uint32_t own_network;   /* 0: the host's network namespace */
+    uint32_t relayed;       /* the page's `joined` and `connected` are waited for */
     uint32_t watch_sockets; /* a netlink socket that can say what sockets hold goes to the supervisor */
     uint32_t trees; /* detached trees that arrive with the supervisor's word */
 
@@ -158,8 +163,13 @@ int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root
 /* Releases a child that waits for its id maps, handing it detached trees. 0 or -1 with errno. */
 int aegix_send_release(struct aegix_page *page, int control, const int *trees, uint32_t count);
 
+/* One of the page's words that the child waits for. */
+void aegix_page_say(uint32_t *word);
+
 /* A shared page, zeroed. NULL with errno. */
 struct aegix_page *_Nullable aegix_page_map(void);
+/* How much later than planned the deadline is by now. */
+void aegix_page_extend(struct aegix_page *page, uint64_t nanoseconds);
 void aegix_page_unmap(struct aegix_page *page);
 
 

@@ -19,6 +19,8 @@ int aegix_set_nonblocking(int descriptor);
 int aegix_poll(struct pollfd *slots, size_t count, const struct timespec *timeout);
 /* Of procfs, sysfs, debugfs, tracefs or cgroupfs. */
 int aegix_is_pseudo(int descriptor);
+/* Its mount lets files be written. */
+int aegix_is_writable(int descriptor);
 /* To one slot. */
 int aegix_shrink_pipe(int descriptor);
 /* One buffer of `from`, which keeps it. 0 at the end, EAGAIN when nothing waits. */
