@@ -80,12 +80,20 @@ public struct RunStart: Sendable {
         /// The policy in force as TOML: `policy.toml` of the run directory.
         public var toml: Bytes
 
+        /// Where a key's value was written, by the key, in order: `policy.toml:3:8`, `--timeout`.
+        public var origins: [(key: String, place: String)] = []
+
         public init(name: String, sources: [Source], effective: Bytes, digest: String, toml: Bytes) {
             self.name = name
             self.sources = sources
             self.effective = effective
             self.digest = digest
             self.toml = toml
+        }
+
+        public static func == (a: PolicyFacts, b: PolicyFacts) -> Bool {
+            a.name == b.name && a.sources == b.sources && a.effective == b.effective && a.digest == b.digest
+                && a.toml == b.toml && a.origins.elementsEqual(b.origins) { $0 == $1 }
         }
 
         public struct Source: Equatable, Sendable {

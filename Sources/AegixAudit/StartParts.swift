@@ -143,6 +143,13 @@ struct StartParts: Sendable {
             json.raw(policy.effective)
             json.key("name")
             json.string(policy.name)
+            json.key("origins")
+            json.object { json in
+                for (key, place) in policy.origins {
+                    json.key(key)
+                    json.string(place)
+                }
+            }
             json.key("sources")
             json.array(sources) { json, source in
                 json.object { json in

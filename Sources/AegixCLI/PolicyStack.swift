@@ -22,6 +22,11 @@ public struct LoadedPolicy: Sendable {
         self.layered = layered
     }
 
+    /// Of the keys that somebody wrote, by their names, in order. Those of the preset `default` aren't looked up.
+    public var origins: [(key: String, place: String)] {
+        layered.origins.map { ($0.key.rawValue, $0.value) }.sorted { $0.0 < $1.0 }
+    }
+
     /// The policy itself, and not the caller's options, gives secrets and a network together.
     var namesBoth: Bool {
         [PolicyKey.secrets, .networkMode].allSatisfy { !origin(of: $0).hasPrefix("--") }

@@ -25,6 +25,7 @@ extension RunPreparation {
                 .init(name: redactor?.redact(Bytes($0.name)) ?? Bytes($0.name), digest: $0.digest)
             },
             effective: policy.canonical, digest: SHA256.hex(effective), toml: effective)
+        start.policy?.origins = loaded.origins
         var host = JSONWriter(capacity: 128)
         host.object { json in
             json.key("kernel")

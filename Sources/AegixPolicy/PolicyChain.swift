@@ -26,6 +26,11 @@ public struct PolicySource: Sendable {
 
 /// A policy that ships in the binary.
 public struct Preset: Sendable {
+    /// Where a preset writes a key; nil: it doesn't.
+    public static func place(of key: PolicyKey, in name: String) -> String? {
+        named(name)?.draft?.place(of: key)
+    }
+
     public let name: String
     public let text: String
 
