@@ -23,6 +23,7 @@ echo "hello" >"$scratch/project/notes.txt"
     type 'aegix review last'
     type 'aegix --cmd "cat /etc/shadow; ls /home; cat /proc/net/route"'
     type 'aegix --timeout 1s -- sleep 60; echo "exit code $?"'
+    type 'aegix why last'
     type 'aegix show last'
     type 'aegix history'
     echo '<!-- /session -->'
