@@ -16,7 +16,7 @@ summaries=()
 
 # part NAME COMMAND [ARG…]: the output goes to the terminal and to a log, the last line of counts to the summary.
 part() {
-    local name=$1 log="$logs/${1// /-}.log" counts
+    local name=$1 log="$logs/${1// /-}.log" counts wrong
     shift
     printf '\n== %s\n' "$name"
     "$@" </dev/null 2>&1 | tee "$log" || failed+=("$name")
@@ -25,7 +25,9 @@ part() {
         counts="no count of tests: it didn't come to its end"
         [[ " ${failed[*]-} " == *" $name "* ]] || failed+=("$name")
     fi
-    summaries+=("$name:" "$counts")
+    # What went wrong is told again at the end, where a long log is read first.
+    mapfile -t wrong < <(grep -aE '^✘ Test .* (recorded an issue|failed)| FAILED|^seed [0-9]+ ' "$log" | cut -c1-300 | head -n 5)
+    summaries+=("$name:" ${wrong[@]+"${wrong[@]}"} "$counts")
 }
 
 # The bundle of tests, run directly as a user: `swift test` would write into .build.

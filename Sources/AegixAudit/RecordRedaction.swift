@@ -1,6 +1,7 @@
 // Pure. The record without the run's secrets. Only what comes from outside is looked through: the record's own words, figures and
 // digests stay what they are, whatever a secret looks like. Paths that aegix goes by later stay too: the workspace's own, and changes.jsonl's.
 
+import AegixNetwork
 import AegixSandbox
 import AegixSystem
 import AegixWorkspace
@@ -33,6 +34,7 @@ extension RunEnd {
         end.enforcement = enforcement?.redacted(by: redactor)
         end.execs = execs.map { $0.redacted(by: redactor) }
         end.violations = violations.map { $0.redacted(by: redactor) }
+        end.network = network.map { $0.redacted(by: redactor) }
         end.artifacts = artifacts?.redacted(by: redactor)
         if case .listed(var list) = changes {
             list.changes = list.changes.map { $0.redacted(by: redactor) }
@@ -72,6 +74,28 @@ extension ExecEvent {
         for index in argv.indices {
             event.argv[index] = redactor.redact(argv[index], isCut: argvCut && index == argv.count - 1)
         }
+        event.rule = rule.map(redactor.redact)
+        event.approval = approval?.redacted(by: redactor)
+        return event
+    }
+}
+
+extension Approval {
+    func redacted(by redactor: Redactor) -> Approval {
+        var approval = self
+        approval.by = by.map(redactor.redact)
+        approval.message = message.map(redactor.redact)
+        approval.cwd = cwd.map { redactor.redact($0) }
+        return approval
+    }
+}
+
+extension NetworkEvent {
+    /// A name is one of the few things that a command without any allowed name can still send to the record.
+    func redacted(by redactor: Redactor) -> NetworkEvent {
+        var event = self
+        event.name = name.map { redactor.redact($0) }
+        event.rule = redactor.redact(rule)
         return event
     }
 }

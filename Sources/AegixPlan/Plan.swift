@@ -135,7 +135,7 @@ public struct Plan: Equatable, Sendable {
         let masked = Plan.masked(policy, facts: facts)
         var syscalls = limits.syscalls
         syscalls.watchesConnects = network.mode != .host
-        syscalls.watchesOpens = !masked.isEmpty
+        syscalls.watchesOpens = !masked.isEmpty && tier != .confined
         syscalls.judgesExecs = policy.commands.judges
         return Plan(
             tier: tier, identity: identity,

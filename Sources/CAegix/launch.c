@@ -10,6 +10,7 @@
      fork           the command is pid 2 and waits until pid 1 is sealed
    Nothing here decides, allocates, locks or prints. */
 #include "child.h"
+#include "message.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -77,24 +78,10 @@ void aegix_page_say(uint32_t *word) {
 static int wait_release(struct aegix_page *page, int control, int *trees, uint32_t expected) {
     wait_for(&page->released);
     char word;
-    struct iovec data = {&word, 1};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * AEGIX_TREES)];
-    } space;
-    struct msghdr message = {
-        .msg_iov = &data, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
-    ssize_t count;
-    do count = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
-    while (count < 0 && errno == EINTR);
+    size_t got;
+    long count = aegix_message_receive(control, 0, &word, 1, trees, AEGIX_TREES, &got);
     if (count < 0) return -1;
     if (count == 0) return errno = EPIPE, -1;
-    uint32_t got = 0;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-        got = (uint32_t)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-        memcpy(trees, CMSG_DATA(header), got * sizeof(int));
-    }
     if (got != expected) return errno = EPROTO, -1;
     return 0;
 }
@@ -153,30 +140,11 @@ static int set_limits(const struct aegix_launch *launch, int32_t *index) {
     return 0;
 }
 
-static int hand_over(int control, char word, const int *descriptors, size_t count) {
-    struct iovec data = {&word, 1};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * 3)];
-    } space;
-    memset(&space, 0, sizeof space);
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = space.bytes,
-                             .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int) * count);
-    memcpy(CMSG_DATA(header), descriptors, sizeof(int) * count);
-    return sendmsg(control, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
 /* What sockets hold counts as memory, and only a socket of this network namespace can be asked. */
 static int send_socket_monitor(int control) {
     int monitor = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     if (monitor < 0) return errno == EPROTONOSUPPORT ? 0 : -1; /* a kernel without it: they aren't counted */
-    int rc = hand_over(control, AEGIX_WORD_SOCKETS, &monitor, 1);
+    int rc = aegix_message_send(control, AEGIX_WORD_SOCKETS, 1, &monitor, 1);
     int error = errno;
     close(monitor);
     errno = error;
@@ -313,7 +281,7 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
     if (launch->relayed) wait_for(&page->connected);
     descriptors[0] = aegix_child_seccomp(launch);
     if (descriptors[0] < 0) fail(page, AEGIX_STAGE_SECCOMP, 0);
-    if (hand_over(launch->control, AEGIX_WORD_READY, descriptors, descriptors[2] < 0 ? 2 : 3) < 0)
+    if (aegix_message_send(launch->control, AEGIX_WORD_READY, 1, descriptors, descriptors[2] < 0 ? 2 : 3) < 0)
         fail(page, AEGIX_STAGE_HANDOVER, 0);
     pid_t command = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
     if (command < 0) fail(page, AEGIX_STAGE_FORK, 0);
@@ -363,24 +331,7 @@ pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd) {
 }
 
 int aegix_send_release(struct aegix_page *page, int control, const int *trees, uint32_t count) {
-    char word = 'g';
-    struct iovec data = {&word, 1};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * AEGIX_TREES)];
-    } space;
-    memset(&space, 0, sizeof space);
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
-    if (count > 0) {
-        message.msg_control = space.bytes;
-        message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int) * count);
-        memcpy(CMSG_DATA(header), trees, sizeof(int) * count);
-    }
-    if (sendmsg(control, &message, MSG_NOSIGNAL) < 0) return -1;
+    if (aegix_message_send(control, "g", 1, trees, count) < 0) return -1;
     aegix_page_say(&page->released);
     return 0;
 }
@@ -394,25 +345,15 @@ int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root
     if (rc < 0) return -1;
     if (rc == 0) return errno = ETIMEDOUT, -1;
     char word;
-    struct iovec data = {&word, 1};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * 3)];
-    } space;
-    struct msghdr message = {
-        .msg_iov = &data, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
-    ssize_t count;
-    do count = recvmsg(control, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    while (count < 0 && errno == EINTR);
-    if (count <= 0) return (int)count;
     int got[3] = {-1, -1, -1};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (!header || header->cmsg_type != SCM_RIGHTS) return errno = EPROTO, -1;
-    memcpy(got, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
+    size_t came;
+    long count = aegix_message_receive(control, MSG_DONTWAIT, &word, 1, got, 3, &came);
+    if (count <= 0) return (int)count;
+    if (came == 0) return errno = EPROTO, -1;
     *listener = got[0];
     *root = got[1];
     *terminal = got[2];
-    return word == AEGIX_WORD_SOCKETS ? 2 : 1;
+    return word == *AEGIX_WORD_SOCKETS ? 2 : 1;
 }
 
 struct aegix_page *aegix_page_map(void) {

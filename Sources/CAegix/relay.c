@@ -3,6 +3,7 @@
    side are made here, so the command can bind whatever it likes, and nothing of the host's network comes near.
    It runs on system calls alone: it is a copy of the supervisor. */
 #include "aegix_network.h"
+#include "message.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -232,23 +233,7 @@ struct word {
 
 static int tell(int channel, uint32_t stage, const int *descriptors, size_t count) {
     struct word word = {stage, stage ? errno : 0};
-    struct iovec data = {&word, sizeof word};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * 5)];
-    } space;
-    memset(&space, 0, sizeof space);
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
-    if (count) {
-        message.msg_control = space.bytes;
-        message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int) * count);
-        memcpy(CMSG_DATA(header), descriptors, sizeof(int) * count);
-    }
-    return sendmsg(channel, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+    return aegix_message_send(channel, &word, sizeof word, descriptors, count);
 }
 
 static _Noreturn void stop(int channel, uint32_t stage) {
@@ -361,28 +346,9 @@ static int hear(int channel, uint32_t *stage, int *descriptors, size_t room, siz
     while (rc < 0 && errno == EINTR);
     if (rc == 0) return errno = ETIMEDOUT, -1;
     struct word word = {0, 0};
-    struct iovec data = {&word, sizeof word};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * 5)];
-    } space;
-    struct msghdr message = {
-        .msg_iov = &data, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
-    ssize_t got;
-    do got = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    long got = aegix_message_receive(channel, 0, &word, sizeof word, descriptors, room, count);
     if (got < 0) return -1;
     if (got != sizeof word) return errno = EPIPE, -1;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_type == SCM_RIGHTS) {
-        size_t came = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < came; i++) {
-            int one;
-            memcpy(&one, CMSG_DATA(header) + i * sizeof one, sizeof one);
-            if (i < room) descriptors[(*count)++] = one;
-            else close(one);
-        }
-    }
     *stage = word.stage;
     if (word.stage) return errno = word.error, -1;
     return 0;

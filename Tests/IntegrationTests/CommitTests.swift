@@ -51,8 +51,9 @@ extension Integration {
             #expect(try host(picture) == before, sourceLocation: location)
         }
 
+        /// The same commits each time: what a test plants is never in their way.
         let history = """
-            git init -q -b main .; seq 500 >big; echo a >a; mkdir -p d/e; echo x >d/x; echo y >d/e/y; ln -s a l; echo t >turn
+            export GIT_AUTHOR_DATE='2026-01-01T00:00:00Z' GIT_COMMITTER_DATE='2026-01-01T00:00:00Z'; git init -q -b main .; seq 500 >big; echo a >a; mkdir -p d/e; echo x >d/x; echo y >d/e/y; ln -s a l; echo t >turn
             printf 'bin\\0ary' >b; git add .; git commit -qm one; seq 600 >big; git commit -qam two
             """
         private let edits = """

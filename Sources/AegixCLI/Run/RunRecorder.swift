@@ -227,11 +227,13 @@ final class RunRecorder: RunObserver {
 
     private func changes(_ attempt: RunAttempt) throws(Failure) -> RunEnd.Changes {
         let earlier = try named?.previous() ?? ChangeList()
+        // What couldn't be finished isn't known to be without changes.
+        if plan?.workspaceMode.hasLayer == true, attempt.lateFailure != nil { return .unknown }
         // Half of a copy's changes are none that could be shown or applied.
         if plan?.copy != nil || plan?.confined != nil, attempt.result?.lateFailure != nil { return .unknown }
         var list = ChangeList()
-        if attempt.layer == .kept, let style = plan?.layerStyle {
-            list = try listed(style).since(earlier)
+        if let layer = keptLayer(attempt) {
+            list = try listed(layer).since(earlier)
             Denials.carry(&list, from: earlier)
         }
         if let snapshot, attempt.result?.program != nil { list = try listed(since: snapshot) }
@@ -264,14 +266,13 @@ final class RunRecorder: RunObserver {
         }
     }
 
-    private func listed(_ style: Layer.Style) throws(Failure) -> ChangeList {
-        let layer = Layer(upper: Path.join(named?.path ?? path, Bytes("layer/upper")), style: style)
+    private func listed(_ layer: Layer) throws(Failure) -> ChangeList {
         let workspace = preparation.facts.workspace.path
         return try flagged { () throws in
             try Redirects.complete(layer, over: workspace)
             let list = try LayerListing(
                 layer, over: workspace, began: Int64(beganAt),
-                linksBreak: style == .user && plan?.copy == nil && plan?.confined == nil, bounds: bounds
+                linksBreak: layer.style == .user && plan?.copy == nil && plan?.confined == nil, bounds: bounds
             ).list()
             return (list, try LayerSurroundings(layer, over: workspace))
         }

@@ -57,7 +57,7 @@ final class ExecWatch {
         connect = SyscallFilter.number(of: "connect")
         self.connects = connects
         memory = plan.limitPlan.watch.data.map(MemoryRequests.init)
-        opens = plan.masked.isEmpty ? nil : OpenWatch(plan.masked)
+        opens = plan.masked.isEmpty || confined != nil ? nil : OpenWatch(plan.masked)
     }
 
     var pollable: Int32 { listener.raw }

@@ -5,23 +5,22 @@ import AegixPolicy
 import AegixSystem
 import Glibc
 
+/// What a rule of `files.deny` names, and where the rule stands.
+typealias DenialPattern = (pattern: PathPattern, origin: String)
+
 extension ViewWalk {
     /// A deny holds for the inode over all views: after the matches by name, every other name of a matched inode (hard
     /// link, second mount) is hidden too, and so are the other names of what lies in a matched directory.
-    mutating func denied(_ rules: [Policy.PathRule]) throws(Failure) -> [DeniedPath] {
-        if rules.isEmpty { return [] }
+    mutating func denied(_ patterns: [DenialPattern]) throws(Failure) -> [DeniedPath] {
+        if patterns.isEmpty { return [] }
         try refuseMounts(in: facts.workspace)
         let roots = [facts.workspace] + facts.reads + facts.writes
-        var patterns: [(pattern: PathPattern, origin: String)] = []
         var byInode: [Inode: String] = [:]
         var names: [Name] = []
-        for rule in rules {
-            for pattern in try PatternSearch.denied(rule, home: facts.home, workspace: facts.workspace.path) {
-                patterns.append((pattern, rule.origin))
-                // A literal path counts wherever it lies: another name of it may be in view.
-                guard let path = pattern.literalPath, let entry = try ViewWalk.target(path) else { continue }
-                byInode[entry.inode] = rule.origin
-            }
+        for (pattern, origin) in patterns {
+            // A literal path counts wherever it lies: another name of it may be in view.
+            guard let path = pattern.literalPath, let entry = try ViewWalk.target(path) else { continue }
+            byInode[entry.inode] = origin
         }
         func match(_ path: Bytes) -> String? { patterns.first { $0.pattern.matches(path) }?.origin }
         for root in roots {
@@ -62,9 +61,7 @@ extension ViewWalk {
 
     /// The base system is large, and what is in it isn't the caller's: it is looked through only where a pattern names a
     /// place in it, and not for one that begins with a wildcard.
-    private mutating func deniedInSystem(_ patterns: [(pattern: PathPattern, origin: String)]) throws(Failure)
-        -> [DeniedPath]
-    {
+    private mutating func deniedInSystem(_ patterns: [DenialPattern]) throws(Failure) -> [DeniedPath] {
         let roots = facts.base.compactMap(SystemRoot.init)
         var found: [DeniedPath] = []
         var linked: [Inode: String] = [:]

@@ -61,11 +61,15 @@ public enum HostSurvey {
         facts.reads = try views(request.policy.files.read, facts: facts)
         facts.secrets = try secrets(request.policy, facts)
         for item in request.guarded { guardPath(item.path, what: item.what, &facts.guarded) }
-        var walk = ViewWalk(facts: facts)
-        facts.denied = try walk.denied(request.policy.files.deny)
+        var denials: [DenialPattern] = []
         for rule in request.policy.files.deny {
-            facts.denials += try PatternSearch.denied(rule, home: facts.home, workspace: facts.workspace.path)
+            for pattern in try PatternSearch.denied(rule, home: facts.home, workspace: facts.workspace.path) {
+                denials.append((pattern, rule.origin))
+            }
         }
+        facts.denials = denials.map(\.pattern)
+        var walk = ViewWalk(facts: facts)
+        facts.denied = try walk.denied(denials)
         var writable = facts.writes
         if request.policy.workspace.mode == .direct { writable.append(workspace) }
         for fact in writable { try walk.refuseSockets(in: fact) }
