@@ -26,7 +26,7 @@ part() {
         [[ " ${failed[*]-} " == *" $name "* ]] || failed+=("$name")
     fi
     # What went wrong is told again at the end, where a long log is read first.
-    mapfile -t wrong < <(grep -aE '^✘ Test .* (recorded an issue|failed)| FAILED|^seed [0-9]+ ' "$log" | cut -c1-300 | head -n 5)
+    mapfile -t wrong < <(grep -aE '^✘ Test .* (recorded an issue|failed)| FAILED|^seed [0-9]+:' "$log" | cut -c1-300 | head -n 5)
     summaries+=("$name:" ${wrong[@]+"${wrong[@]}"} "$counts")
 }
 
