@@ -6,7 +6,8 @@ import shutil
 
 import harness
 
-SECONDS = 10
+# Of the races for path and argv, and of their variations.
+LONG, SHORT = 10, 3
 
 
 def rules(*patterns, decision="deny", extra=""):
@@ -99,7 +100,7 @@ def c1c(t):
     t.check(result.code == 126 and result.outcome.get("exit_code") == 126, f"--fail-on-violation: {result}")
 
 
-def race(t, kind, seconds=SECONDS):
+def race(t, kind, seconds=SHORT):
     t.only_aegix()
     probe = t.probe("races")
     for name, tail in (("good", b""), ("bad", b"\n")):
@@ -139,23 +140,23 @@ def race(t, kind, seconds=SECONDS):
 
 def c2a(t):
     """a thread swaps the path of execve for 10 s: the denied program never runs"""
-    race(t, "path")
+    race(t, "path", LONG)
 
 
 def c2b(t):
     """a thread swaps argv of execve for 10 s, its words and its pointers"""
-    race(t, "argv")
+    race(t, "argv", LONG)
     race(t, "pointer")
 
 
 def c2c(t):
-    """a process swaps what the path leads to for 10 s, by symlink and by hard link"""
+    """a process swaps what the path leads to, by symlink and by hard link"""
     race(t, "link")
     race(t, "hardlink")
 
 
 def c2d(t):
-    """a process swaps a script's file for 10 s, after the kernel read its first line, too"""
+    """a process swaps a script's file, after the kernel read its first line, too"""
     race(t, "script")
     race(t, "scripthard")
     race(t, "scriptenv")
@@ -164,7 +165,7 @@ def c2d(t):
 def c2e(t):
     """a thread swaps the descriptor of execveat; execs from threads that aren't the first"""
     race(t, "descriptor")
-    race(t, "threads", 3)
+    race(t, "threads")
 
 
 def c2f(t):

@@ -54,7 +54,7 @@ def words():
 
 
 def e7(t):
-    """20,000 execs with 64 KiB of arguments each: events, record and supervisor stay small"""
+    """12,000 execs with 64 KiB of arguments each: events, record and supervisor stay small"""
     t.only_aegix()
     probe = t.probe("execs")
     control = t.run(probe, "10", "1")
@@ -64,11 +64,11 @@ def e7(t):
     t.check(len(whole) == 10 and record.get("cut") == {}, f"the control: {len(whole)} of 10 execs are recorded whole, cut: {record.get('cut')}")
     # By wait4, for the peak of the supervisor's own memory: a C program, so that nothing larger is among its children.
     before = t.run_ids()
-    child = t.box.spawn([probe, "20000", "64"], t, policy='[limits]\nexecs = "none"\nwall = "5m"\n')
+    child = t.box.spawn([probe, "12000", "64"], t, policy='[limits]\nexecs = "none"\nwall = "5m"\n')
     out, err = child.stdout.read(), child.stderr.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
-    t.check(child.returncode == 0 and out == b"done\t20000\n", f"exit {child.returncode}, {out!r}, {err[-300:]!r}")
+    t.check(child.returncode == 0 and out == b"done\t12000\n", f"exit {child.returncode}, {out!r}, {err[-300:]!r}")
     t.check(usage.ru_maxrss < 64 << 10, f"aegix needed {usage.ru_maxrss >> 10} MiB")
     fresh = t.run_ids() - before
     if not t.check(len(fresh) == 1, f"recorded runs: {fresh}"):
@@ -78,13 +78,13 @@ def e7(t):
     sizes = {name: os.path.getsize(os.path.join(directory, name)) for name in ("audit.json", "events.jsonl")}
     t.check(sizes["audit.json"] < 12 << 20, f"audit.json has {sizes['audit.json']} bytes")
     t.check(sizes["events.jsonl"] < 9 << 20, f"events.jsonl has {sizes['events.jsonl']} bytes")
-    t.check(record.get("usage", {}).get("execs") == 20001, f"of 20,001 execs {record.get('usage', {}).get('execs')} were counted")
+    t.check(record.get("usage", {}).get("execs") == 12001, f"of 12,001 execs {record.get('usage', {}).get('execs')} were counted")
     cut = record.get("cut", {}).get("processes", {})
     kept = record.get("processes", [])
-    t.check(cut == {"kept": len(kept), "of": 20001} and 100 < len(kept) <= 10000, f"{len(kept)} execs are in the record, cut: {cut}")
+    t.check(cut == {"kept": len(kept), "of": 12001} and 100 < len(kept) <= 10000, f"{len(kept)} execs are in the record, cut: {cut}")
     long = [p for p in kept if not p["argv_cut"] and p["argv"][1:2] == ["leaf"] or sum(len(a) for a in p["argv"]) > 4200]
     t.check(not long, f"{len(long)} execs don't say that their arguments are cut, or aren't")
     with open(os.path.join(directory, "events.jsonl"), "rb") as f:
         lines = f.read().splitlines()
     kinds = [json.loads(line)["event"] for line in lines]
-    t.check(len(lines) <= 20_001 and kinds[-1] == "outcome" and kinds.count("cut") == 1, f"events.jsonl has {len(lines)} lines, the last are {kinds[-3:]}")
+    t.check(len(lines) <= 12_001 and kinds[-1] == "outcome" and kinds.count("cut") == 1, f"events.jsonl has {len(lines)} lines, the last are {kinds[-3:]}")
