@@ -34,7 +34,7 @@ public struct Plan: Equatable, Sendable {
     /// The layer's workspace is a copy; nil: an overlay, or tier confined, whose plan has it.
     public var backing = Policy.Workspace.Backing.auto
     public var copy: WorkspaceCopy?
-    /// What is in view of the host, for messages: a program elsewhere gets a hint to `--read`.
+    /// What the policy brings into view beside the base system.
     public var views: [Bytes]
     /// Paths in view that are hidden, and why.
     public var hidden: [Hidden]
@@ -158,7 +158,7 @@ public struct Plan: Equatable, Sendable {
             cwd: cwd, home: home, workspace: workspace.path, workspaceMode: policy.workspace.mode,
             layer: copy?.destination ?? layer.map { Path.join($0.directory, Bytes("upper")) },
             backing: policy.workspace.backing, copy: copy,
-            views: roots,
+            views: views.map(\.fact.path),
             hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) }, masked: masked)
     }
 

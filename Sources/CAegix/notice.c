@@ -37,7 +37,7 @@ static int answer(int listener, uint64_t id, int error, uint32_t flags) {
     out.answer.id = id;
     out.answer.error = -error;
     out.answer.flags = flags;
-    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &out) < 0) return errno == ENOENT ? 0 : -1;
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &out) < 0) return errno == ENOENT ? 1 : -1;
     return 0;
 }
 

@@ -156,6 +156,23 @@ ssize_t aegix_read_memory(pid_t pid, uint64_t address, void *buffer, size_t leng
     return process_vm_readv(pid, &local, 1, &remote, 1, 0);
 }
 
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+
+pid_t aegix_parent(pid_t thread) {
+    struct { /* struct pidfd_info as it came first */
+        uint64_t mask, cgroup;
+        uint32_t pid, tgid, ppid, ids[8], exit_code;
+    } info = {.mask = 1};
+    _Static_assert(sizeof info == 64, "struct pidfd_info");
+    int file = (int)syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
+    if (file < 0) return -1;
+    int rc = ioctl(file, _IOWR(0xFF, 11, info), &info); /* PIDFD_GET_INFO */
+    close(file);
+    return rc < 0 ? -1 : (pid_t)info.ppid;
+}
+
 static int open_how(int directory, const char *path, int flags, uint64_t resolve) {
     struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = resolve};
     return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);

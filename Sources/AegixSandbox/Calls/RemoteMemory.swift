@@ -4,16 +4,21 @@ import AegixSystem
 import CAegix
 import Glibc
 
-enum RemoteMemory {
+/// Of one process, for one look: what was read last is kept, and what lies near it isn't read again.
+struct RemoteMemory {
     private static let page: UInt64 = 4096
+    private let pid: pid_t
+    private var window = Bytes()
+    private var start: UInt64 = 0
+
+    init(_ pid: pid_t) { self.pid = pid }
 
     /// A NUL-terminated string, read page by page: the next page may not be there.
-    static func string(_ pid: pid_t, _ address: UInt64, limit: Int) -> Bytes? {
+    mutating func string(_ address: UInt64, limit: Int) -> Bytes? {
         var out = Bytes()
         var at = address
         while out.count < limit {
-            let room = min(Int(page - at % page), 512)
-            guard let piece = read(pid, at, room) else { return nil }
+            guard let piece = near(at, least: 1, most: 512) else { return nil }
             if let end = piece.firstIndex(of: 0) { return out + piece[..<end] }
             out += piece
             at += UInt64(piece.count)
@@ -22,31 +27,46 @@ enum RemoteMemory {
     }
 
     /// An array of strings, with whether it was cut at the bounds.
-    static func strings(
-        _ pid: pid_t, _ address: UInt64, most: Int = ExecWatch.mostArguments, bytes room: Int = ExecWatch.mostBytes
+    mutating func strings(
+        _ address: UInt64, most: Int = ExecWatch.mostArguments, bytes room: Int = ExecWatch.mostBytes
     ) -> ([Bytes], Bool) {
         var list: [Bytes] = []
         var bytes = 0
         var at = address
         if address == 0 { return ([], false) }
         while list.count < most {
-            let length = min(Int(page - at % page), 256) / 8 * 8
-            guard length > 0, let piece = read(pid, at, length) else { return (list, true) }
-            for offset in stride(from: 0, to: piece.count - 7, by: 8) {
+            guard let piece = near(at, least: 8, most: 256) else { return (list, true) }
+            for offset in stride(from: piece.startIndex, to: piece.endIndex - 7, by: 8) {
                 let pointer = piece[offset..<offset + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
                 if pointer == 0 { return (list, false) }
                 let left = room - bytes
-                guard left > 0, list.count < most, let text = string(pid, pointer, limit: left)
+                guard left > 0, list.count < most, let text = string(pointer, limit: left)
                 else {
                     return (list, true)
                 }
                 if text.count == left { return (list + [text], true) }
                 list.append(text)
                 bytes += text.count + 1
+                at += 8
             }
-            at += UInt64(piece.count)
         }
         return (list, true)
+    }
+
+    /// What is known from there on, or what one read brings, up to the end of its page.
+    private mutating func near(_ address: UInt64, least: Int, most: Int) -> ArraySlice<UInt8>? {
+        let (offset, isBefore) = address.subtractingReportingOverflow(start)
+        if !isBefore, offset < UInt64(window.count), window.count - Int(offset) >= least { return window[Int(offset)...] }
+        guard let piece = RemoteMemory.read(pid, address, min(Int(RemoteMemory.page - address % RemoteMemory.page), most)),
+            piece.count >= least
+        else { return nil }
+        (start, window) = (address, piece)
+        return piece[...]
+    }
+
+    static func string(_ pid: pid_t, _ address: UInt64, limit: Int) -> Bytes? {
+        var memory = RemoteMemory(pid)
+        return memory.string(address, limit: limit)
     }
 
     /// All of it or nothing.
@@ -65,9 +85,11 @@ enum RemoteMemory {
 }
 
 enum ProcessFacts {
-    /// From /proc/PID/stat; the name in it may hold anything, so fields are counted from its last parenthesis.
+    /// By /proc/PID/stat where the kernel has no shorter way.
     static func parent(_ pid: pid_t) -> Int32? {
-        fields(Bytes("/proc/\(pid)/stat")).flatMap { $0.count > 1 ? Int32($0[1]) : nil }
+        let known = aegix_parent(pid)
+        if known >= 0 { return known }
+        return fields(Bytes("/proc/\(pid)/stat")).flatMap { $0.count > 1 ? Int32($0[1]) : nil }
     }
 
     /// The process that a thread belongs to.
@@ -89,7 +111,7 @@ enum ProcessFacts {
         do { return try HostSurvey.readLink(Bytes("/proc/\(pid)/\(name)")) } catch { return nil }
     }
 
-    /// The fields after the name: state is the first.
+    /// Of a `stat`, after the name, which may hold anything: fields are counted from its last parenthesis. State is the first.
     static func fields(_ path: Bytes, at directory: Int32 = AT_FDCWD) -> [String]? {
         do {
             let text = try Descriptor.open(path, O_RDONLY, at: directory).readAll(limit: 4096)

@@ -75,9 +75,9 @@ final class ExecJudge {
             hold.letGo(other)
             return .nothing
         }
-        let path = RemoteMemory.string(pid, arguments[shift], limit: 4096)
-        let (argv, cut) = RemoteMemory.strings(
-            pid, arguments[shift + 1], most: ExecJudge.mostWords, bytes: ExecJudge.mostBytes)
+        var memory = RemoteMemory(pid)
+        let path = memory.string(arguments[shift], limit: 4096)
+        let (argv, cut) = memory.strings(arguments[shift + 1], most: ExecJudge.mostWords, bytes: ExecJudge.mostBytes)
         // A caller killed meanwhile may have left its number to another: what was read is then not its own.
         if aegix_notice_valid(listener, notice.id) == 0 { return .nothing }
         guard let path, !cut else {

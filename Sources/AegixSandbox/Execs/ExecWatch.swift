@@ -20,6 +20,7 @@ final class ExecWatch {
     private let connect: Int32
     private let opens: OpenWatch?
     private let judge: ExecJudge?
+    private var known: SystemNames
     /// Places of the command's program that were tried.
     private var tries = 0
     private(set) var execs: UInt64 = 0
@@ -52,6 +53,7 @@ final class ExecWatch {
         self.listener = listener
         self.root = root
         self.plan = plan
+        known = SystemNames(beside: plan.views)
         execve = SyscallFilter.number(of: "execve")
         execveat = SyscallFilter.number(of: "execveat")
         connect = SyscallFilter.number(of: "connect")
@@ -131,13 +133,13 @@ final class ExecWatch {
         if let judge { return judged(notice, judge, isCommand: isCommand) }
         let shift = notice.call == execveat ? 1 : 0
         let pid = pid_t(bitPattern: notice.pid)
-        var path: Bytes? = isCommand ? nil : RemoteMemory.string(pid, address(notice, shift), limit: 4096)
-        let arguments = isCommand ? (plan.command.argv, false) : RemoteMemory.strings(pid, address(notice, shift + 1))
-        // A caller killed meanwhile may have left its number to another: what was read is then not its own.
-        if !isCommand, aegix_notice_valid(listener.raw, notice.id) == 0 { return .nothing }
+        var memory = RemoteMemory(pid)
+        var path: Bytes? = isCommand ? nil : memory.string(address(notice, shift), limit: 4096)
+        let arguments = isCommand ? (plan.command.argv, false) : memory.strings(address(notice, shift + 1))
         if let limit = plan.limits.execs, execs >= limit {
-            _ = aegix_notice_refuse(listener.raw, notice.id, EPERM)
-            return .execLimit(event(pid, ProcessFacts.parent(pid), path ?? [], arguments))
+            let parent = ProcessFacts.parent(pid)
+            if aegix_notice_refuse(listener.raw, notice.id, EPERM) != 0 { return .nothing }
+            return .execLimit(event(pid, parent, path ?? [], arguments))
         }
         // Looked up before it goes on: a short command's end takes the sandbox's root with it.
         if isCommand {
@@ -147,7 +149,8 @@ final class ExecWatch {
         }
         let command = isCommand ? path.map { programFile($0) } : nil
         let parent = ProcessFacts.parent(pid)
-        if aegix_notice_continue(listener.raw, notice.id) < 0 { return .nothing }
+        // A caller killed meanwhile may have left its number to another: what was read is then not its own.
+        if aegix_notice_continue(listener.raw, notice.id) != 0 { return .nothing }
         // From here on the caller runs, and we only write down.
         guard let path else { return .nothing }  // no such file: a search along PATH, not an exec
         execs += 1
@@ -231,6 +234,13 @@ final class ExecWatch {
     }
 
     private func canonical(_ path: Bytes) -> Bytes? {
+        if let known = known.name(of: path) { return known }
+        let found = lookUp(path)
+        known.learn(path, found)
+        return found
+    }
+
+    private func lookUp(_ path: Bytes) -> Bytes? {
         let raw = path.withCString { aegix_open_in_root(root.raw, $0, Descriptor.pathOnly) }
         if raw < 0 { return errno == ENOENT || errno == ENOTDIR ? nil : path }
         let file = Descriptor(owning: raw)

@@ -100,11 +100,13 @@ struct aegix_notice {
 /* 1: one was read; 0: it went away meanwhile; -1 with errno. */
 int aegix_notice_receive(int listener, struct aegix_notice *notice);
 int aegix_notice_valid(int listener, uint64_t id);
-/* Lets the call go on (exec only), or answers it with an errno. The caller may be gone by now: that is no error. */
+/* Lets the call go on (exec only), or answers it with an errno. 1: the caller is gone, what was read of it may be another's. */
 int aegix_notice_continue(int listener, uint64_t id);
 int aegix_notice_refuse(int listener, uint64_t id, int error);
 void aegix_notice_wake_locally(int listener);
 
+/* Of a thread's process; -1 on a kernel that doesn't tell (before 6.13). */
+pid_t aegix_parent(pid_t thread);
 ssize_t aegix_read_memory(pid_t pid, uint64_t address, void *buffer, size_t length);
 
 /* What one openat2 beneath `root` finds: never through magic links, never outside. */
