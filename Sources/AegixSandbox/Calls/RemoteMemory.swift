@@ -56,8 +56,12 @@ struct RemoteMemory {
     /// What is known from there on, or what one read brings, up to the end of its page.
     private mutating func near(_ address: UInt64, least: Int, most: Int) -> ArraySlice<UInt8>? {
         let (offset, isBefore) = address.subtractingReportingOverflow(start)
-        if !isBefore, offset < UInt64(window.count), window.count - Int(offset) >= least { return window[Int(offset)...] }
-        guard let piece = RemoteMemory.read(pid, address, min(Int(RemoteMemory.page - address % RemoteMemory.page), most)),
+        if !isBefore, offset < UInt64(window.count), window.count - Int(offset) >= least {
+            return window[Int(offset)...]
+        }
+        guard
+            let piece = RemoteMemory.read(
+                pid, address, min(Int(RemoteMemory.page - address % RemoteMemory.page), most)),
             piece.count >= least
         else { return nil }
         (start, window) = (address, piece)

@@ -80,7 +80,11 @@ enum LaunchFailure {
         }
         for place in places where Path.isAbsolute(place) {
             let found = place.withCString { access($0, X_OK) == 0 }
-            if !found || (plan.views + BaseView.rootPaths).contains(where: { Path.contains($0, Path.normalized(place)) }) { continue }
+            if !found
+                || (plan.views + BaseView.rootPaths).contains(where: { Path.contains($0, Path.normalized(place)) })
+            {
+                continue
+            }
             let directory = Path.parent(place)
             return ". It is on the host at \(place.shown), but not in view: `--read \(directory.shown)` would show it"
         }
