@@ -78,6 +78,7 @@ public final class EventLog {
 
     /// When it is first seen; its bytes are known at the end.
     public func network(_ event: NetworkEvent) {
+        let event = redactor.map { event.redacted(by: $0) } ?? event
         append { json in
             json.object { json in
                 json.key("event")

@@ -1,6 +1,7 @@
 // Pure. The record without the run's secrets. Only what comes from outside is looked through: the record's own words, figures and
 // digests stay what they are, whatever a secret looks like. Paths that aegix goes by later stay too: the workspace's own, and changes.jsonl's.
 
+import AegixNetwork
 import AegixSandbox
 import AegixSystem
 import AegixWorkspace
@@ -33,6 +34,7 @@ extension RunEnd {
         end.enforcement = enforcement?.redacted(by: redactor)
         end.execs = execs.map { $0.redacted(by: redactor) }
         end.violations = violations.map { $0.redacted(by: redactor) }
+        end.network = network.map { $0.redacted(by: redactor) }
         end.artifacts = artifacts?.redacted(by: redactor)
         if case .listed(var list) = changes {
             list.changes = list.changes.map { $0.redacted(by: redactor) }
@@ -72,6 +74,15 @@ extension ExecEvent {
         for index in argv.indices {
             event.argv[index] = redactor.redact(argv[index], isCut: argvCut && index == argv.count - 1)
         }
+        return event
+    }
+}
+
+extension NetworkEvent {
+    func redacted(by redactor: Redactor) -> NetworkEvent {
+        var event = self
+        event.name = name.map { redactor.redact($0) }
+        event.rule = redactor.redact(rule)
         return event
     }
 }

@@ -121,6 +121,9 @@ public struct Policy: Equatable, Sendable {
             case deny, approve
         }
         public init() {}
+
+        /// Whether a name that no rule covers is asked about: in the other modes none or all of them pass.
+        public var asks: Bool { mode == .allow && unknown == .approve }
     }
 
     /// A host and where it was written.
