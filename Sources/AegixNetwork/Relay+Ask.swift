@@ -11,6 +11,7 @@ public struct NameQuestion: Equatable, Sendable {
     /// nil: it was looked up.
     public var port: UInt16?
     public var pid: Int32?
+    /// With its place.
     public var rule: String
 }
 

@@ -20,6 +20,9 @@ public struct NetworkPlan: Equatable, Sendable {
     /// Each name that the command looks up has an address of its own in here.
     public static let names = AddressRange(literal: "198.18.0.0/16")
     public static let resolver = HostAddress(v4: 0xC612_0001)
+    /// The sandbox's own: what is connected to there never leaves it.
+    public static func isInside(_ address: HostAddress) -> Bool { inside.contains { $0.contains(address) } }
+    private static let inside = ["127.0.0.0/8", "0.0.0.0/32", "::/128", "::1/128"].map { AddressRange(literal: $0) }
     static let everything = [AddressRange(literal: "0.0.0.0/0"), AddressRange(literal: "::/0")]
     static let mostRoutes = 256
 
