@@ -42,6 +42,9 @@ public struct NetworkDecision: Sendable {
 
     public init(_ plan: NetworkPlan) { self.plan = plan }
 
+    /// Where the policy says that names are asked about.
+    var askedBy: String? { plan.asksOrigin }
+
     mutating func settle(_ name: String, _ consent: Consent) { consents[name] = consent }
 
     /// A connection to it begins.

@@ -13,6 +13,7 @@ public struct NameQuestion: Equatable, Sendable {
     public var pid: Int32?
     /// With its place.
     public var rule: String
+    public var origin: String?
 }
 
 /// What waits for the answers.

@@ -56,7 +56,8 @@ extension Relay {
             verdict = .deny("more than \(Relay.mostFlows) connections at once")
         }
         if case .ask(let rule) = verdict, let entry {
-            let question = NameQuestion(name: entry.name, port: server.port, pid: flow.pid, rule: rule)
+            let question = NameQuestion(
+                name: entry.name, port: server.port, pid: flow.pid, rule: rule, origin: decision.askedBy)
             if asked.take(question, { $0.flows.append(flow) }) {
                 flow.state = .asked
                 flows[flow.number] = flow

@@ -35,7 +35,9 @@ extension Relay {
             isAllowed: verdict.isAllowed,
             rule: verdict.rule)
         if case .ask(let rule) = verdict, let name {
-            let isAsked = asked.take(NameQuestion(name: name, rule: rule)) { $0.lookups.append((question, from)) }
+            let isAsked = asked.take(NameQuestion(name: name, rule: rule, origin: decision.askedBy)) {
+                $0.lookups.append((question, from))
+            }
             if isAsked { return }
             event.rule = "\(rule): \(AskedNames.exhausted)"
         }

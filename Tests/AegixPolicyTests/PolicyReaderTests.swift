@@ -62,7 +62,6 @@ struct PolicyReaderTests {
     }
 
     @Test(arguments: [
-        "[network]\nunknown = \"approve\"",
         "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"", "[audit]\nsign = \"key\"",
         "[determinism]\nhostname = \"a\"",
         "[determinism]\nseed = 0", "[determinism]\ncpus = 1", "[determinism]\naslr = false",
@@ -76,9 +75,26 @@ struct PolicyReaderTests {
 
     @Test func theRefusalNamesTheValue() {
         #expect(
-            errors("version = 1\n[network]\nunknown = \"approve\"") == [
-                "3:11: network.unknown = \"approve\" isn't available in this version"
+            errors("version = 1\n[audit]\ndetail = \"files\"") == [
+                "3:10: audit.detail = \"files\" isn't available in this version"
             ])
+    }
+
+    /// Each is an error with its place, and never read as one of its halves.
+    @Test func whatCantBeMeantTogether() {
+        func one(_ text: String, _ part: String) {
+            let found = errors("version = 1\n" + text)
+            #expect(found.count == 1 && found.first?.contains(part) == true, "\(text): \(found)")
+        }
+        one("[network]\nmode = \"guarded\"\nunknown = \"approve\"", "4:11: network.unknown = \"approve\" asks nobody")
+        one("[network]\nmode = \"host\"\nunknown = \"approve\"", "asks nobody")
+        #expect(errors("version = 1\n[network]\nmode = \"allow\"\nunknown = \"approve\"") == [])
+        #expect(errors("version = 1\n[network]\nunknown = \"approve\"") == [])
+        for (read, deny) in [("/opt/a", "/opt/a"), ("/opt/a/b", "/opt"), ("~/x/y", "~/x"), ("a/*", "a"), ("**/k", "**/k")] {
+            one("[files]\nread = [\"\(read)\"]\ndeny = [\"\(deny)\"]", "3:8: files.read: `\(read)` is denied whole by files.deny (")
+            one("[files]\nwrite = [\"\(read)\"]\ndeny = [\"\(deny)\"]", "files.write: `\(read)` is denied whole")
+        }
+        #expect(errors("version = 1\n[files]\nread = [\"/opt\", \"~/a\"]\ndeny = [\"/opt/a\", \"**/.env\", \"/a\"]") == [])
     }
 
     @Test func whatAsksForNothingIsAccepted() {

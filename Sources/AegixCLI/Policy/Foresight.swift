@@ -50,6 +50,7 @@ struct Foresight {
         var judgement = Judgement(
             question: "cmd", asked: asked, decision: .init(step.decision), explanation: explain(step),
             programs: forecast.steps)
+        if let reason = step.rule?.reason { judgement.notes.append("reason: \(Bytes(reason).shown)") }
         if let untold = forecast.untold {
             if judgement.decision == .allow { judgement.decision = .unknown }
             judgement.notes.append("\(untold): what it starts is judged when it does")

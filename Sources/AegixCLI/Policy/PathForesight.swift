@@ -20,8 +20,9 @@ struct PathForesight {
         case .outside: break
         case .masked(let masked): judgement.explanation = self.masked(masked, path)
         case .missing(let place):
-            guard case .there(_, _, let under, let isWritable) = view.find(Path.parent(place)) else { break }
-            settle(&judgement, place, under: under, host: nil, writes, isWritable)
+            guard case .there(_, let host, let under, let isWritable) = view.find(Path.parent(place)) else { break }
+            settle(
+                &judgement, place, under: under, host: host.map { Path.join($0, Path.name(place)) }, writes, isWritable)
             judgement.notes.append("nothing is there now")
         case .there(let inside, let host, let under, let isWritable):
             settle(&judgement, inside, under: under, host: host, writes, isWritable)

@@ -50,7 +50,7 @@ struct ApprovalRequest {
     }
     var once: String {
         switch question {
-        case .exec: "once"
+        case .exec: "it once"
         case .name: "one connection"
         }
     }
@@ -139,7 +139,9 @@ struct ApprovalRequest {
             members["name"] = .string(question.name)
             members["ports"] = .array((question.port.map { [$0] } ?? ApprovalRequest.ports).map { .int(Int($0)) })
             members["pid"] = question.pid.map { .int(Int($0)) } ?? .null
-            members["rule"] = ["pattern": .string(question.rule), "origin": .null, "reason": .null]
+            members["rule"] = [
+                "pattern": "network.unknown", "origin": question.origin.map { .string($0) } ?? .null, "reason": .null,
+            ]
         }
         return .object(members)
     }
