@@ -33,6 +33,7 @@ struct AskedNames {
     static let most = 100
     /// Programs ask again and again; the last ones are those that still listen.
     static let mostLookups = 64
+    static let mostFlows = 256
     static let exhausted = "more than \(most) questions in this run"
 
     /// Whether there is or was room for the question: one a name at a time.
@@ -46,6 +47,7 @@ struct AskedNames {
         if var all = waiting[question.name] {
             add(&all)
             if all.lookups.count > AskedNames.mostLookups { all.lookups.removeFirst() }
+            if all.flows.count > AskedNames.mostFlows { all.flows.removeFirst() }
             waiting[question.name] = all
         }
         return true

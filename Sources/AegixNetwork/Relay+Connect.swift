@@ -14,6 +14,9 @@ extension Relay {
     /// Longer than the resolver tries, whatever becomes of it.
     private static let lookup: UInt64 = 20_000_000_000
 
+    /// No client's kernel tries a connect for longer; an answer after that is for its next one.
+    private static let connecting: UInt64 = 180_000_000_000
+
     func see(_ descriptor: Int32, _ family: Int32) {
         var syn = aegix_syn()
         for _ in 0..<1024 {
@@ -62,6 +65,7 @@ extension Relay {
                 flow.state = .asked
                 flows[flow.number] = flow
                 keys[flow.key] = flow
+                set(flow, due: Clock.monotonic() &+ Relay.connecting)
                 return
             }
             verdict = .deny("\(rule): \(AskedNames.exhausted)")
@@ -75,6 +79,7 @@ extension Relay {
             return
         }
         flow.state = .resolving
+        pending[flow.number] = nil
         flows[flow.number] = flow
         keys[flow.key] = flow
         guard let entry else {
@@ -210,6 +215,7 @@ extension Relay {
 
     func late(_ flow: Flow, _ now: UInt64) {
         flow.due = .max
+        if flow.state == .asked { return finish(flow, abort: true) }
         if flow.state == .resolving { return start(flow) }
         if flow.state == .connecting { return next(flow) }
         if flow.state == .admitted { finish(flow, abort: true) }

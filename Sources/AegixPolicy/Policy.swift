@@ -114,6 +114,8 @@ public struct Policy: Equatable, Sendable {
             case none, allow, guarded, host
 
             public var isRelayed: Bool { self == .allow || self == .guarded }
+            /// Names that no rule covers, without a question.
+            var passesNames: Bool { self == .guarded || self == .host }
             var reach: Int { [.none, .allow, .guarded, .host].firstIndex(of: self) ?? 0 }
         }
 

@@ -84,7 +84,9 @@ extension Integration {
                 for line in ["ls", "ls -l", "cat data", "./plain", "./s", "env ls", "true", "./lnk"] {
                     let one = try judged(options, ["--cmd", line])
                     let denied = try isDenied(options, line)
-                    #expect((one["decision"].string == "deny") == denied, "\(mode) \(line): \(one["decision"].string ?? "-")")
+                    #expect(
+                        (one["decision"].string == "deny") == denied,
+                        "\(mode) \(line): \(one["decision"].string ?? "-")")
                 }
             }
             // What it says to add is what allows it.
@@ -92,7 +94,8 @@ extension Integration {
                 "[commands]\ndefault = \"deny\"\n[[commands.rule]]\nargv = [\"sh\", \"**\"]\ndecision = \"allow\"\n")
             let edit = try #require(try judged(options, ["--cmd", "id -u"])["edit"].string)
             let wider = try ground.policy(
-                "[commands]\ndefault = \"deny\"\n[[commands.rule]]\nargv = [\"sh\", \"**\"]\ndecision = \"allow\"\n" + edit + "\n")
+                "[commands]\ndefault = \"deny\"\n[[commands.rule]]\nargv = [\"sh\", \"**\"]\ndecision = \"allow\"\n"
+                    + edit + "\n")
             #expect(try judged(wider, ["--cmd", "id -u"])["decision"].string == "allow")
             #expect(try ground.shell("id -u", wider).code == 0)
         }
@@ -130,18 +133,21 @@ extension Integration {
                     "../workspace/data", "/dev/null",
                 ] {
                     let read = try judged(options, ["--read", path])["decision"].string == "allow"
-                    let ran = try ground.shell("[ -d '\(path)' ] && ls '\(path)' > /dev/null || cat '\(path)' > /dev/null", options)
+                    let ran = try ground.shell(
+                        "[ -d '\(path)' ] && ls '\(path)' > /dev/null || cat '\(path)' > /dev/null", options)
                     #expect(read == (ran.code == 0), "\(mode): reading \(path): \(read), \(ran.errorText)")
                     let write = try judged(options, ["--write", path])["decision"].string == "allow"
                     let wrote = try ground.shell("echo x >> '\(path)'", options)
                     #expect(write == (wrote.code == 0), "\(mode): writing \(path): \(write), \(wrote.errorText)")
                 }
                 let new = try judged(options, ["--write", "new"])["decision"].string == "allow"
-                #expect(new == (try ground.shell("echo x > new", options).code == 0))
+                let made = try ground.shell("echo x > new", options)
+                #expect(new == (made.code == 0))
                 #expect(try judged(options, ["--write", "/tmp/new"])["decision"].string == "allow")
             }
             let masked = try judged(try ground.policy("[files]\ndeny = [\"**/.env\"]\n"), ["--read", "hidden"])
-            #expect(masked["rule"].string == "files.deny" && masked["origin"].string?.contains("policy.toml:4:") == true)
+            #expect(
+                masked["rule"].string == "files.deny" && masked["origin"].string?.contains("policy.toml:4:") == true)
             let closed = try judged([], ["--read", "\(ground.directory)/out/f"])
             #expect(closed["option"].string == "--read \(ground.directory)/out/f")
         }
@@ -159,7 +165,8 @@ extension Integration {
             let bad = try ground.policy("[network]\nallow = [\"10.1.2.3/24\"]\n")
             let told = try ground.run(raw: (["policy", "explain", "--read", "x"] + bad).map(bytes))
             #expect(told.code == 125 && told.errorText.contains("policy.toml:4:"))
-            #expect(ground.runs.isEmpty && !FileManager.default.fileExists(atPath: ground.state), "explain made something")
+            #expect(
+                ground.runs.isEmpty && !FileManager.default.fileExists(atPath: ground.state), "explain made something")
         }
     }
 }

@@ -201,8 +201,8 @@ extension Integration {
                             raw: (["policy", "explain", "--json"] + options + ["--connect", word]).map(bytes))
                         let one = try Ground.document(told)["judgements"][0]
                         let ran = try ground.run(raw: (options + ["--python", Self.client, word]).map(bytes))
-                        let denied =
-                            text.contains("none") || (try ground.record()["network"].array).contains { $0["decision"].string == "deny" }
+                        let refused = try ground.record()["network"].array.contains { $0["decision"].string == "deny" }
+                        let denied = refused || text.contains("none")
                         #expect(
                             (one["decision"].string == "deny") == denied,
                             "\(text)\(word): explain \(one["decision"].string ?? "-"), the run \(ran.text)")
@@ -210,11 +210,13 @@ extension Integration {
                         guard denied, let option = one["option"].string else { continue }
                         // What it says opens it, or the next thing that is closed.
                         let opened = try ground.run(
-                            raw: (["policy", "explain", "--json"] + options + option.split(separator: " ").map(String.init)
+                            raw: (["policy", "explain", "--json"] + options
+                                + option.split(separator: " ").map(String.init)
                                 + ["--connect", word]).map(bytes))
                         let next = try Ground.document(opened)["judgements"][0]
                         #expect(
-                            next["decision"].string == "allow" || next["option"].string != option, "\(text)\(word): \(option)")
+                            next["decision"].string == "allow" || next["option"].string != option,
+                            "\(text)\(word): \(option)")
                     }
                 }
                 let closed = try ground.policy("[network]\nmode = \"allow\"\nallow = [\"*.test:\(port)\"]\n" + served)
@@ -239,11 +241,14 @@ extension Integration {
                 except OSError as e: print(name, "no", flush=True)
             """
 
-        private func asking(_ names: Int, _ answer: String, via: String = "command", more: String = "") throws -> [String] {
+        private func asking(_ names: Int, _ answer: String, via: String = "command", more: String = "") throws
+            -> [String]
+        {
             try ground.write("\(ground.directory)/ask", "#!/bin/sh\n\(answer)\n", mode: 0o755)
             return try ground.policy(
                 "[network]\nmode = \"allow\"\nallow = [\"good.test:5\", \"127.0.0.1:80\"]\nunknown = \"approve\"\nresolvers = [\"127.0.0.1:\(names)\"]\n"
-                    + "[approval]\nvia = \"\(via)\"\n" + (via == "command" ? "command = [\"./ask\"]\n" : "") + "timeout = \"2s\"\n" + more)
+                    + "[approval]\nvia = \"\(via)\"\n" + (via == "command" ? "command = [\"./ask\"]\n" : "")
+                    + "timeout = \"2s\"\n" + more)
         }
 
         private func asked() throws -> [JSON] {
@@ -256,23 +261,34 @@ extension Integration {
                 let ended = try ground.run(
                     raw: (try asking(names, "cat >> \(log); sleep 1; echo '{\"decision\": \"run\", \"by\": \"me\"}'")
                         + ["--python", Self.look, "a.test", "A.test.", "good.test", "a.test", "b.nothere"]).map(bytes))
-                #expect(ended.text == "a.test True\nA.test. True\ngood.test True\na.test True\nb.nothere no\n", "\(ended.errorText)")
+                #expect(
+                    ended.text == "a.test True\nA.test. True\ngood.test True\na.test True\nb.nothere no\n",
+                    "\(ended.errorText)")
                 let requests = String(decoding: ground.read(log) ?? [], as: UTF8.self).split(separator: "\n")
-                #expect(requests.count == 2 && requests[0].contains("\"kind\":\"name\"") && requests[0].contains("\"name\":\"a.test\""))
+                #expect(
+                    requests.count == 2 && requests[0].contains("\"kind\":\"name\"")
+                        && requests[0].contains("\"name\":\"a.test\""))
                 #expect(requests[0].contains("\"ports\":[80,443]") && requests[0].contains("policy.toml:6:"))
                 let all = try asked()
                 #expect(all.map { $0["name"].string } == ["a.test", "b.nothere"])
                 #expect(all[0]["decision"].string == "approve" && all[0]["approval"]["by"].string == "me")
-                #expect(all[0]["approval"]["via"].string == "command" && (all[0]["approval"]["duration_ns"].int ?? 0) > 900_000_000)
+                #expect(
+                    all[0]["approval"]["via"].string == "command"
+                        && (all[0]["approval"]["duration_ns"].int ?? 0) > 900_000_000)
                 // A yes is for two ports, and opens no closed class.
                 let denied = try ground.run(
                     raw: (try asking(names, "echo '{\"decision\": \"run\"}'")
                         + ["--python", Self.client, "a.test:\(port)", "a.test:443", "good.test:80"]).map(bytes))
-                #expect(denied.text.split(separator: "\n").allSatisfy { $0.hasSuffix("ConnectionRefusedError") }, "\(denied.text)")
-                let rules = try entries("connect").filter { $0["decision"].string == "deny" }.map { $0["rule"].string ?? "" }
+                #expect(
+                    denied.text.split(separator: "\n").allSatisfy { $0.hasSuffix("ConnectionRefusedError") },
+                    "\(denied.text)")
+                let rules = try entries("connect").filter { $0["decision"].string == "deny" }.map {
+                    $0["rule"].string ?? ""
+                }
                 #expect(
                     rules.count == 3 && rules[0].hasSuffix("a yes is for the ports 80 and 443")
-                        && rules[1].hasPrefix("address class: loopback") && rules[2] == "network.allow: no rule covers the port",
+                        && rules[1].hasPrefix("address class: loopback")
+                        && rules[2] == "network.allow: no rule covers the port",
                     "\(rules)")
             }
         }
@@ -286,7 +302,8 @@ extension Integration {
                 #expect(ended.code == 0)
                 #expect(ground.read(log)?.count == 4, "asked again for the second connection")
                 let connects = try entries("connect").filter { $0["name"].string == "a.test" }
-                #expect(connects.count == 2 && connects.allSatisfy { $0["decision"].string == "allow" }, "\(ended.text)")
+                #expect(
+                    connects.count == 2 && connects.allSatisfy { $0["decision"].string == "allow" }, "\(ended.text)")
             }
         }
 
@@ -298,12 +315,15 @@ extension Integration {
             try served { names, _ in
                 let log = "\(ground.directory)/log"
                 let ended = try ground.run(
-                    raw: (try asking(names, "echo x >> \(log); \(answer)") + ["--python", Self.look, "a.test", "a.test"])
-                        .map(bytes), deadline: 30)
+                    raw: (try asking(names, "echo x >> \(log); \(answer)") + [
+                        "--python", Self.look, "a.test", "a.test",
+                    ])
+                    .map(bytes), deadline: 30)
                 #expect(ended.text == "a.test no\na.test no\n", "\(ended.text)")
                 #expect(ground.read(log)?.count == 2, "a no holds for the run")
                 #expect(try asked().map { $0["approval"]["answer"].string } == ["deny"])
-                #expect(try asked()[0]["decision"].string == "deny" && asked()[0]["errno"].string == "ENOENT")
+                let no = try asked()[0]
+                #expect(no["decision"].string == "deny" && no["errno"].string == "ENOENT")
                 #expect(ended.errorText.contains("network.unknown") && ended.errorText.contains("--allow-host a.test"))
             }
         }
@@ -326,10 +346,14 @@ extension Integration {
                         names, "sleep 1.8; echo '{\"decision\": \"run\"}'", more: "[limits]\nwall = \"1500ms\"\n")
                         + ["--python", Self.look, "a.test"]).map(bytes))
                 #expect(slow.code == 0 && slow.text == "a.test True\n", "\(slow.code) \(slow.errorText)")
-                let many = "import socket\nfor i in range(105):\n  try: socket.gethostbyname(f'n{i}.test')\n  except OSError: pass\n"
-                #expect(try ground.run(raw: (try asking(names, "", via: "deny") + ["--python", many]).map(bytes)).code == 0)
+                let many =
+                    "import socket\nfor i in range(105):\n  try: socket.gethostbyname(f'n{i}.test')\n  except OSError: pass\n"
+                #expect(
+                    try ground.run(raw: (try asking(names, "", via: "deny") + ["--python", many]).map(bytes)).code == 0)
                 #expect(try asked().count == 100)
-                let rest = try entries("lookup").filter { $0["rule"].string?.contains("more than 100 questions") == true }
+                let rest = try entries("lookup").filter {
+                    $0["rule"].string?.contains("more than 100 questions") == true
+                }
                 #expect(rest.count == 5)
             }
         }
@@ -345,7 +369,8 @@ extension Integration {
                         print(s.recv(512)[3] & 15)
                     """
                 let ended = try ground.run(
-                    raw: (try asking(names, "echo x >> \(log); echo '{\"decision\": \"run\"}'") + ["--python", raw]).map(bytes))
+                    raw: (try asking(names, "echo x >> \(log); echo '{\"decision\": \"run\"}'") + ["--python", raw])
+                        .map(bytes))
                 #expect(ended.text == String(repeating: "3\n", count: 6), "\(ended.text) \(ended.errorText)")
                 #expect(ground.read(log) == nil)
                 #expect(!ended.errorText.contains("\u{1B}") && ended.complaints.count == 1)
@@ -354,11 +379,14 @@ extension Integration {
 
         @Test func whereNobodyCouldBeAsked() throws {
             let told = try ground.run(
-                raw: (try ground.policy("[network]\nmode = \"guarded\"\nunknown = \"approve\"\n") + ["--cmd", "true"]).map(bytes))
-            #expect(told.code == 125 && told.errorText.contains("policy.toml:5:") && told.errorText.contains("asks nobody"))
+                raw: (try ground.policy("[network]\nmode = \"guarded\"\nunknown = \"approve\"\n") + ["--cmd", "true"])
+                    .map(bytes))
+            #expect(
+                told.code == 125 && told.errorText.contains("policy.toml:5:") && told.errorText.contains("asks nobody"))
             let missing = try ground.run(
                 raw: (try ground.policy(
-                    "[network]\nmode = \"allow\"\nunknown = \"approve\"\n[approval]\nvia = \"command\"\ncommand = [\"./nosuch\"]\n")
+                    "[network]\nmode = \"allow\"\nunknown = \"approve\"\n[approval]\nvia = \"command\"\ncommand = [\"./nosuch\"]\n"
+                )
                     + ["--cmd", "true"]).map(bytes))
             #expect(missing.code == 125 && missing.errorText.contains("nosuch"))
         }

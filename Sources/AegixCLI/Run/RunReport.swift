@@ -49,7 +49,7 @@ struct RunReport {
         let explainer = Explainer(policy, Refusals(execs, attempt.result?.network ?? []))
         if let message = outcome.message {
             let ending = outcome.limit == nil && outcome.status != .denied ? nil : explainer.ending(outcome)
-            parts.append(ending.map { RunReport.bounded($0.line) } ?? message)
+            parts.append(ending.map { bounded($0.line) } ?? message)
         }
         // glibc asks for a name service at every name it looks up; tier confined refuses, and only the record says so.
         let violations = violations.filter { $0.rule != "socket(AF_UNIX)" }
@@ -82,11 +82,13 @@ struct RunReport {
         // One rule may have refused several files.
         let others = Set(violations.map { "\($0.control) \($0.rule)" }).count - 1
         let more = others > 0 ? "; and \(others) more refused" : ""
-        return "refused inside: \(RunReport.bounded(explanation.line))\(more): aegix why \(Path.name(runPath).shown)"
+        return "refused inside: \(bounded(explanation.line))\(more): aegix why \(Path.name(runPath).shown)"
     }
 
-    private static func bounded(_ line: String) -> String {
-        line.count <= longest ? line : "\(line.prefix(longest))…"
+    /// Half of a secret isn't known for one, so it is taken out before.
+    private func bounded(_ line: String) -> String {
+        let safe = (console.redactor?.redact(Bytes(line)) ?? Bytes(line)).shown
+        return safe.count <= RunReport.longest ? safe : "\(safe.prefix(RunReport.longest))…"
     }
 
     /// A line that is read in a terminal; `aegix why` has it whole.
