@@ -80,7 +80,9 @@ public enum LaunchedCommand: Equatable, Sendable {
                 } else {
                     line = Bytes(String(text.drop { $0 != "S" && $0 != "=" }.dropFirst()))
                 }
-                guard case .words(let more) = ShellLine(line) else { return .untold("env -S with quotes or variables") }
+                guard case .success(let more) = ShellLine.split(line) else {
+                    return .untold("env -S with more than plain words")
+                }
                 words = (more + words)[...]
             } else if text.hasPrefix("-") {
                 return .untold("env's option \(word.shown) isn't followed")
@@ -126,6 +128,24 @@ public enum ShellLine: Equatable, Sendable {
     ]
 
     public init(_ line: Bytes) {
+        switch ShellLine.split(line) {
+        case .failure(let other): self = .syntax(other.what)
+        case .success(let words): self = ShellLine.told(words)
+        }
+    }
+
+    private static func told(_ words: [Bytes]) -> ShellLine {
+        guard let first = words.first else { return .nothing }
+        let name = first.text ?? ""
+        if first.contains(UInt8(ascii: "=")) { return .syntax("an assignment") }
+        if reserved.contains(name) { return .syntax("`\(first.shown)`") }
+        return builtins.contains(name) ? .builtin(name) : .words(words)
+    }
+
+    struct Other: Error { var what: String }
+
+    /// Plain words, quotes taken off.
+    static func split(_ line: Bytes) -> Result<[Bytes], Other> {
         var words: [Bytes] = []
         var word: Bytes?
         var quote: UInt8?
@@ -142,8 +162,7 @@ public enum ShellLine: Equatable, Sendable {
                 if byte == open {
                     quote = nil
                 } else if open == UInt8(ascii: "\""), byte == UInt8(ascii: "$") || byte == UInt8(ascii: "`") {
-                    self = .syntax("`\(Bytes([byte]).shown)`")
-                    return
+                    return .failure(Other(what: "`\(Bytes([byte]).shown)`"))
                 } else {
                     word = (word ?? []) + [byte]
                 }
@@ -154,28 +173,13 @@ public enum ShellLine: Equatable, Sendable {
                 if let done = word { words.append(done) }
                 word = nil
             } else if ShellLine.active.contains(byte) {
-                self = .syntax(byte == 0x0A ? "several lines" : "`\(Bytes([byte]).shown)`")
-                return
+                return .failure(Other(what: byte == 0x0A ? "several lines" : "`\(Bytes([byte]).shown)`"))
             } else {
                 word = (word ?? []) + [byte]
             }
         }
-        if quote != nil || isEscaped {
-            self = .syntax("a quote that doesn't end")
-            return
-        }
+        if quote != nil || isEscaped { return .failure(Other(what: "a quote that doesn't end")) }
         if let done = word { words.append(done) }
-        guard let first = words.first else {
-            self = .nothing
-            return
-        }
-        let name = first.text ?? ""
-        if first.contains(UInt8(ascii: "=")) {
-            self = .syntax("an assignment")
-        } else if ShellLine.reserved.contains(name) {
-            self = .syntax("`\(first.shown)`")
-        } else {
-            self = ShellLine.builtins.contains(name) ? .builtin(name) : .words(words)
-        }
+        return .success(words)
     }
 }

@@ -51,7 +51,6 @@ public struct PolicyReader {
             }
         }
         overlap()
-        hiddenPaths()
         contradictions()
     }
 
@@ -127,32 +126,6 @@ public struct PolicyReader {
         for rule in written where read.contains(where: { $0.pattern == rule.pattern }) {
             let name = quotes ? "`\(rule.pattern.shown)`" : "a path"
             fail(write.position, "\(name) is in files.read and in files.write; keep the one that is meant")
-        }
-    }
-
-    /// What is denied whole is never in view, whatever brings it there.
-    private mutating func hiddenPaths() {
-        func paths(_ key: PolicyKey) -> [Policy.PathRule] {
-            guard case .paths(let rules)? = draft.settings[key]?.value else { return [] }
-            return rules
-        }
-        func pattern(_ rule: Policy.PathRule) -> PathPattern? {
-            do { return try PathPattern(rule.pattern) } catch { return nil }
-        }
-        let denied = paths(.filesDeny).map { (rule: $0, pattern: pattern($0)) }
-        for key in [PolicyKey.filesRead, .filesWrite] {
-            for rule in paths(key) {
-                guard let own = pattern(rule) else { continue }
-                let other = denied.first { one in
-                    one.pattern.map { $0 == own || FileRules.contains($0, own) } ?? false
-                }
-                guard let other, let position = draft.settings[key]?.position else { continue }
-                let name = quotes ? "`\(rule.pattern.shown)`" : "a path"
-                fail(
-                    position,
-                    "\(key.rawValue): \(name) is denied whole by files.deny (\(other.rule.origin)); keep the one that is meant"
-                )
-            }
         }
     }
 

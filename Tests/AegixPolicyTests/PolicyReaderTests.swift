@@ -90,16 +90,6 @@ struct PolicyReaderTests {
         one("[network]\nmode = \"host\"\nunknown = \"approve\"", "asks nobody")
         #expect(errors("version = 1\n[network]\nmode = \"allow\"\nunknown = \"approve\"") == [])
         #expect(errors("version = 1\n[network]\nunknown = \"approve\"") == [])
-        for (read, deny) in [
-            ("/opt/a", "/opt/a"), ("/opt/a/b", "/opt"), ("~/x/y", "~/x"), ("a/*", "a"), ("**/k", "**/k"),
-        ] {
-            one(
-                "[files]\nread = [\"\(read)\"]\ndeny = [\"\(deny)\"]",
-                "3:8: files.read: `\(read)` is denied whole by files.deny (")
-            one("[files]\nwrite = [\"\(read)\"]\ndeny = [\"\(deny)\"]", "files.write: `\(read)` is denied whole")
-        }
-        #expect(
-            errors("version = 1\n[files]\nread = [\"/opt\", \"~/a\"]\ndeny = [\"/opt/a\", \"**/.env\", \"/a\"]") == [])
     }
 
     @Test func whatAsksForNothingIsAccepted() {

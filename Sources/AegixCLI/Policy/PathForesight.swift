@@ -43,7 +43,7 @@ struct PathForesight {
             control: "files", rule: rule(under), origin: origin(under), object: path,
             sentence: writes ? "can be written:" : "is in view:", remedy: .none)
         if host == nil, !isMade { judgement.notes.append("it is the sandbox's own, private and empty at the start") }
-        if let host, let refusal = refusal(host, writes: writes) {
+        if let host, let refusal = refusal(host, under, writes: writes) {
             judgement.decision = .deny
             judgement.explanation.rule = "permissions"
             judgement.explanation.origin = nil
@@ -107,11 +107,14 @@ struct PathForesight {
         return explanation
     }
 
-    /// By the file's own mode, for the command's user. Who runs as root meets other owners' files as anybody else.
-    private func refusal(_ host: Bytes, writes: Bool) -> String? {
+    /// By the file's own mode, for the command's user. Where root calls, what may be written goes through the id map, and is
+    /// the workspace's owner's.
+    private func refusal(_ host: Bytes, _ under: Bytes, writes: Bool) -> String? {
         var status = stat()
         if host.withCString({ stat($0, &status) }) < 0 { return nil }
-        let (uid, gid) = (plan.identity.outsideUID, plan.identity.outsideGID)
+        var (uid, gid) = (plan.identity.outsideUID, plan.identity.outsideGID)
+        let isMapped = under == plan.workspace || facts.writes.contains { $0.path == under }
+        if facts.uid == 0, isMapped { (uid, gid) = (facts.workspace.uid, facts.workspace.gid) }
         let shift: mode_t = status.st_uid == uid ? 6 : status.st_gid == gid ? 3 : 0
         let wanted: mode_t = writes ? 2 : 4
         if status.st_mode >> shift & wanted != 0 { return nil }

@@ -226,11 +226,13 @@ struct Explainer {
             return masked(rule, violation["path"]?.bytesValue, count, "a masked path was opened and gave \(error):")
         case "network":
             let isNone = policy["network"]?["mode"]?.string ?? "none" == "none"
+            let found = refusals.connections[rule]
+            let why = found.map { " (\(Explainer.split($0.rule).text))" } ?? ""
             return network(
-                rule, refusals.connections[rule], count,
+                rule, found, count,
                 isNone
                     ? "the run has no network, so this gave \(error):"
-                    : "the network policy refused it with \(error):")
+                    : "the network policy refused it with \(error)\(why):")
         default:
             return Explanation(
                 control: control, rule: rule, origin: nil, count: count,
