@@ -1,6 +1,7 @@
 // Pure. The parts that the record and the events share, each in one shape.
 
 import AegixNetwork
+import AegixPlan
 import AegixSandbox
 import AegixSystem
 
@@ -54,10 +55,12 @@ extension JSONWriter {
         object { json in
             json.key("address")
             json.optional(event.address) { $0.string($1.text) }
+            json.key("approval")
+            json.optional(event.approval) { $0.approval($1) }
             json.key("count")
             json.size(event.count)
             json.key("decision")
-            json.string(event.isAllowed ? "allow" : "deny")
+            json.string(event.isAllowed ? event.approval == nil ? "allow" : "approve" : "deny")
             json.key("errno")
             json.optional(event.errno > 0 ? event.errno : nil) { $0.string(Errno.name($1)) }
             json.key("kind")

@@ -100,6 +100,15 @@ extension NetworkEvent {
     }
 }
 
+extension NetworkEvent {
+    func redacted(by redactor: Redactor) -> NetworkEvent {
+        var event = self
+        event.name = name.map { redactor.redact($0) }
+        event.rule = redactor.redact(rule)
+        return event
+    }
+}
+
 extension Violation {
     func redacted(by redactor: Redactor) -> Violation {
         var violation = self

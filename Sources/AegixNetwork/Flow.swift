@@ -11,7 +11,7 @@ final class Flow {
         var server: SocketAddress
     }
 
-    enum State { case resolving, connecting, admitted, open }
+    enum State { case asked, resolving, connecting, admitted, open }
 
     struct Attempt {
         var number: UInt64

@@ -1,5 +1,6 @@
 // Data. What a run did on the network, bounded.
 
+import AegixPlan
 import AegixPolicy
 import AegixSystem
 
@@ -26,6 +27,8 @@ public struct NetworkEvent: Equatable, Sendable {
     public var received: UInt64 = 0
     /// Alike ones are counted.
     public var count: UInt64 = 1
+    /// Somebody was asked.
+    public var approval: Approval?
 
     public init(
         _ kind: Kind, time: UInt64, pid: Int32? = nil, name: Bytes?, address: HostAddress? = nil, port: UInt16? = nil,
@@ -64,7 +67,7 @@ public final class NetworkLog {
     /// The entry's number; nil where there is no room.
     @discardableResult public func add(_ event: NetworkEvent) -> Int? {
         if !event.isAllowed, denials.count < NetworkLog.most { denials.append(event) }
-        let isRepeated = event.kind == .lookup || !event.isAllowed
+        let isRepeated = event.approval == nil && (event.kind == .lookup || !event.isAllowed)
         let key = isRepeated ? event.subject + (event.isAllowed ? "+" : "-") + event.rule : ""
         if isRepeated, let index = known[key] {
             events[index].count += 1

@@ -14,6 +14,9 @@ extension Relay {
     /// Longer than the resolver tries, whatever becomes of it.
     private static let lookup: UInt64 = 20_000_000_000
 
+    /// No client's kernel tries a connect for longer; an answer after that is for its next one.
+    private static let connecting: UInt64 = 180_000_000_000
+
     func see(_ descriptor: Int32, _ family: Int32) {
         var syn = aegix_syn()
         for _ in 0..<1024 {
@@ -36,29 +39,55 @@ extension Relay {
             if known.syn.sequence == syn.sequence { return }
             finish(known, abort: true)
         }
-        let now = Clock.monotonic()
-        let entry = names.entry(at: server.address)
-        let verdict: NetworkDecision.Verdict =
+        let flow = Flow(nextNumber(), key, syn, .deny(""), now: Clock.monotonic())
+        flow.name = names.entry(at: server.address)?.name
+        flow.pid = callers[server]
+        judge(arrived: flow)
+    }
+
+    /// - wasAsked: it has waited for somebody's answer.
+    func judge(arrived flow: Flow, wasAsked: Bool = false) {
+        let server = flow.key.server
+        let entry = flow.name.flatMap { names.entry(named: $0) }
+        var verdict: NetworkDecision.Verdict =
             if let entry {
                 decision.connect(entry.name, port: server.port)
             } else {
                 decision.address(server.address, port: server.port, isOwn: isOwn(server.address), name: nil)
             }
-        let flow = Flow(nextNumber(), key, syn, verdict, now: now)
-        flow.name = entry?.name
-        flow.pid = callers[server]
-        if !verdict.isAllowed || flows.count >= Relay.mostFlows {
-            let rule = verdict.isAllowed ? "more than \(Relay.mostFlows) connections at once" : verdict.rule
-            record(flow, address: entry == nil ? server.address : nil, isAllowed: false, rule: rule, ECONNREFUSED)
+        if !wasAsked, flows.count >= Relay.mostFlows, verdict.isAllowed || verdict.isAsking {
+            verdict = .deny("more than \(Relay.mostFlows) connections at once")
+        }
+        if case .ask(let rule) = verdict, let entry {
+            let question = NameQuestion(
+                name: entry.name, port: server.port, pid: flow.pid, rule: rule, origin: decision.askedBy)
+            if asked.take(question, { $0.flows.append(flow) }) {
+                flow.state = .asked
+                flows[flow.number] = flow
+                keys[flow.key] = flow
+                set(flow, due: Clock.monotonic() &+ Relay.connecting)
+                return
+            }
+            verdict = .deny("\(rule): \(AskedNames.exhausted)")
+        }
+        flow.verdict = verdict
+        if !verdict.isAllowed {
+            record(
+                flow, address: entry == nil ? server.address : nil, isAllowed: false, rule: verdict.rule, ECONNREFUSED)
             refuse(flow, ECONNREFUSED)
+            if wasAsked { finish(flow, abort: true) }
             return
         }
+        flow.state = .resolving
+        pending[flow.number] = nil
         flows[flow.number] = flow
-        keys[key] = flow
+        keys[flow.key] = flow
         guard let entry else {
             flow.candidates = [server.address]
             return start(flow)
         }
+        decision.use(entry.name)
+        let now = Clock.monotonic()
         if entry.expires > now {
             flow.candidates = entry.outside
             return start(flow)
@@ -75,9 +104,7 @@ extension Relay {
         if isAsked != true { start(flow) }
     }
 
-    private func isOwn(_ address: HostAddress) -> Bool {
-        SocketAddress(address, port: 0).with { aegix_is_own_address($0, $1) != 0 }
-    }
+    private func isOwn(_ address: HostAddress) -> Bool { SocketAddress(address, port: 0).isOwn }
 
     /// Each address is judged as it is: what a name leads to is nobody's word.
     private func start(_ flow: Flow) {
@@ -87,7 +114,7 @@ extension Relay {
         for address in flow.candidates {
             switch decision.address(address, port: flow.key.server.port, isOwn: isOwn(address), name: name) {
             case .allow: open.append(address)
-            case .deny(let rule): flow.denial = flow.denial ?? (address, rule)
+            case .deny(let rule), .ask(let rule): flow.denial = flow.denial ?? (address, rule)
             }
         }
         flow.candidates = open
@@ -188,6 +215,7 @@ extension Relay {
 
     func late(_ flow: Flow, _ now: UInt64) {
         flow.due = .max
+        if flow.state == .asked { return finish(flow, abort: true) }
         if flow.state == .resolving { return start(flow) }
         if flow.state == .connecting { return next(flow) }
         if flow.state == .admitted { finish(flow, abort: true) }

@@ -96,7 +96,10 @@ extension Relay {
             return isItself
                 ? flow.verdict : decision.address(address, port: port, isOwn: false, name: nil)
         }
-        return decision.connect(HostName.canonical(name), port: port)
+        let canonical = HostName.canonical(name)
+        // What was said of the name itself holds for as long as the connection does.
+        if let canonical, canonical == flow.name { return flow.verdict }
+        return decision.connect(canonical, port: port)
     }
 
     private func deny(_ flow: Flow, _ said: Bytes, _ rule: String) -> Bool {

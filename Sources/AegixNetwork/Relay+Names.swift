@@ -34,19 +34,31 @@ extension Relay {
             .lookup, time: Clock.realtime(), name: name.map { Bytes($0) } ?? question.name,
             isAllowed: verdict.isAllowed,
             rule: verdict.rule)
+        if case .ask(let rule) = verdict, let name {
+            let isAsked = asked.take(NameQuestion(name: name, rule: rule, origin: decision.askedBy)) {
+                $0.lookups.append((question, from))
+            }
+            if isAsked { return }
+            event.rule = "\(rule): \(AskedNames.exhausted)"
+        }
         guard let name, verdict.isAllowed else {
             event.errno = ENOENT
             log.add(event)
             return reply(.noSuchName)
         }
+        if find(name, question, from) { log.add(event) }
+    }
+
+    /// Answers for a name that is allowed. false: a question too many isn't answered, and will be asked again.
+    func find(_ name: String, _ question: DNSQuestion, _ from: sockaddr_in) -> Bool {
+        func reply(_ answer: DNSAnswer) { send(answer.bytes(to: question), to: from) }
         let now = Clock.monotonic()
         if let known = names.entry(named: name), known.expires > now {
-            log.add(event)
             let left = UInt32((known.expires - now) / 1_000_000_000)
-            return reply(question.type == DNSQuestion.address ? .address(known.inside.bytes, ttl: left) : .nothing)
+            reply(question.type == DNSQuestion.address ? .address(known.inside.bytes, ttl: left) : .nothing)
+            return true
         }
-        // A question too many isn't answered: it will be asked again.
-        let isAsked = resolver?.resolve(name) { [weak self] found in
+        return resolver?.resolve(name) { [weak self] found in
             guard let self else { return }
             switch found {
             case .addresses(let addresses, let seconds):
@@ -58,12 +70,11 @@ extension Relay {
             case .nothing: reply(.nothing)
             case .failed: reply(.failed)
             }
-        }
-        if isAsked == true { log.add(event) }
+        } == true
     }
 
     /// Nobody waits for one that is lost: it is asked for again.
-    private func send(_ message: Bytes, to target: sockaddr_in) {
+    func send(_ message: Bytes, to target: sockaddr_in) {
         var target = target
         _ = withUnsafePointer(to: &target) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {

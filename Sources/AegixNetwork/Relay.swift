@@ -12,10 +12,11 @@ import Glibc
 /// host ─► the packet is sent once more, marked, and let in ─► spliced. What the host answers is what the command gets, at the
 /// time when it comes, whether it waits for it or not. Not done here: any decision; that is NetworkDecision's.
 public final class Relay {
-    let decision: NetworkDecision
+    var decision: NetworkDecision
     let log: NetworkLog
     let inspects: Bool
     let names = NameTable()
+    var asked = AskedNames()
     let pool = PipePool()
     var resolver: Resolver?
     var flows: [UInt64: Flow] = [:]

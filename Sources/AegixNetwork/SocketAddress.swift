@@ -2,6 +2,7 @@
 
 import AegixPolicy
 import AegixSystem
+import CAegix
 import Glibc
 
 public struct SocketAddress: Hashable, Sendable {
@@ -33,6 +34,9 @@ public struct SocketAddress: Hashable, Sendable {
         }
         return nil
     }
+
+    /// One of this host's interfaces has it.
+    var isOwn: Bool { with { aegix_is_own_address($0, $1) != 0 } }
 
     func with<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
         var bytes = Bytes(repeating: 0, count: address.isIPv6 ? 28 : 16)

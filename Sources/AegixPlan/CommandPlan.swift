@@ -8,7 +8,7 @@ public struct CommandPlan: Equatable, Sendable {
     /// Absolute paths inside, tried in this order.
     public var candidates: [Bytes]
 
-    static func make(_ invocation: Invocation, path: [Bytes], cwd: Bytes) throws(Failure) -> CommandPlan {
+    public static func make(_ invocation: Invocation, path: [Bytes], cwd: Bytes) throws(Failure) -> CommandPlan {
         switch invocation.form {
         case .shell(let line):
             return CommandPlan(argv: [Bytes("sh"), Bytes("-c"), line], candidates: [Bytes("/bin/sh")])

@@ -12,10 +12,17 @@ public struct NetworkPlan: Equatable, Sendable {
     public var resolvers: [ResolverAddress]
     /// What the sandbox reaches through the relay: the addresses that stand for names, and ranges of the policy's.
     public var routes: [AddressRange]
+    /// A name that no rule covers is asked about.
+    public var asks = false
+    /// Where the policy says so.
+    public var asksOrigin: String?
 
     /// Each name that the command looks up has an address of its own in here.
     public static let names = AddressRange(literal: "198.18.0.0/16")
     public static let resolver = HostAddress(v4: 0xC612_0001)
+    /// The sandbox's own: what is connected to there never leaves it.
+    public static func isInside(_ address: HostAddress) -> Bool { inside.contains { $0.contains(address) } }
+    private static let inside = ["127.0.0.0/8", "0.0.0.0/32", "::/128", "::1/128"].map { AddressRange(literal: $0) }
     static let everything = [AddressRange(literal: "0.0.0.0/0"), AddressRange(literal: "::/0")]
     static let mostRoutes = 256
 
@@ -51,7 +58,7 @@ public struct NetworkPlan: Equatable, Sendable {
         }
         return NetworkPlan(
             mode: policy.mode, allow: policy.allow, deny: policy.deny, inspect: policy.inspect,
-            resolvers: policy.resolvers.compactMap(ResolverAddress.init), routes: routes)
+            resolvers: policy.resolvers.compactMap(ResolverAddress.init), routes: routes, asks: policy.asks)
     }
 
     /// What programs inside read for name servers.
@@ -67,7 +74,8 @@ public struct NetworkPlan: Equatable, Sendable {
     public var asked: String {
         switch mode {
         case .none: "none"
-        case .allow: "allow: \(allow.count) rule\(allow.count == 1 ? "" : "s")"
+        case .allow:
+            "allow: \(allow.count) rule\(allow.count == 1 ? "" : "s")" + (asks ? ", other names are asked about" : "")
         case .guarded: "guarded: every name and address but private ones and \(deny.count) denied"
         case .host: "host"
         }
@@ -88,7 +96,7 @@ public struct NetworkPlan: Equatable, Sendable {
             "mode": .string(mode.rawValue), "allow": .array(allow.map { .string($0.text) }),
             "deny": .array(deny.map { .string($0.text) }), "inspect": .bool(inspect),
             "resolvers": .array(resolvers.map { .string("\($0.address.text):\($0.port)") }),
-            "routes": .array(routes.map { .string($0.text) }),
+            "routes": .array(routes.map { .string($0.text) }), "unknown": .string(asks ? "approve" : "deny"),
         ]
     }
 }

@@ -22,6 +22,8 @@ public struct Ceiling: Sendable {
             policy.network.mode = .allow
             keys.insert(.networkMode)
         }
+        // And only as long as nobody adds to it by saying yes.
+        if keys.contains(.networkAllow), !policy.network.mode.passesNames { keys.insert(.networkUnknown) }
         if keys.contains(.commandsDefault) { keys.insert(.commandsRule) }
     }
 

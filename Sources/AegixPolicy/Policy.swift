@@ -114,6 +114,8 @@ public struct Policy: Equatable, Sendable {
             case none, allow, guarded, host
 
             public var isRelayed: Bool { self == .allow || self == .guarded }
+            /// Names that no rule covers, without a question.
+            var passesNames: Bool { self == .guarded || self == .host }
             var reach: Int { [.none, .allow, .guarded, .host].firstIndex(of: self) ?? 0 }
         }
 
@@ -121,6 +123,9 @@ public struct Policy: Equatable, Sendable {
             case deny, approve
         }
         public init() {}
+
+        /// Whether a name that no rule covers is asked about: in the other modes none or all of them pass.
+        public var asks: Bool { mode == .allow && unknown == .approve }
     }
 
     /// A host and where it was written.

@@ -149,6 +149,14 @@ public struct PolicyReader {
                     "network.allow lists hosts, and network.mode = \"host\" lets everything through. Keep one of them")
             }
         }
+        if let unknown = draft.settings[.networkUnknown], case .word("approve") = unknown.value,
+            case .word(let mode)? = draft.settings[.networkMode]?.value, mode == "guarded" || mode == "host"
+        {
+            fail(
+                unknown.position,
+                "network.unknown = \"approve\" asks nobody where network.mode = \"\(mode)\" lets every name through. Write "
+                    + "mode = \"allow\", or leave it out")
+        }
         for rule in allow {
             guard let other = deny.first(where: { $0.pattern.deniesWhole(rule.pattern) }) else { continue }
             let name = quotes ? "\"\(rule.pattern.text)\"" : "a host"

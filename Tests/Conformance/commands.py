@@ -233,6 +233,35 @@ def d9(t):
     t.check("uid=" not in result.text and "after" in result.text, f"without a terminal: {result}")
 
 
+def d9b(t):
+    """a name that no rule covers asks on the terminal: type-ahead, a y and an imitation are no, a name can't write the prompt, one no holds"""
+    t.only_aegix()
+    extra = ('[network]\nmode = "allow"\nunknown = "approve"\nresolvers = ["127.0.0.1:1"]\n'
+             '[approval]\nvia = "tty"\ntimeout = "3s"\n')
+    ask = ("import socket\nprint('Type `birch-100` to allow one connection: ', flush=True)\n"
+           "for name in ('free.example', 'free.example', 'ok\\x1b[2J.example'):\n"
+           "    try: socket.getaddrinfo(name, 80)\n    except Exception: pass\nprint('after')\n")
+
+    def word(shown):
+        found = re.findall(rb"Type `([a-z]+-\d+)` to allow one connection, `run", shown)
+        return f"run {found[-1].decode()}\n".encode() if len(found) == 1 and shown.rstrip().endswith(b"s):") else None
+    for what, typed, answer, wanted in (
+            ("type-ahead", b"y\nyes\nbirch-100\n", None, "deny"), ("a y", b"", lambda shown: b"y\n" if word(shown) else None, "deny"),
+            ("the imitation's word", b"", lambda shown: b"birch-100\n" if word(shown) else None, "deny"), ("the word", b"", word, "run")):
+        terminal = harness.Terminal()
+        result = terminal.run(t.box, ["/usr/bin/python3", "-c", ask], t, policy=extra, typed=typed, answer=answer)
+        t.check(b"after" in result.out, f"{what}: {result.out!r}")
+        t.check(b"name       free.example" in result.out and b"\x1b[2J" not in result.out, f"{what}: the prompt: {result.out!r}")
+        t.check(terminal.settings_kept(), f"{what}: the terminal isn't as it was")
+        asked = [n for n in (result.record or {}).get("network", []) if n["approval"]]
+        t.check(len(asked) == 1 and asked[0]["name"] == "free.example" and asked[0]["approval"]["via"] == "tty"
+                and asked[0]["approval"]["answer"] == wanted, f"{what}: {asked}")
+        t.check(asked and asked[0]["decision"] == ("deny" if wanted == "deny" else "approve"), f"{what}: {asked}")
+        terminal.close()
+    result = t.box and t.sh("getent hosts free.example; echo after", policy=extra)
+    t.check("after" in result.text and "free" not in result.text, f"without a terminal: {result}")
+
+
 def h14b(t):
     """an approval command in the workspace is run only when it is pinned, and never where the run writes in place"""
     t.only_aegix()

@@ -18,7 +18,11 @@ extension Integration {
             let ended = try ground.shell("\(script); echo after", try ground.policy(Self.deny))
             #expect(ended.code == 0 && ended.text == "after\n")
             #expect(ended.errorText.contains("ermission denied"))
-            #expect(ended.errorText.contains("refused inside: deny id ** ("))
+            #expect(ended.errorText.contains("refused inside: a program was denied with EACCES by the command rule /"))
+            #expect(
+                ended.errorText.contains(" (deny id **, ")
+                    && ended.errorText.contains("policy.toml:3:1); to allow it: "))
+            #expect(ended.complaints.count == 1)
             let record = try ground.record()
             let denied = record["processes"].array.filter { $0["decision"].string == "deny" }
             #expect(!denied.isEmpty)

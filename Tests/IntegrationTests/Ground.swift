@@ -120,7 +120,8 @@ final class Ground {
         #expect(ended.seconds < deadline, "killed after \(deadline) s", sourceLocation: location)
         nothingLeft(since: before, at: location)
         let runs = Set(["--cmd", "--python", "--script", "--"].map(bytes))
-        if arguments.first != bytes("plan"), ended.code != 125, !runs.isDisjoint(with: arguments) {
+        let asks = [bytes("plan"), bytes("policy")]
+        if !asks.contains(arguments.first ?? []), ended.code != 125, !runs.isDisjoint(with: arguments) {
             self.recorded(recorded + 1, at: location)
         }
         return ended

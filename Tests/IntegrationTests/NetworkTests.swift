@@ -109,7 +109,9 @@ extension Integration {
                     })
                 let rules = try ground.record()["violations"].array.compactMap { $0["rule"].string }
                 #expect(rules.contains("lookup(other.test)") && rules.contains("connect(9.9.9.9:\(port))"))
-                #expect(ended.errorText.contains("lookup(other.test)"))
+                #expect(
+                    ended.errorText.contains("(network.allow: no rule covers it): other.test")
+                        && ended.errorText.contains("--allow-host other.test"), "\(ended.errorText)")
                 let shown = try ground.run("show", "last")
                 #expect(
                     shown.text.contains("allow connect good.test:\(port) at 127.0.0.1:\(port)")
@@ -178,6 +180,217 @@ extension Integration {
             #expect(plan["network"]["mode"].string == "allow" && plan["network"]["routes"].array.count == 2)
             let text = try ground.run(raw: (["plan"] + policy + ["--cmd", "true"]).map(bytes)).text
             #expect(text.contains("allow    10.1.2.0/24:5432 ("))
+        }
+
+        // MARK: - explain
+
+        /// The same policy, asked and then run.
+        @Test func explainedAsInARun() throws {
+            try served { names, port in
+                let served = "resolvers = [\"127.0.0.1:\(names)\"]\n"
+                let policies = [
+                    "mode = \"allow\"\nallow = [\"good.test:\(port)\", \"127.0.0.1:\(port)\"]\n",
+                    "mode = \"allow\"\nallow = [\"*.test:\(port)\"]\n",
+                    "mode = \"allow\"\nallow = [\"*.test\", \"127.0.0.0/8:\(port)\"]\ndeny = [\"other.test\"]\n",
+                    "mode = \"guarded\"\ndeny = [\"other.test\"]\n", "mode = \"none\"\n",
+                    "mode = \"guarded\"\nallow = [\"127.0.0.1:\(port)\"]\n",
+                ]
+                let words = ["good.test:\(port)", "other.test:\(port)", "good.test:1", "10.0.0.1:80", "good.other:80"]
+                for text in policies {
+                    let options = try ground.policy("[network]\n" + text + served)
+                    for word in words {
+                        let told = try ground.run(
+                            raw: (["policy", "explain", "--json"] + options + ["--connect", word]).map(bytes))
+                        let one = try Ground.document(told)["judgements"][0]
+                        let ran = try ground.run(raw: (options + ["--python", Self.client, word]).map(bytes))
+                        let refused = try ground.record()["network"].array.contains { $0["decision"].string == "deny" }
+                        let denied = refused || text.contains("none")
+                        #expect(
+                            (one["decision"].string == "deny") == denied,
+                            "\(text)\(word): explain \(one["decision"].string ?? "-"), the run \(ran.text)")
+                        #expect(told.code == (denied ? 1 : 0))
+                        guard denied, let option = one["option"].string else { continue }
+                        // What it says opens it, or the next thing that is closed.
+                        let opened = try ground.run(
+                            raw: (["policy", "explain", "--json"] + options
+                                + option.split(separator: " ").map(String.init)
+                                + ["--connect", word]).map(bytes))
+                        let next = try Ground.document(opened)["judgements"][0]
+                        #expect(
+                            next["decision"].string == "allow" || next["option"].string != option,
+                            "\(text)\(word): \(option)")
+                    }
+                }
+                let closed = try ground.policy("[network]\nmode = \"allow\"\nallow = [\"*.test:\(port)\"]\n" + served)
+                let told = try ground.run(
+                    raw: (["policy", "explain", "--json"] + closed + ["--connect", "good.test:\(port)"]).map(bytes))
+                let one = try Ground.document(told)["judgements"][0]
+                #expect(one["rule"].string?.hasPrefix("address class: loopback") == true)
+                #expect(one["option"].string == "--allow-host 127.0.0.1:\(port)")
+                _ = try ground.run(raw: (closed + ["--python", Self.client, "good.test:\(port)"]).map(bytes))
+                let why = try ground.run("why", "last", "--json")
+                #expect(try Ground.document(why)["reasons"][0]["option"].string == "--allow-host 127.0.0.1:\(port)")
+            }
+        }
+
+        // MARK: - unknown = "approve"
+
+        /// Looks names up, so that what is asked doesn't hang on what listens at ports 80 and 443 here.
+        private static let look = """
+            import socket, sys
+            for name in sys.argv[1:]:
+                try: print(name, socket.getaddrinfo(name, 80, socket.AF_INET)[0][4][0].startswith("198.18."), flush=True)
+                except OSError as e: print(name, "no", flush=True)
+            """
+
+        private func asking(_ names: Int, _ answer: String, via: String = "command", more: String = "") throws
+            -> [String]
+        {
+            try ground.write("\(ground.directory)/ask", "#!/bin/sh\n\(answer)\n", mode: 0o755)
+            return try ground.policy(
+                "[network]\nmode = \"allow\"\nallow = [\"good.test:5\", \"127.0.0.1:80\"]\nunknown = \"approve\"\nresolvers = [\"127.0.0.1:\(names)\"]\n"
+                    + "[approval]\nvia = \"\(via)\"\n" + (via == "command" ? "command = [\"./ask\"]\n" : "")
+                    + "timeout = \"2s\"\n" + more)
+        }
+
+        private func asked() throws -> [JSON] {
+            try ground.record()["network"].array.filter { $0["approval"]["answer"].string != nil }
+        }
+
+        @Test func aNameIsAskedAboutOnce() throws {
+            try served { names, port in
+                let log = "\(ground.directory)/log"
+                let ended = try ground.run(
+                    raw: (try asking(names, "cat >> \(log); sleep 1; echo '{\"decision\": \"run\", \"by\": \"me\"}'")
+                        + ["--python", Self.look, "a.test", "A.test.", "good.test", "a.test", "b.nothere"]).map(bytes))
+                #expect(
+                    ended.text == "a.test True\nA.test. True\ngood.test True\na.test True\nb.nothere no\n",
+                    "\(ended.errorText)")
+                let requests = String(decoding: ground.read(log) ?? [], as: UTF8.self).split(separator: "\n")
+                #expect(
+                    requests.count == 2 && requests[0].contains("\"kind\":\"name\"")
+                        && requests[0].contains("\"name\":\"a.test\""))
+                #expect(requests[0].contains("\"ports\":[80,443]") && requests[0].contains("policy.toml:6:"))
+                let all = try asked()
+                #expect(all.map { $0["name"].string } == ["a.test", "b.nothere"])
+                #expect(all[0]["decision"].string == "approve" && all[0]["approval"]["by"].string == "me")
+                #expect(
+                    all[0]["approval"]["via"].string == "command"
+                        && (all[0]["approval"]["duration_ns"].int ?? 0) > 900_000_000)
+                // A yes is for two ports, and opens no closed class.
+                let denied = try ground.run(
+                    raw: (try asking(names, "echo '{\"decision\": \"run\"}'")
+                        + ["--python", Self.client, "a.test:\(port)", "a.test:443", "good.test:80"]).map(bytes))
+                #expect(
+                    denied.text.split(separator: "\n").allSatisfy { $0.hasSuffix("ConnectionRefusedError") },
+                    "\(denied.text)")
+                let rules = try entries("connect").filter { $0["decision"].string == "deny" }.map {
+                    $0["rule"].string ?? ""
+                }
+                #expect(
+                    rules.count == 3 && rules[0].hasSuffix("a yes is for the ports 80 and 443")
+                        && rules[1].hasPrefix("address class: loopback")
+                        && rules[2] == "network.allow: no rule covers the port",
+                    "\(rules)")
+            }
+        }
+
+        @Test func onceIsOneConnection() throws {
+            try served { names, _ in
+                let log = "\(ground.directory)/log"
+                let ended = try ground.run(
+                    raw: (try asking(names, "echo x >> \(log); echo '{\"decision\": \"once\"}'")
+                        + ["--python", Self.client, "a.test:80", "a.test:80"]).map(bytes))
+                #expect(ended.code == 0)
+                #expect(ground.read(log)?.count == 4, "asked again for the second connection")
+                let connects = try entries("connect").filter { $0["name"].string == "a.test" }
+                #expect(
+                    connects.count == 2 && connects.allSatisfy { $0["decision"].string == "allow" }, "\(ended.text)")
+            }
+        }
+
+        @Test(arguments: [
+            "echo '{\"decision\": \"deny\"}'", "echo garbage", "true", "echo '{\"decision\": \"run\"}'; exit 1",
+            "echo '{\"decision\": \"run\"}'; kill -9 $$", "exec sleep 100", "head -c 100000 /dev/zero",
+        ])
+        func anythingElseIsNo(answer: String) throws {
+            try served { names, _ in
+                let log = "\(ground.directory)/log"
+                let ended = try ground.run(
+                    raw: (try asking(names, "echo x >> \(log); \(answer)") + [
+                        "--python", Self.look, "a.test", "a.test",
+                    ])
+                    .map(bytes), deadline: 30)
+                #expect(ended.text == "a.test no\na.test no\n", "\(ended.text)")
+                #expect(ground.read(log)?.count == 2, "a no holds for the run")
+                #expect(try asked().map { $0["approval"]["answer"].string } == ["deny"])
+                let no = try asked()[0]
+                #expect(no["decision"].string == "deny" && no["errno"].string == "ENOENT")
+                #expect(ended.errorText.contains("network.unknown") && ended.errorText.contains("--allow-host a.test"))
+            }
+        }
+
+        @Test func nobodyToAsk() throws {
+            try served { names, _ in
+                for via in ["tty", "deny"] {
+                    let ended = try ground.run(
+                        raw: (try asking(names, "", via: via) + ["--python", Self.look, "a.test"]).map(bytes))
+                    #expect(ended.text == "a.test no\n" && ended.seconds < 10)
+                    #expect(try asked()[0]["approval"]["via"].string == via)
+                }
+            }
+        }
+
+        @Test func theWallStandsStillAndTheQuestionsEnd() throws {
+            try served { names, _ in
+                let slow = try ground.run(
+                    raw: (try asking(
+                        names, "sleep 1.8; echo '{\"decision\": \"run\"}'", more: "[limits]\nwall = \"1500ms\"\n")
+                        + ["--python", Self.look, "a.test"]).map(bytes))
+                #expect(slow.code == 0 && slow.text == "a.test True\n", "\(slow.code) \(slow.errorText)")
+                let many =
+                    "import socket\nfor i in range(105):\n  try: socket.gethostbyname(f'n{i}.test')\n  except OSError: pass\n"
+                #expect(
+                    try ground.run(raw: (try asking(names, "", via: "deny") + ["--python", many]).map(bytes)).code == 0)
+                #expect(try asked().count == 100)
+                let rest = try entries("lookup").filter {
+                    $0["rule"].string?.contains("more than 100 questions") == true
+                }
+                #expect(rest.count == 5)
+            }
+        }
+
+        @Test func whatIsNoNameIsNeverAskedAbout() throws {
+            try served { names, _ in
+                let log = "\(ground.directory)/log"
+                let raw = """
+                    import socket, struct
+                    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5)
+                    for label in [b"\\x1b[2Jevil", b"a b", b"a\\nrule x", b"'; true", b"\\xff\\xfe", b"a.b"]:
+                        s.sendto(b"xy\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + bytes([len(label)]) + label + b"\\4test\\0\\0\\1\\0\\1", ("198.18.0.1", 53))
+                        print(s.recv(512)[3] & 15)
+                    """
+                let ended = try ground.run(
+                    raw: (try asking(names, "echo x >> \(log); echo '{\"decision\": \"run\"}'") + ["--python", raw])
+                        .map(bytes))
+                #expect(ended.text == String(repeating: "3\n", count: 6), "\(ended.text) \(ended.errorText)")
+                #expect(ground.read(log) == nil)
+                #expect(!ended.errorText.contains("\u{1B}") && ended.complaints.count == 1)
+            }
+        }
+
+        @Test func whereNobodyCouldBeAsked() throws {
+            let told = try ground.run(
+                raw: (try ground.policy("[network]\nmode = \"guarded\"\nunknown = \"approve\"\n") + ["--cmd", "true"])
+                    .map(bytes))
+            #expect(
+                told.code == 125 && told.errorText.contains("policy.toml:5:") && told.errorText.contains("asks nobody"))
+            let missing = try ground.run(
+                raw: (try ground.policy(
+                    "[network]\nmode = \"allow\"\nunknown = \"approve\"\n[approval]\nvia = \"command\"\ncommand = [\"./nosuch\"]\n"
+                )
+                    + ["--cmd", "true"]).map(bytes))
+            #expect(missing.code == 125 && missing.errorText.contains("nosuch"))
         }
     }
 }

@@ -4,12 +4,13 @@ import AegixPolicy
 import AegixSystem
 import Glibc
 
-/// `aegix policy list|show|check|schema|trust`.
+/// `aegix policy list|show|check|explain|schema|trust`.
 public enum PolicyCommand: Command {
     public static let name = "policy"
-    public static let summary = "list, show, check and trust policies"
+    public static let summary = "list, show, check, explain and trust policies"
     public static let usage = [
-        "policy list", "policy show PRESET|FILE", "policy check FILE…", "policy schema", "policy trust FILE",
+        "policy list", "policy show PRESET|FILE", "policy check FILE…", PolicyExplain.usage, "policy schema",
+        "policy trust FILE",
     ]
     public static let details = """
         `list` names the presets. `show` prints a preset as the commented text to copy from, or a file as the policy that it \
@@ -21,15 +22,27 @@ public enum PolicyCommand: Command {
         `trust` says that you have looked at FILE, usually the aegix.toml of a workspace. It may then loosen the policy, up \
         to the machine's ceiling, until its content changes. An approval command that lies in the workspace is trusted the \
         same way.
-        """
-    public static var options: [Option] { [] }
-    public static var completes: Completion { .words(["list", "show", "check", "schema", "trust"]) }
+
+
+        """ + PolicyExplain.details
+    public static let options = PolicyExplain.options
+    public static let passesRest = true
+    private static let verbs = ["list", "show", "check", "explain", "schema", "trust"]
+    public static var completes: Completion { .words(verbs) }
 
     public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
         guard let verb = arguments.operands.first else {
-            throw Failure("usage.operand", "what about the policy? One of list, show, check, schema or trust")
+            throw Failure("usage.operand", "what about the policy? One of list, show, check, explain, schema or trust")
         }
-        let rest = Array(arguments.operands.dropFirst())
+        var rest = Array(arguments.operands.dropFirst())
+        if verb == Bytes("explain") {
+            try none(rest)
+            return try PolicyExplain.run(arguments, console)
+        }
+        rest += arguments.rest
+        if let foreign = options.first(where: { arguments.value($0.name) != nil }) {
+            throw Failure("usage.conflict", "--\(foreign.name) is an option of `aegix policy explain`")
+        }
         switch verb.text {
         case "list": try list(none(rest), console)
         case "show": try show(one(rest, "PRESET or FILE"), console)
@@ -44,11 +57,11 @@ public enum PolicyCommand: Command {
         case "trust": try trust(one(rest, "FILE"), console)
         default:
             let near = Spelling.nearest(
-                to: String(decoding: verb, as: UTF8.self), in: ["list", "show", "check", "schema", "trust"])
+                to: String(decoding: verb, as: UTF8.self), in: verbs)
             throw Failure(
                 "usage.operand",
                 "unknown policy command \(verb.shown)"
-                    + (near.map { "; did you mean \($0)?" } ?? ": list, show, check, schema, trust"))
+                    + (near.map { "; did you mean \($0)?" } ?? ": \(verbs.joined(separator: ", "))"))
         }
         return 0
     }

@@ -72,7 +72,7 @@ public struct PolicyStack {
         try refuseWritable(layered.policy)
         try refuseEscapes(layered.policy)
         try refuseHiddenArtifacts(layered)
-        if layered.policy.commands.asks, layered.policy.approval.via == .command {
+        if layered.policy.commands.asks || layered.policy.network.asks, layered.policy.approval.via == .command {
             layered.setApprovalCommand(try approvalProgram(layered).words(layered.policy.approval.command))
         }
         return LoadedPolicy(policy: layered.policy, sources: sources, layered: layered)

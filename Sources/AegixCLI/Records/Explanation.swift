@@ -1,6 +1,7 @@
 // Pure. What stopped a run or something in it, by which rule, and the smallest change that would allow it.
 
 import AegixPolicy
+import AegixSandbox
 import AegixSystem
 
 /// One thing that was refused or ended, for a person and for an agent.
@@ -24,6 +25,8 @@ struct Explanation: Equatable {
         case advice(String)
         /// A sentence: why nothing can allow it.
         case never(String)
+        /// It is allowed.
+        case none
     }
 
     /// `over its 1s of time (limits.wall, policy.toml:3:8); --timeout 2s`
@@ -33,8 +36,10 @@ struct Explanation: Equatable {
         let times = count > 1 ? " \(count) times" : ""
         switch remedy {
         case .change(let option?, _): return "\(sentence)\(thing)\(times) (\(place)); to allow it: \(option)"
-        case .change(nil, let edit?): return "\(sentence)\(thing)\(times) (\(place)); to allow it: \(edit)"
-        case .change, .advice, .never: return "\(sentence)\(thing)\(times) (\(place))"
+        case .change(nil, let edit?):
+            let words = edit.split(separator: "\n").joined(separator: " ")
+            return "\(sentence)\(thing)\(times) (\(place)); to allow it: \(words)"
+        case .change, .advice, .never, .none: return "\(sentence)\(thing)\(times) (\(place))"
         }
     }
 
@@ -52,6 +57,7 @@ struct Explanation: Equatable {
             }
         case .advice(let text): lines.append("  remedy    \(text)")
         case .never(let text): lines.append("  no remedy \(text)")
+        case .none: break
         }
         return lines
     }
@@ -70,21 +76,73 @@ struct Explanation: Equatable {
         case .never(let text):
             all["advice"] = .string(text)
             all["allowable"] = .bool(false)
+        case .none: break
         }
         return .object(all)
     }
 }
 
-/// Reads a record. The one place that knows what would allow what.
+/// What was refused, beyond the violation's own words: by which rule a connection, which program by a rule.
+struct Refusals {
+    struct Connection: Equatable {
+        /// With its place in the policy.
+        var rule: String
+        var address: String?
+        var port: Int?
+    }
+
+    /// By the violation's rule: `connect(10.0.0.1:80)`.
+    var connections: [String: Connection] = [:]
+    /// The first program that a command rule denied, by the rule's words.
+    var programs: [String: Bytes] = [:]
+
+    mutating func note(_ subject: String, _ connection: Connection) {
+        if connections[subject] == nil { connections[subject] = connection }
+    }
+
+    mutating func note(program: Bytes, rule: String) {
+        if programs[rule] == nil { programs[rule] = program }
+    }
+
+    init() {}
+
+    init(_ record: JSON) {
+        for one in record["network"]?.array ?? [] where one["decision"]?.string == "deny" {
+            guard let kind = one["kind"]?.string, let rule = one["rule"]?.string else { continue }
+            let address = one["address"]?.string
+            let shown = address.map { $0.contains(":") ? "[\($0)]" : $0 }
+            let port = one["port"]?.int.map { Int(clamping: $0) }
+            let host = one["name"]?.bytesValue?.shown ?? shown ?? "?"
+            note(
+                "\(kind)(\(host)\(port.map { ":\($0)" } ?? ""))", Connection(rule: rule, address: address, port: port))
+        }
+        for one in record["processes"]?.array ?? [] where one["decision"]?.string == "deny" {
+            if let rule = one["rule"]?.string, let program = one["program"]?.bytesValue {
+                note(program: program, rule: rule)
+            }
+        }
+    }
+}
+
+/// Reads a record, or what a run or a question came to. The one place that knows what would allow what.
 struct Explainer {
     private let policy: JSON
     private let origins: [String: String]
     private let preset: String?
+    private let refusals: Refusals
 
     init(_ record: JSON) {
         policy = record["policy"]?["effective"] ?? .null
         origins = (record["policy"]?["origins"]?.object ?? [:]).compactMapValues(\.string)
         preset = record["policy"]?["name"]?.string
+        refusals = Refusals(record)
+    }
+
+    init(_ loaded: LoadedPolicy, _ refusals: Refusals = Refusals()) {
+        policy = loaded.policy.json
+        origins = Dictionary(loaded.origins.map { ($0.key, $0.place) }) { first, _ in first }
+        preset = loaded.policy.name
+        self.refusals = refusals
     }
 
     /// What ended the run first, then what was refused inside, the most frequent first.
@@ -106,12 +164,20 @@ struct Explainer {
 
     // MARK: - How it ended
 
+    func ending(_ outcome: Outcome) -> Explanation? {
+        ending([
+            "status": .string(outcome.status.rawValue), "limit": outcome.limit.map { .string($0.rawValue) } ?? .null,
+            "rule": outcome.rule.map { .string($0) } ?? .null, "message": outcome.message.map { .string($0) } ?? .null,
+        ])
+    }
+
     private func ending(_ outcome: JSON) -> Explanation? {
         let message = outcome["message"]?.string ?? ""
         if let limit = outcome["limit"]?.string { return exhausted(limit, message) }
         guard let rule = outcome["rule"]?.string, !message.isEmpty else { return nil }
         switch outcome["status"]?.string {
-        case "denied", "failed", "interrupted":
+        case "denied": return command(rule, 1, "the command itself was denied:")
+        case "failed", "interrupted":
             let control = rule.split(separator: ".").first.map(String.init) ?? "launch"
             return Explanation(
                 control: control, rule: rule, origin: nil, sentence: message,
@@ -127,12 +193,21 @@ struct Explainer {
             control: "limits", rule: key, origin: origin(of: key), sentence: sentence,
             remedy: .advice("raise the limit"))
         if let wider = LimitAdvice.wider(limit, than: policy["limits"]?[limit]) { found.remedy = wider }
+        found.remedy = unlocked(found.remedy, "limits")
         return found
+    }
+
+    /// What the policy locks, no option opens.
+    func unlocked(_ remedy: Explanation.Remedy, _ table: String) -> Explanation.Remedy {
+        guard case .change(_?, let edit) = remedy,
+            (policy["lock"]?.array ?? []).contains(where: { $0.string == table })
+        else { return remedy }
+        return .change(option: nil, edit: edit)
     }
 
     // MARK: - What was refused inside
 
-    private func violation(_ violation: JSON) -> Explanation? {
+    func violation(_ violation: JSON) -> Explanation? {
         guard let control = violation["control"]?.string, let rule = violation["rule"]?.string else { return nil }
         let count = violation["count"]?.int.map { Int(clamping: $0) } ?? 1
         let error = violation["errno"]?.string ?? "an error"
@@ -146,16 +221,18 @@ struct Explainer {
             var found = exhausted(String(rule.dropFirst("limits.".count)), "met the limit \(rule)")
             found.count = count
             return found
-        case "commands": return command(rule, count, error)
+        case "commands": return command(rule, count, "a program was denied with \(error) by the command rule")
         case "files":
-            let (text, place) = Explainer.split(rule)
-            let pattern = text.hasPrefix("files.deny ") ? String(text.dropFirst("files.deny ".count)) : text
-            return Explanation(
-                control: control, rule: "files.deny", origin: place, object: violation["path"]?.bytesValue,
-                count: count,
-                sentence: "a masked path was opened and gave \(error):",
-                remedy: .change(option: nil, edit: "[files]\ndeny = [ … ]  # without \"\(Bytes(pattern).shown)\""))
-        case "network": return network(rule, count, error)
+            return masked(rule, violation["path"]?.bytesValue, count, "a masked path was opened and gave \(error):")
+        case "network":
+            let isNone = policy["network"]?["mode"]?.string ?? "none" == "none"
+            let found = refusals.connections[rule]
+            let why = found.map { " (\(Explainer.split($0.rule).text))" } ?? ""
+            return network(
+                rule, found, count,
+                isNone
+                    ? "the run has no network, so this gave \(error):"
+                    : "the network policy refused it with \(error)\(why):")
         default:
             return Explanation(
                 control: control, rule: rule, origin: nil, count: count,
@@ -164,39 +241,82 @@ struct Explainer {
         }
     }
 
-    private func command(_ rule: String, _ count: Int, _ error: String) -> Explanation {
+    func masked(_ rule: String, _ path: Bytes?, _ count: Int, _ sentence: String) -> Explanation {
+        let (text, place) = Explainer.split(rule)
+        let pattern = text.hasPrefix("files.deny ") ? String(text.dropFirst("files.deny ".count)) : text
+        return Explanation(
+            control: "files", rule: "files.deny", origin: place, object: path, count: count, sentence: sentence,
+            remedy: .change(option: nil, edit: "[files]\ndeny = [ … ]  # without \"\(Bytes(pattern).shown)\""))
+    }
+
+    /// - rule: as the record has it, or `commands.default`.
+    func command(_ rule: String, _ count: Int, _ sentence: String, program: Bytes? = nil) -> Explanation {
         let (text, place) = Explainer.split(rule)
         let isDefault = text == "commands.default"
+        let object = program ?? refusals.programs[rule]
         var remedy = Explanation.Remedy.advice(
             "the program couldn't be judged, so it was denied: docs/commands.md says when")
         if isDefault {
-            remedy = .change(option: nil, edit: "[[commands.rule]]\nargv = [ … ]\ndecision = \"allow\"")
+            let word = object.map { "\"\($0.shown)\", \"**\"" } ?? " … "
+            remedy = .change(option: nil, edit: "[[commands.rule]]\nargv = [\(word)]\ndecision = \"allow\"")
         } else if place != nil {
             remedy = .change(option: nil, edit: "decision = \"allow\"  # in that rule, or a narrower pattern")
         }
         return Explanation(
             control: "commands", rule: text, origin: place ?? (isDefault ? origin(of: "commands.default") : nil),
-            count: count,
-            sentence: "a program was denied with \(error) by the command rule", remedy: remedy)
+            object: object, count: count, sentence: sentence, remedy: remedy)
     }
 
     /// `lookup(evil.example)` and `connect(10.0.0.1:80)`: what was asked for is what could be allowed.
-    private func network(_ rule: String, _ count: Int, _ error: String) -> Explanation {
-        let inner = rule.split(separator: "(", maxSplits: 1).last.map { String($0.dropLast()) } ?? rule
-        let isLookup = rule.hasPrefix("lookup(")
-        let mode = policy["network"]?["mode"]?.string ?? "none"
-        let sentence =
-            mode == "none"
-            ? "the run has no network, so this gave \(error):" : "the network policy refused it with \(error):"
-        let allow = "[network]\n" + (mode == "none" ? "mode = \"allow\"\n" : "") + "allow = [\"\(Bytes(inner).shown)\"]"
-        let isDenied = denied(inner)
-        return Explanation(
-            control: "network", rule: isLookup ? "lookup" : "connect",
-            origin: origin(of: isDenied ? "network.deny" : "network.mode"),
-            object: Bytes(inner), count: count, sentence: sentence,
-            remedy: isDenied
-                ? .change(option: nil, edit: "[network]\ndeny = [ … ]  # without what names \(Bytes(inner).shown)")
-                : .change(option: "--allow-host \(Bytes(inner).shown)", edit: allow))
+    func network(_ subject: String, _ found: Refusals.Connection?, _ count: Int, _ sentence: String) -> Explanation {
+        let inner = subject.split(separator: "(", maxSplits: 1).last.map { String($0.dropLast()) } ?? subject
+        var explanation = Explanation(
+            control: "network", rule: subject.hasPrefix("lookup(") ? "lookup" : "connect",
+            origin: origin(of: "network.mode"), object: Bytes(inner), count: count, sentence: sentence,
+            remedy: allow(inner))
+        guard let found else {
+            if denied(inner) {
+                explanation.origin = origin(of: "network.deny")
+                explanation.remedy = undeny(inner)
+            }
+            return explanation
+        }
+        // What a client said in a connection is judged by the same rules.
+        let rule =
+            found.rule.hasPrefix("network.inspect: ")
+            ? String(found.rule.dropFirst("network.inspect: ".count)) : found.rule
+        let (text, place) = Explainer.split(rule)
+        if text.hasPrefix("network.deny: ") {
+            explanation.origin = place ?? origin(of: "network.deny")
+            explanation.remedy = undeny(String(text.dropFirst("network.deny: ".count)))
+        } else if text.hasPrefix("address class: "), let address = found.address {
+            explanation.object = Bytes(
+                inner == address ? inner : "\(inner), which is \(address) (\(text.dropFirst(15).prefix { $0 != "," }))")
+            explanation.origin = "the closed address classes"
+            let shown = address.contains(":") ? "[\(address)]" : address
+            explanation.remedy = allow(shown + (found.port.map { ":\($0)" } ?? ""))
+        } else if text == "not a host name" {
+            explanation.origin = nil
+            explanation.remedy = .never("no host can be called that")
+        } else if text.hasPrefix("more than ") || text.hasPrefix("begins like ") {
+            explanation.origin = nil
+            explanation.remedy = .advice(text)
+        } else if text.hasPrefix("network.unknown") {
+            explanation.origin = origin(of: "network.unknown")
+        } else if text.hasPrefix("network.allow") {
+            explanation.origin = origin(of: "network.allow")
+        }
+        return explanation
+    }
+
+    private func allow(_ host: String) -> Explanation.Remedy {
+        let isNone = policy["network"]?["mode"]?.string ?? "none" == "none"
+        let edit = "[network]\n" + (isNone ? "mode = \"allow\"\n" : "") + "allow = [\"\(Bytes(host).shown)\"]"
+        return unlocked(.change(option: "--allow-host \(Bytes(host).shown)", edit: edit), "network")
+    }
+
+    private func undeny(_ host: String) -> Explanation.Remedy {
+        .change(option: nil, edit: "[network]\ndeny = [ … ]  # without what names \(Bytes(host).shown)")
     }
 
     /// Whether `network.deny` names it in so many words.

@@ -54,7 +54,7 @@ enum Enforcement {
                 "commands", "\(plan.commands.rules.count) rules, default \(plan.commands.unmatched.rawValue)",
                 "seccomp notification; what was loaded is compared under ptrace before it runs")
         }
-        if plan.commands.asks {
+        if plan.commands.asks || plan.network.asks {
             let via =
                 switch plan.approval.via {
                 case .deny: "nobody: denied"

@@ -64,7 +64,8 @@ public enum RunCommand: Command {
         let record = try recorder.finish(&attempt, includeText: console.json)
         recorder.apply(&attempt)
         return try RunReport(
-            console: console, options: options, runPath: recorder.path, copy: copy, recovered: recovered.closed
+            console: console, options: options, runPath: recorder.path, copy: copy, recovered: recovered.closed,
+            policy: preparation.loaded, execs: recorder.execs
         ).tell(attempt, recorder.violations, record)
     }
 }

@@ -53,8 +53,9 @@ public struct RunOptions: Equatable, Sendable {
     }
 
     /// All errors of the words themselves; what they name is looked up later.
-    public init(_ arguments: Arguments) throws(Failure) {
-        command = try RunOptions.request(arguments)
+    /// - command: of a call that asks and runs nothing, whose paths are what is asked about.
+    public init(_ arguments: Arguments, command asking: Request? = nil) throws(Failure) {
+        if let asking { command = asking } else { command = try RunOptions.request(arguments) }
         policy = try RunOptions.named("policy", arguments)
         workspace = try RunOptions.named("workspace", arguments)
         // The policy's own parsers, so that a duration or a name means the same in both places.
@@ -70,8 +71,8 @@ public struct RunOptions: Equatable, Sendable {
         for word in arguments.values("pass-env") { passEnvironment.append(try PolicyOverrides.passedName(word)) }
         secrets = try RunOptions.secrets(arguments)
         rawOutput = arguments.flag("raw-stdout")
-        read = try RunOptions.paths("read", arguments)
-        write = try RunOptions.paths("write", arguments)
+        read = asking == nil ? try RunOptions.paths("read", arguments) : []
+        write = asking == nil ? try RunOptions.paths("write", arguments) : []
         artifacts = []
         for word in arguments.values("artifact") { artifacts.append(try PolicyOverrides.artifact(word)) }
         allowHosts = []

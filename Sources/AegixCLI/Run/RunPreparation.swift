@@ -49,6 +49,7 @@ struct RunPreparation {
             facts.mapsOwners = noOverlay.code != Plan.noOwnerMap
         }
         var plan = try Plan.make(policy: policy, facts: facts, invocation: invocation, layer: layer, run: run)
+        if plan.network.asks { plan.network.asksOrigin = loaded.origin(of: .networkUnknown) }
         plan.copy?.reason = noOverlay.map { failure in
             facts.mapsOwners ? "no overlay (\(failure.errno.map(Errno.words) ?? "none"))" : "no id-mapped mounts here"
         }

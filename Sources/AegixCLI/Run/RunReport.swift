@@ -1,6 +1,7 @@
 // Side effects: the last words of a run, on stderr or as one document.
 
 import AegixAudit
+import AegixNetwork
 import AegixSandbox
 import AegixSystem
 import AegixWorkspace
@@ -11,6 +12,8 @@ struct RunReport {
     let runPath: Bytes
     let copy: RecordCopy?
     let recovered: [RunID]
+    let policy: LoadedPolicy
+    let execs: [ExecEvent]
 
     /// Returns what aegix exits with.
     func tell(_ attempt: RunAttempt, _ violations: [Violation], _ record: Bytes) throws(Failure) -> Int32 {
@@ -43,19 +46,14 @@ struct RunReport {
     private func line(_ attempt: RunAttempt, _ violations: [Violation]) -> String? {
         var parts: [String] = []
         let outcome = attempt.outcome
+        let explainer = Explainer(policy, Refusals(execs, attempt.result?.network ?? []))
         if let message = outcome.message {
-            let rule = outcome.limit == nil ? nil : outcome.rule
-            parts.append(rule.map { "\(message) (\($0))" } ?? message)
+            let ending = outcome.limit == nil && outcome.status != .denied ? nil : explainer.ending(outcome)
+            parts.append(ending.map { bounded($0.line) } ?? message)
         }
         // glibc asks for a name service at every name it looks up; tier confined refuses, and only the record says so.
         let violations = violations.filter { $0.rule != "socket(AF_UNIX)" }
-        if !violations.isEmpty {
-            // One rule may have refused several files.
-            var rules: [String] = []
-            for violation in violations where !rules.contains(violation.rule) { rules.append(violation.rule) }
-            let more = rules.count > 3 ? " and \(rules.count - 3) more" : ""
-            parts.append("refused inside: \(rules.prefix(3).joined(separator: ", "))\(more)")
-        }
+        if let refused = refused(violations.filter { $0.rule != outcome.rule }, explainer) { parts.append(refused) }
         if let artifacts = attempt.artifacts { parts += ArtifactText.problems(artifacts) }
         if attempt.sharesNetwork { parts.append("network.mode = \"host\": it had the host's own network") }
         if let applied = attempt.applied, applied.status != .conflict {
@@ -72,5 +70,51 @@ struct RunReport {
         default: break
         }
         return parts.isEmpty ? nil : parts.joined(separator: "; ")
+    }
+
+    /// The most telling refusal, with its rule and what would allow it, and how many others there were.
+    private func refused(_ violations: [Violation], _ explainer: Explainer) -> String? {
+        let weights = ["commands": 0, "files": 1, "network": 2, "limits": 3]
+        let first = violations.enumerated().min {
+            (weights[$0.element.control] ?? 4, $0.offset) < (weights[$1.element.control] ?? 4, $1.offset)
+        }
+        guard let first, let explanation = explainer.violation(first.element.json) else { return nil }
+        // One rule may have refused several files.
+        let others = Set(violations.map { "\($0.control) \($0.rule)" }).count - 1
+        let more = others > 0 ? "; and \(others) more refused" : ""
+        return "refused inside: \(bounded(explanation.line))\(more): aegix why \(Path.name(runPath).shown)"
+    }
+
+    /// Half of a secret isn't known for one, so it is taken out before.
+    private func bounded(_ line: String) -> String {
+        let safe = (console.redactor?.redact(Bytes(line)) ?? Bytes(line)).shown
+        return safe.count <= RunReport.longest ? safe : "\(safe.prefix(RunReport.longest))…"
+    }
+
+    /// A line that is read in a terminal; `aegix why` has it whole.
+    private static let longest = 600
+}
+
+extension Refusals {
+    init(_ execs: [ExecEvent], _ network: [NetworkEvent]) {
+        self.init()
+        for event in network where !event.isAllowed {
+            note(
+                event.subject,
+                .init(rule: event.rule, address: event.address?.text, port: event.port.map { Int($0) }))
+        }
+        for exec in execs where exec.decision == .deny {
+            if let rule = exec.rule { note(program: exec.program, rule: rule) }
+        }
+    }
+}
+
+extension Violation {
+    /// As the record has it.
+    var json: JSON {
+        [
+            "control": .string(control), "rule": .string(rule), "path": path.map { .bytes($0) } ?? .null,
+            "errno": errno > 0 ? .string(Errno.name(errno)) : .null, "count": .int(Int(clamping: count)),
+        ]
     }
 }

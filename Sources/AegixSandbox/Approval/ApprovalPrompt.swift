@@ -29,9 +29,9 @@ final class ApprovalPrompt: Approver {
         self.terminal = terminal
         word = ApprovalPrompt.trees[Int(random % 16)] + "-\(100 + random / 16 % 900)"
         let text =
-            "\naegix: the command wants to run a program, and waits:\n"
+            "\naegix: \(request.title)\n"
             + request.lines.map { "  \($0)\n" }.joined()
-            + "Type `\(word)` to allow it once, `run \(word)` to allow exactly this for the whole run; anything else denies it "
+            + "Type `\(word)` to allow \(request.once), `run \(word)` to allow \(request.always); anything else denies it "
             + "(\(request.timeout / 1_000_000_000) s): "
         aegix_prompt_flush(terminal)
         let bytes = Bytes(text)

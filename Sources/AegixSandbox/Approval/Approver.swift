@@ -1,5 +1,6 @@
-// Pure but for the protocol's carriers. A question about one exec, and what an answer is.
+// Pure but for the protocol's carriers. A question about one exec or one name, and what an answer is.
 
+import AegixNetwork
 import AegixPlan
 import AegixPolicy
 import AegixSystem
@@ -24,19 +25,60 @@ struct ApprovalReply: Equatable {
     static func deny(_ message: String) -> ApprovalReply { ApprovalReply(answer: .deny, by: nil, message: message) }
 }
 
+/// What somebody is asked about. Its caller waits.
+enum Question {
+    case exec(ExecQuestion)
+    case name(NameQuestion)
+}
+
 /// A question in words: what is shown to a person, and what is given to a program.
 struct ApprovalRequest {
     var id: Int
     var run: String
-    var question: ExecQuestion
+    var question: Question
     var workspace: Bytes
     var timeout: UInt64
 
     private static let mostShown = 2000
 
+    /// What is wanted, and what a yes stands for.
+    var title: String {
+        switch question {
+        case .exec: "the command wants to run a program, and waits:"
+        case .name: "the command wants to connect to a name that no rule covers, and waits:"
+        }
+    }
+    var once: String {
+        switch question {
+        case .exec: "it once"
+        case .name: "one connection"
+        }
+    }
+    var always: String {
+        switch question {
+        case .exec: "exactly this for the whole run"
+        case .name: "this name for the whole run"
+        }
+    }
+
     /// For a person; nothing in it can move the cursor or look like a line of ours.
     var lines: [String] {
+        switch question {
+        case .exec(let question): lines(question)
+        case .name(let question):
+            [
+                "name       \(Bytes(question.name).shown)",
+                "ports      \(question.port.map(String.init) ?? ApprovalRequest.ports.map(String.init).joined(separator: " and "))",
+                "rule       \(Bytes(question.rule).shown)",
+            ]
+        }
+    }
+
+    private static var ports: [UInt16] { NetworkDecision.consented }
+
+    private func lines(_ question: ExecQuestion) -> [String] {
         let event = question.event
+        let argv = question.picture.chain.links[0].argv
         var lines = [
             "program    \(event.program.shown)",
             "arguments  \(ApprovalRequest.bounded(argv.map(ApprovalRequest.quoted).joined(separator: " ")))",
@@ -51,8 +93,6 @@ struct ApprovalRequest {
         }
         return lines
     }
-
-    private var argv: [Bytes] { question.picture.chain.links[0].argv }
 
     /// One word, and only one, whatever is in it.
     private static func quoted(_ word: Bytes) -> String {
@@ -73,20 +113,36 @@ struct ApprovalRequest {
     }
 
     var json: JSON {
-        let event = question.event
-        var rule: JSON = .null
-        if let asked = question.rule {
-            rule = [
-                "pattern": .string(asked.patternText), "origin": .string(asked.origin),
-                "reason": asked.reason.map { .string($0) } ?? .null,
+        var members: [String: JSON] = [
+            "schema": "aegix.approval/v1", "id": .int(id), "run": .string(run), "workspace": .bytes(workspace),
+            "timeout_ms": .int(Int(timeout / 1_000_000)),
+        ]
+        switch question {
+        case .exec(let question):
+            let event = question.event
+            members["kind"] = "exec"
+            members["program"] = .bytes(event.program)
+            members["argv"] = .array(event.argv.map(JSON.bytes))
+            members["argv_cut"] = .bool(event.argvCut)
+            members["loaded"] = .bytes(question.picture.chain.image?.file.path ?? event.program)
+            members["cwd"] = .bytes(question.cwd ?? workspace)
+            members["pid"] = .int(Int(event.pid))
+            members["rule"] = .null
+            if let asked = question.rule {
+                members["rule"] = [
+                    "pattern": .string(asked.patternText), "origin": .string(asked.origin),
+                    "reason": asked.reason.map { .string($0) } ?? .null,
+                ]
+            }
+        case .name(let question):
+            members["kind"] = "name"
+            members["name"] = .string(question.name)
+            members["ports"] = .array((question.port.map { [$0] } ?? ApprovalRequest.ports).map { .int(Int($0)) })
+            members["pid"] = question.pid.map { .int(Int($0)) } ?? .null
+            members["rule"] = [
+                "pattern": "network.unknown", "origin": question.origin.map { .string($0) } ?? .null, "reason": .null,
             ]
         }
-        return [
-            "schema": "aegix.approval/v1", "id": .int(id), "run": .string(run), "program": .bytes(event.program),
-            "argv": .array(event.argv.map(JSON.bytes)), "argv_cut": .bool(event.argvCut),
-            "loaded": .bytes(question.picture.chain.image?.file.path ?? event.program),
-            "cwd": .bytes(question.cwd ?? workspace), "workspace": .bytes(workspace), "pid": .int(Int(event.pid)),
-            "rule": rule, "timeout_ms": .int(Int(timeout / 1_000_000)),
-        ]
+        return .object(members)
     }
 }

@@ -7,7 +7,7 @@ import CAegix
 
 /// One question under way. The sandbox is frozen from before it is shown until after it is answered.
 final class Asking {
-    let question: ExecQuestion
+    let question: Question
     /// By the monotonic clock: after this the answer is no.
     let deadline: UInt64
     private let began = Clock.monotonic()
@@ -53,5 +53,12 @@ final class Asking {
         return Approval(
             via: via.rawValue, by: reply.by, answer: reply.answer, message: reply.message, askedAt: askedAt,
             duration: Clock.monotonic() &- began, cwd: question.cwd)
+    }
+}
+
+extension Question {
+    var cwd: Bytes? {
+        if case .exec(let question) = self { return question.cwd }
+        return nil
     }
 }

@@ -1,6 +1,7 @@
 // Side effects: reads the memory of processes that wait in connect. What is seen is for the record, and decides nothing.
 
 import AegixNetwork
+import AegixPlan
 import AegixPolicy
 import AegixSystem
 import CAegix
@@ -29,7 +30,7 @@ final class ConnectWatch {
     }
 
     private func see(_ place: SocketAddress, _ pid: pid_t) {
-        if AddressRange.inside.contains(where: { $0.contains(place.address) }) { return }
+        if NetworkPlan.isInside(place.address) { return }
         if let relay, relay.isRouted(place.address) { return relay.expect(place, pid: pid) }
         var event = NetworkEvent(
             .connect, time: Clock.realtime(), pid: pid, name: nil, address: place.address, port: place.port,
@@ -38,11 +39,6 @@ final class ConnectWatch {
         event.errno = ENETUNREACH
         log.add(event)
     }
-}
-
-extension AddressRange {
-    /// The sandbox's own.
-    fileprivate static let inside = ["127.0.0.0/8", "0.0.0.0/32", "::/128", "::1/128"].map { AddressRange(literal: $0) }
 }
 
 extension NetworkEvent {

@@ -34,7 +34,9 @@ enum ExecFault: Error, Equatable {
 
 /// Finds the files of a sandbox by the paths that its processes name.
 final class ExecFiles {
-    let root: Int32
+    private let root: Int32
+    /// There is no sandbox yet: what it would show.
+    private let view: HostView?
     /// Tier confined: no mounts, so what Landlock lets be written counts.
     private let writable: [Bytes]?
     /// Of files that the sandbox can't change.
@@ -47,12 +49,25 @@ final class ExecFiles {
     init(root: Int32, writable: [Bytes]?) {
         self.root = root
         self.writable = writable
+        view = nil
+    }
+
+    init(_ view: HostView) {
+        self.view = view
+        root = -1
+        writable = nil
     }
 
     /// - name: as the call has it. - directory: what a relative one starts from, by /proc of the caller: `cwd`, `fd/7`.
     func find(_ name: Bytes, directory: String = "cwd", of pid: pid_t) throws(ExecFault) -> ExecFile {
         if name.isEmpty { return try behind(directory, of: pid) }
         var path = name
+        if let view {
+            path = Path.join(view.cwd, name)
+            let isMagic = ExecFiles.own(path) != nil || Path.contains(Bytes("/proc"), Path.normalized(path))
+            if isMagic { throw .unknown("\(path.shown) is another file in each process") }
+            return try foresee(path, view)
+        }
         if !Path.isAbsolute(name) {
             guard let base = ProcessFacts.link(pid, directory) else { throw .unknown("its directory can't be told") }
             path = Path.join(base, name)
@@ -68,14 +83,44 @@ final class ExecFiles {
         return try look(Descriptor(owning: raw), named: path)
     }
 
+    private func foresee(_ path: Bytes, _ view: HostView) throws(ExecFault) -> ExecFile {
+        let place = try view.program(path)
+        guard let file = HostView.open(place.host, Descriptor.pathOnly) else { throw .answer(ENOENT) }
+        return try look(file, named: path, at: place)
+    }
+
+    /// A directory of the view, to be listed.
+    func directory(_ path: Bytes) -> Descriptor? {
+        if let view {
+            guard case .there(_, let host?, _, _) = view.find(path) else { return nil }
+            return HostView.open(host, O_RDONLY | O_DIRECTORY)
+        }
+        let raw = path.withCString { aegix_open_in_root(root, $0, O_RDONLY | O_DIRECTORY) }
+        return raw < 0 ? nil : Descriptor(owning: raw)
+    }
+
     /// A file by its path alone, for a rule.
     func find(_ path: Bytes) -> ExecFile? {
+        if let view {
+            do throws(ExecFault) { return try foresee(path, view) } catch { return nil }
+        }
         let raw = path.withCString { aegix_open_in_root(root, $0, Descriptor.pathOnly) }
         if raw < 0 { return nil }
         do { return try look(Descriptor(owning: raw), named: path) } catch { return nil }
     }
 
     func open(_ file: ExecFile) -> Descriptor? {
+        if let view {
+            do throws(ExecFault) {
+                let place = try view.program(file.path)
+                guard let opened = HostView.open(place.host, O_RDONLY | O_NONBLOCK) else { return nil }
+                var facts = stat()
+                if fstat(opened.raw, &facts) < 0 || ExecFile.Identity(facts) != file.identity { return nil }
+                return opened
+            } catch {
+                return nil
+            }
+        }
         let raw = file.path.withCString { aegix_open_in_root(root, $0, O_RDONLY | O_NONBLOCK) }
         if raw < 0 { return nil }
         var facts = stat()
@@ -113,15 +158,20 @@ final class ExecFiles {
         return named
     }
 
-    private func look(_ file: consuming Descriptor, named: Bytes) throws(ExecFault) -> ExecFile {
+    private func look(
+        _ file: consuming Descriptor, named: Bytes, at place: HostView.Place? = nil
+    ) throws(ExecFault) -> ExecFile {
         var facts = stat()
         if fstat(file.raw, &facts) < 0 { throw .unknown("it can't be looked at") }
         let path: Bytes
-        do { path = try HostSurvey.canonical(file.raw) } catch { throw .unknown("it can't be looked at") }
+        do { path = try place?.inside ?? HostSurvey.canonical(file.raw) } catch {
+            throw .unknown("it can't be looked at")
+        }
         if facts.st_mode & S_IFMT != S_IFREG || facts.st_mode & 0o111 == 0 { throw .answer(EACCES) }
         var found = ExecFile(
             named: named, path: path, identity: .init(facts), size: UInt64(facts.st_size), mode: facts.st_mode,
-            isWritable: writable.map { $0.contains { Path.contains($0, path) } } ?? (aegix_is_writable(file.raw) != 0),
+            isWritable: place?.isWritable ?? writable.map { $0.contains { Path.contains($0, path) } }
+                ?? (aegix_is_writable(file.raw) != 0),
             head: [])
         if !found.isWritable, let known = heads[found.identity] {
             found.head = known

@@ -22,9 +22,9 @@ final class ExecJudge {
 
     private let listener: Int32
     private let execveat: Int32
-    private let rules: Policy.Commands
-    private let files: ExecFiles
-    private let known: KnownPrograms
+    private let rules: ExecRules
+    private var files: ExecFiles { rules.files }
+    private var known: KnownPrograms { rules.known }
     private let hold = ExecHold()
     private let follower = ExecFollower()
     private struct Expected {
@@ -49,13 +49,11 @@ final class ExecJudge {
     /// - listener, root: stay the caller's.
     init(_ plan: Plan, listener: Int32, root: Int32, cache: CacheDirectory) {
         self.listener = listener
-        rules = plan.commands
         execveat = SyscallFilter.number(of: "execveat")
-        files = ExecFiles(root: root, writable: plan.confined == nil ? nil : plan.landlock.writable)
-        known = KnownPrograms(
-            rules.rules, search: plan.search,
-            places: Set([plan.cwd, plan.workspace]).sorted { $0.lexicographicallyPrecedes($1) },
-            files: files, cache: cache)
+        let files = ExecFiles(root: root, writable: plan.confined == nil ? nil : plan.landlock.writable)
+        rules = ExecRules(
+            rules: plan.commands, files: files,
+            known: KnownPrograms(plan.commands.rules, plan: plan, files: files, cache: cache))
     }
 
     // MARK: - An exec
@@ -102,11 +100,9 @@ final class ExecJudge {
         _ notice: aegix_notice, _ path: Bytes, directory: String, name: Bytes, argv: [Bytes], isCommand: Bool
     ) -> Answer {
         let pid = pid_t(bitPattern: notice.pid)
-        let picture: ExecPicture
+        let judged: ExecRules.Judged
         do throws(ExecFault) {
-            let file = try files.find(path, directory: directory, of: pid)
-            let chain = try ExecChain.follow(file, name: name, argv: argv, files: files, of: pid)
-            picture = try ExecPicture(chain, known: known)
+            judged = try rules.judge(path, directory: directory, name: name, argv: argv, of: pid)
         } catch {
             switch error {
             case .answer(let code):
@@ -115,21 +111,20 @@ final class ExecJudge {
             case .unknown(let reason): return deny(notice, event(pid, path, argv), reason)
             }
         }
+        let picture = judged.picture
         var event = event(pid, picture.chain.links[0].file.path, argv)
-        let verdict = rules.judge(picture.subjects(known))
-        event.decision = verdict.decision
-        event.rule = verdict.rule?.text ?? (verdict.decision == .deny ? "commands.default" : nil)
-        switch verdict.decision {
+        event.decision = judged.decision
+        event.rule = judged.rule?.text ?? (judged.decision == .deny ? "commands.default" : nil)
+        switch judged.decision {
         case .deny:
-            if verdict.rule != nil { for link in picture.chain.links.prefix(1) { known.learn(link.file) } }
-            return deny(notice, event, nil)
-        case .allow, .approve:
-            if picture.isLoaderByHand(known), verdict.rule?.decision != .allow {
-                return deny(notice, event, "the loader called by hand starts a program that no exec shows")
+            if judged.reason == nil, judged.rule != nil {
+                for link in picture.chain.links.prefix(1) { known.learn(link.file) }
             }
-            if verdict.decision == .approve {
+            return deny(notice, event, judged.reason)
+        case .allow, .approve:
+            if judged.decision == .approve {
                 var question = ExecQuestion(
-                    notice: notice, picture: picture, event: event, rule: verdict.rule,
+                    notice: notice, picture: picture, event: event, rule: judged.rule,
                     cwd: isCommand ? nil : ProcessFacts.link(pid, "cwd"), isCommand: isCommand)
                 question.digests = known.digests(picture.chain.links.map(\.file))
                 if let refused, refused.pid == pid, refused.key.isSame(as: question.key) {

@@ -1,5 +1,6 @@
 // Side effects: looks up and digests the programs that command rules name, in the sandbox's own view.
 
+import AegixPlan
 import AegixPolicy
 import AegixSystem
 import CAegix
@@ -45,6 +46,14 @@ final class KnownPrograms {
         }
     }
 
+    /// As a run by this plan knows them.
+    convenience init(_ rules: [CommandRule], plan: Plan, files: ExecFiles, cache: CacheDirectory) {
+        self.init(
+            rules, search: plan.search,
+            places: Set([plan.cwd, plan.workspace]).sorted { $0.lexicographicallyPrecedes($1) }, files: files,
+            cache: cache)
+    }
+
     private func note(_ path: Bytes, _ then: (ExecFile) -> Void = { _ in }) {
         guard known.count < KnownPrograms.mostKnown, let file = files.find(path) else { return }
         if known.contains(where: { $0.file.named == path }) { return }
@@ -53,10 +62,9 @@ final class KnownPrograms {
     }
 
     private func list(_ directory: Bytes, _ pattern: Bytes) {
-        let raw = directory.withCString { aegix_open_in_root(files.root, $0, O_RDONLY | O_DIRECTORY) }
-        if raw < 0 { return }
+        guard let opened = files.directory(directory) else { return }
         let entries: [DirectoryEntry]
-        do { entries = try DirectoryListing.entries(Descriptor(owning: raw)) } catch { return }
+        do { entries = try DirectoryListing.entries(opened) } catch { return }
         for entry in entries.prefix(KnownPrograms.mostNames) where CommandPattern.matches(word: pattern, entry.name) {
             note(Path.join(directory, entry.name))
         }

@@ -1,5 +1,6 @@
 // Pure data. What a run came to, and what was seen on the way: the input of the record.
 
+import AegixPlan
 import AegixPolicy
 import AegixSystem
 
@@ -93,39 +94,6 @@ public struct ExecEvent: Equatable, Sendable {
         self.program = program
         self.argv = argv
         self.argvCut = argvCut
-    }
-}
-
-/// A question about one exec, and what became of it.
-public struct Approval: Equatable, Sendable {
-    /// `tty`, `command`, `deny`
-    public var via: String
-    /// Who answered, as far as is known.
-    public var by: String?
-    public var answer: Answer
-    /// Why it is no yes, or what the answer said.
-    public var message: String?
-    /// Wall-clock nanoseconds since 1970.
-    public var askedAt: UInt64
-    public var duration: UInt64
-    public var cwd: Bytes?
-
-    public enum Answer: String, Sendable {
-        case once, run, deny
-        /// For this run, as answered before.
-        case remembered
-    }
-
-    public init(
-        via: String, by: String?, answer: Answer, message: String?, askedAt: UInt64, duration: UInt64, cwd: Bytes?
-    ) {
-        self.via = via
-        self.by = by
-        self.answer = answer
-        self.message = message
-        self.askedAt = askedAt
-        self.duration = duration
-        self.cwd = cwd
     }
 }
 

@@ -35,11 +35,13 @@ final class RunLoop {
     private var asking: Asking?
     private var questions = 0
     /// Behind the one that is asked.
-    private var unasked: [ExecQuestion] = []
+    private var unasked: [Question] = []
     /// Nanoseconds that somebody was asked: no time of the command's.
     private var paused: UInt64 = 0
     private var endedAt: UInt64 = 0
     private var handedOver = false
+    /// Nobody waits for an answer any more.
+    private var isGone = false
     private var watchEnded = false
 
     enum Ending: Equatable {
@@ -114,6 +116,7 @@ final class RunLoop {
                 }
             }
             if isReady(.network) || connects?.relay?.isBusy == true || isNetworkDue { connects?.relay?.turn() }
+            askOfNames(&observer)
             tellNetwork(&observer)
             if isReady(.output) { _ = streams.output.receive() }
             if isReady(.errors) { _ = streams.errors.receive() }
@@ -128,6 +131,7 @@ final class RunLoop {
             if isReady(.signal) { signal(signals, &observer) }
             if isReady(.ended) {
                 ended = true
+                isGone = true
                 if let asking { answer(asking.cancel(), &observer) }
                 if sandbox.isConfined { RunTree.endOrphans(but: sandbox.pid) }
             }
@@ -341,15 +345,15 @@ final class RunLoop {
             observer.exec(event)
             observer.refused(violation)
             if isCommand { end(.denied(rule: violation.rule), grace: false, &observer) }
-        case .ask(let question): ask(question, &observer)
+        case .ask(let question): ask(.exec(question), &observer)
         }
     }
 
     // MARK: - Questions
 
     /// In this order, so that nothing of the command's comes after the prompt and nothing that was typed before counts.
-    private func ask<Observer: RunObserver>(_ question: ExecQuestion, _ observer: inout Observer) {
-        if ending != nil { return refuse(question, &observer) }
+    private func ask<Observer: RunObserver>(_ question: Question, _ observer: inout Observer) {
+        if ending != nil || isGone { return refuse(question, &observer) }
         if asking != nil { return unasked.append(question) }
         questions += 1
         let page = sandbox.page
@@ -370,18 +374,36 @@ final class RunLoop {
         self.asking = nil
         paused += approval.duration
         aegix_page_extend(sandbox.page, paused)
-        if let seen = asOwner({ watch?.answer(asking.question, approval) }) { take(seen, &observer) }
+        give(approval, to: asking.question, &observer)
         if plan.approval.via != .deny { frost.thaw() }
         stoppedUntil = nil
-        if !unasked.isEmpty { ask(unasked.removeFirst(), &observer) }
+        while self.asking == nil, !unasked.isEmpty { ask(unasked.removeFirst(), &observer) }
     }
 
-    private func refuse<Observer: RunObserver>(_ question: ExecQuestion, _ observer: inout Observer) {
+    private func refuse<Observer: RunObserver>(_ question: Question, _ observer: inout Observer) {
         let approval = Approval(
             via: plan.approval.via.rawValue, by: nil, answer: .deny, message: "the run ended",
             askedAt: Clock.realtime(),
             duration: 0, cwd: question.cwd)
-        if let seen = asOwner({ watch?.answer(question, approval) }) { take(seen, &observer) }
+        give(approval, to: question, &observer)
+    }
+
+    private func give<Observer: RunObserver>(
+        _ approval: Approval, to question: Question, _ observer: inout Observer
+    ) {
+        switch question {
+        case .exec(let question):
+            if let seen = asOwner({ watch?.answer(question, approval) }) { take(seen, &observer) }
+        case .name(let question):
+            connects?.relay?.answer(question, approval)
+            tellNetwork(&observer)
+        }
+    }
+
+    /// Only who looked it up waits; other connections go on.
+    private func askOfNames<Observer: RunObserver>(_ observer: inout Observer) {
+        guard let relay = connects?.relay, relay.hasQuestions else { return }
+        for question in relay.takeQuestions() { ask(.name(question), &observer) }
     }
 
     private var frost: Frost { Frost(sandbox: sandbox, cgroup: cgroup, root: root.raw) }
