@@ -205,3 +205,41 @@ def n2g(t):
     run('[network]\nmode = "allow"\nallow = ["far.test"]\n', "ECONNREFUSED", "ENETUNREACH")
     run(f'[network]\nmode = "allow"\nallow = ["far.test", "{there}"]\nresolvers = ["{there}"]\n', "ECONNREFUSED", "far away")
     run('[network]\nmode = "guarded"\n', "far away", "far away")
+
+
+MANY_NAMES = """
+import socket, struct, sys
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(10); u.connect((open("/etc/resolv.conf").read().split()[1], 53))
+for number in range(40000):
+    name = b"name-%d.evil.test" % number
+    u.send(b"\\x12\\x34\\x01\\0\\0\\x01\\0\\0\\0\\0\\0\\0" + b"".join(bytes([len(p)]) + p for p in name.split(b".")) + b"\\0" + struct.pack("!HH", 1, 1))
+    if u.recv(512)[3] & 15 != 3: sys.exit("answered")
+    if number % 1000 == 0: print(number, flush=True)
+"""
+
+
+def n2h(t):
+    """40,000 names that aren't allowed: the supervisor stops growing, and the record says how much it has left out"""
+    t.only_aegix()
+    resolver = Resolver(t, {"good.test": ["127.0.0.1"]}, ttl=60)
+    t.file("workspace/names.py", MANY_NAMES)
+    child = t.box.spawn(["/usr/bin/python3", "names.py"], t, policy=policy(["good.test"], resolver.port))
+    sizes = {}
+    for line in child.stdout:
+        try:
+            with open(f"/proc/{child.pid}/statm") as f:
+                sizes[int(line)] = int(f.read().split()[1]) * 4096
+        except (OSError, ValueError):
+            break
+    code = child.wait(30)
+    t.check(code == 0 and len(sizes) == 40, f"exit {code}, {len(sizes)} thousand: {child.stderr.read()[-300:]!r}")
+    if 39000 in sizes:
+        # Full at 20,000 entries.
+        grown = sizes[39000] - sizes[22000]
+        t.check(grown < 2 << 20, f"the supervisor grew by {grown >> 10} KiB over the last 17,000 names")
+        t.note(f"{sizes[1000] >> 20} MiB after 1,000 names, {sizes[22000] >> 20} after 22,000, {grown >> 10} KiB more after 39,000")
+    t.check(not resolver.asked, f"asked: {resolver.asked[:3]}")
+    record = t.record_of(sorted(t.run_ids())[-1]) or {}
+    cut = record.get("cut", {}).get("network", {})
+    t.check(len(record.get("network", [])) == cut.get("kept", 0) <= 20000 and cut.get("of") == 40000, f"cut: {cut}")
+    t.check(record.get("cut", {}).get("violations") == {"kept": len(record.get("violations", [])), "of": None}, f"cut: {record.get('cut')}")
