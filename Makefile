@@ -51,6 +51,7 @@ TEST_DEPS := \
 	/usr/bin/node:nodejs \
 	/usr/bin/java:default-jdk-headless \
 	/usr/bin/cargo:cargo \
+	/usr/bin/go:golang-go \
 	/usr/bin/sqlite3:sqlite3 \
 	/usr/lib/postgresql/*/bin/postgres:postgresql \
 	/usr/bin/curl:curl \

@@ -21,7 +21,11 @@ public enum AuditRecord {
         let artifacts = self.artifacts(end.artifacts, &cuts)
         let network = self.network(end, &cuts)
         let violations = end.violations.prefix(RecordBounds.violations)
-        cuts.note("violations", kept: violations.count, of: UInt64(end.violations.count))
+        if end.hasAllViolations {
+            cuts.note("violations", kept: violations.count, of: UInt64(end.violations.count))
+        } else {
+            cuts.note("violations", kept: violations.count)
+        }
         if let enforcement = end.enforcement {
             let kept = min(enforcement.controls.count, RecordBounds.controls)
             cuts.note("enforcement.controls", kept: kept, of: UInt64(enforcement.controls.count))

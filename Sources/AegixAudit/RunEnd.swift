@@ -21,6 +21,8 @@ public struct RunEnd: Sendable {
     /// Execs that happened but aren't in `execs`.
     public var execsLeftOut: UInt64 = 0
     public var violations: [Violation] = []
+    /// false: there were others, which nobody counted.
+    public var hasAllViolations = true
     public var network: [NetworkEvent] = []
     /// Lookups and connections that aren't in `network`.
     public var networkLeftOut: UInt64 = 0

@@ -95,7 +95,7 @@ public enum DoctorCommand: Command {
         switch capability.need {
         case .isolated, .defaultPolicy: true
         case .root: uid == 0
-        case .sealed, .confined: false
+        case .sealed, .confined, .network: false
         }
     }
 

@@ -41,6 +41,7 @@ extension Plan {
         try Plan.check(policy: policy, facts: facts)
         try SecretPlan.check(policy: policy, facts: facts, isConfined: true)
         try TierPlan.checkConfined(policy: policy, facts: facts)
+        try TierPlan.checkSight(facts: facts, isConfined: true)
         try NetworkPlan.checkConfined(policy.network)
         let workspace = facts.workspace
         let place = ConfinedPlan.place(run: run, uid: facts.uid)

@@ -10,6 +10,8 @@ public struct HostFacts: Equatable, Sendable {
     public var kernel = ""
     /// 0: the host has no Landlock.
     public var landlockABI = 0
+    /// Yama's kernel.yama.ptrace_scope; 0 where there is no Yama.
+    public var ptraceScope = 0
     /// Processors that the caller may use.
     public var processors = 1
     /// The kernel hands core dumps to a socket of the host's, whatever the limit is.

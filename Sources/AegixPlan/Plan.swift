@@ -77,6 +77,7 @@ public struct Plan: Equatable, Sendable {
         }
         let identity = IdentityPlan.make(policy.identity, facts: facts)
         try Plan.check(policy: policy, facts: facts)
+        try TierPlan.checkSight(facts: facts, isConfined: false)
         try NetworkPlan.check(policy, facts: facts)
         let network = try NetworkPlan.make(policy.network)
         try SecretPlan.check(policy: policy, facts: facts)

@@ -28,6 +28,24 @@ public enum TierPlan {
     /// Signals and abstract sockets are scoped from here on.
     public static let leastABI = 6
 
+    /// What a command executes, connects to and is refused is read from its memory, which Yama may keep from everybody (3) or from
+    /// those without power over the process's user namespace (2). A sandbox's own namespace belongs to its caller; the host's,
+    /// where a confined command stays, doesn't.
+    static func checkSight(facts: HostFacts, isConfined: Bool) throws(Failure) {
+        if facts.ptraceScope < (isConfined ? 2 : 3) { return }
+        let lost = "nothing that the command executes could be recorded or judged"
+        if facts.ptraceScope < 3 {
+            throw Failure(
+                "tier.ptrace",
+                "kernel.yama.ptrace_scope is \(facts.ptraceScope), and tier confined needs 0 or 1, or \(lost). Set it with "
+                    + "`sudo sysctl -w kernel.yama.ptrace_scope=1`")
+        }
+        throw Failure(
+            "tier.ptrace",
+            "kernel.yama.ptrace_scope is \(facts.ptraceScope), where no process may look into another: \(lost). It can't be "
+                + "lowered before the next boot: set kernel.yama.ptrace_scope=\(isConfined ? 1 : 2) in /etc/sysctl.d")
+    }
+
     /// What tier confined can't do, asked for by this policy on this host.
     static func checkConfined(policy: Policy, facts: HostFacts) throws(Failure) {
         if facts.landlockABI < leastABI {

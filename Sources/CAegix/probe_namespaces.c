@@ -1,6 +1,8 @@
 /* Probes of namespaces and of what can be mounted in them. All of it runs in a child of its own. */
 #include "probe.h"
 
+#include "aegix_network.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -14,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -173,6 +176,47 @@ static void idmapped(int report, int directory) {
     aegix_probe_failed(report, stage, error);
 }
 
+/* As the supervisor reads a command's words: Yama may forbid it. */
+static void sight(int report) {
+    static volatile char word = 1;
+    int up[2];
+    if (pipe2(up, O_CLOEXEC) < 0) aegix_probe_failed(report, AEGIX_PROBE_AT_USER, errno);
+    pid_t other = aegix_probe_fork();
+    if (other < 0) aegix_probe_failed(report, AEGIX_PROBE_AT_USER, errno);
+    if (other == 0) {
+        if (unshare(CLONE_NEWUSER) < 0) aegix_probe_failed(report, AEGIX_PROBE_AT_USER, errno);
+        /* Both cleared by the change of credentials; an exec would set the second. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+        word = 2;
+        if (write(up[1], (char *)&word, 1) == 1)
+            for (;;) pause();
+        _exit(1);
+    }
+    close(up[1]);
+    char heard = 0;
+    /* An end of file: the other has reported why. */
+    if (read(up[0], &heard, 1) != 1) aegix_probe_await(report, other);
+    heard = 0;
+    struct iovec here = {&heard, 1}, there = {(char *)&word, 1};
+    int error = process_vm_readv(other, &here, 1, &there, 1, 0) < 0 ? errno : 0;
+    kill(other, SIGKILL);
+    while (waitpid(other, NULL, 0) < 0 && errno == EINTR) {}
+    if (error) aegix_probe_failed(report, AEGIX_PROBE_AT_CALL, error);
+    if (heard != 2) aegix_probe_failed(report, AEGIX_PROBE_AT_EFFECT, 0);
+    aegix_probe_held(report, 0);
+}
+
+static void relay(int report) {
+    enter(report, CLONE_NEWNET);
+    switch (aegix_relay_try()) {
+    case 0: aegix_probe_held(report, 0);
+    case AEGIX_RELAY_NAMESPACE: aegix_probe_failed(report, AEGIX_PROBE_AT_NAMESPACE, errno);
+    case AEGIX_RELAY_LINK: aegix_probe_failed(report, AEGIX_PROBE_AT_CALL, errno);
+    default: aegix_probe_failed(report, AEGIX_PROBE_AT_EFFECT, errno);
+    }
+}
+
 /* What tier isolated begins with, in one try. */
 static void isolated(int report) {
     enter_mounts(report, CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP);
@@ -199,6 +243,8 @@ void aegix_probe_namespaces(int kind, int directory, int report) {
     case AEGIX_PROBE_OVERLAY: overlay(report, directory); break;
     case AEGIX_PROBE_MOUNT_SETATTR: recursive_read_only(report); break;
     case AEGIX_PROBE_ISOLATED: isolated(report); break;
+    case AEGIX_PROBE_SIGHT: sight(report); break;
+    case AEGIX_PROBE_RELAY: relay(report); break;
     case AEGIX_PROBE_IDMAPPED: idmapped(report, directory); break;
     default: break;
     }

@@ -262,18 +262,33 @@ static int lay_routes(int sandbox, int own, int relay, int far, int lo, const st
     return 0;
 }
 
+/* From the sandbox's network namespace into a new one, with a pair of interfaces between both. The stage where it failed, or 0. */
+static uint32_t make_pair(int *sandbox, int *relay) {
+    *sandbox = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    int namespace = *sandbox < 0 ? -1 : ioctl(*sandbox, SIOCGSKNS);
+    if (namespace < 0 || unshare(CLONE_NEWNET) < 0) return AEGIX_RELAY_NAMESPACE;
+    *relay = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (*relay < 0 || make_link(*relay, namespace) < 0) return AEGIX_RELAY_LINK;
+    close(namespace);
+    return 0;
+}
+
+uint32_t aegix_relay_try(void) {
+    int sandbox, relay;
+    uint32_t stage = make_pair(&sandbox, &relay);
+    if (stage) return stage;
+    return seeing_socket(AF_INET) < 0 || sending_socket(AF_INET) < 0 ? AEGIX_RELAY_SOCKET : 0;
+}
+
 static _Noreturn void run(int channel, int pidfd, const struct aegix_route *routes, size_t count) {
     if (setns(pidfd, CLONE_NEWUSER | CLONE_NEWNET) < 0) stop(channel, AEGIX_RELAY_JOIN);
     close(pidfd);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) stop(channel, AEGIX_RELAY_JOIN);
     if (tell(channel, 0, NULL, 0) < 0) _exit(1);
-    int sandbox = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    int namespace = sandbox < 0 ? -1 : ioctl(sandbox, SIOCGSKNS);
-    if (namespace < 0 || unshare(CLONE_NEWNET) < 0) stop(channel, AEGIX_RELAY_NAMESPACE);
-    int relay = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    if (relay < 0 || make_link(relay, namespace) < 0) stop(channel, AEGIX_RELAY_LINK);
-    close(namespace);
+    int sandbox, relay;
+    uint32_t stage = make_pair(&sandbox, &relay);
+    if (stage) stop(channel, stage);
     int own = link_index(sandbox, OWN_END), far = link_index(relay, FAR_END), lo = link_index(relay, "lo");
     if (own < 0 || far < 0 || lo < 0 || raise_link(relay, lo) < 0 || raise_link(sandbox, own) < 0 ||
         raise_link(relay, far) < 0)

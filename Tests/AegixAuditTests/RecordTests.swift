@@ -64,6 +64,10 @@ import Testing
         #expect(json["processes"]?.array?.count == RecordBounds.execs)
         #expect(json["cut"]?["processes"] == ["kept": 10000, "of": 10007])
         #expect(json["cut"]?["violations"] == ["kept": 1000, "of": 1001])
+        end.violations.removeLast()
+        end.hasAllViolations = false
+        let uncounted = try encode(Sample.start(try Sample.id()), end).json
+        #expect(uncounted["cut"]?["violations"] == ["kept": 1000, "of": .null])
         #expect(try encode(Sample.start(try Sample.id()), Sample.end()).json["cut"] == [:])
     }
 

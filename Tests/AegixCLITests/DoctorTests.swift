@@ -73,6 +73,16 @@ import Testing
         }
     }
 
+    /// What the doctor says of the relay is what a run finds: the same code makes the same interfaces.
+    @Test func theRelayIsTried() throws {
+        let spaces = HostProbe.attempt(Int(AEGIX_PROBE_NETWORK_NAMESPACE)).held
+        let relay = HostProbe.attempt(Int(AEGIX_PROBE_RELAY))
+        if !spaces { #expect(!relay.held) }
+        let probe = try #require(HostProbe.table.first { $0.id == "relay" })
+        let missing = HostProbe.capability(probe, .init(stage: Int(AEGIX_PROBE_AT_CALL), errno: EOPNOTSUPP))
+        #expect(!missing.have && missing.remedy == "sudo modprobe veth" && missing.need == .network)
+    }
+
     @Test func nothingIsLeftBehind() throws {
         var template = Array("/tmp/aegix-doctor-XXXXXX".utf8CString)
         #expect(mkdtemp(&template) != nil)
@@ -106,7 +116,7 @@ import Testing
         #expect(report(.root, uid: 1, have: false).works && !report(.root, uid: 0, have: false).works)
         #expect(
             report(.defaultPolicy, uid: 1, have: false).isolated && !report(.defaultPolicy, uid: 1, have: false).works)
-        #expect(report(.sealed, uid: 0, have: false).works)
+        #expect(report(.sealed, uid: 0, have: false).works && report(.network, uid: 0, have: false).works)
 
         let missing = DoctorCommand.text(report(.isolated, uid: 1, have: false))
         #expect(

@@ -53,6 +53,20 @@ struct CheckTests {
         #expect(refusal(Host(), sealed) == nil)
     }
 
+    /// Whatever the policy asks for, and for root as well: without sight even the record would be empty.
+    @Test func refusesToRunBlind() {
+        for (scope, isRefused) in [(0, false), (1, false), (2, false), (3, true), (4, true)] {
+            for uid: UInt32 in [0, 1000] {
+                var host = Host()
+                host.ptraceScope = scope
+                host.uid = uid
+                let failure = refusal(host)
+                #expect((failure?.code == "tier.ptrace") == isRefused, "\(scope) \(uid)")
+                if isRefused { #expect(failure?.message.contains("kernel.yama.ptrace_scope") == true) }
+            }
+        }
+    }
+
     @Test func aLayerNeedsAPlace() {
         func code(_ mode: Policy.Workspace.Mode) -> String? {
             do throws(Failure) {

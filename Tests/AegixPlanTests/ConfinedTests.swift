@@ -53,6 +53,10 @@ struct ConfinedTests {
 
     @Test func whatItCantDoIsRefused() {
         #expect(code(bare { $0.landlockABI = 5 }, accepting()) == "tier.landlock")
+        // Without a user namespace nobody has given aegix power over the command.
+        #expect(code(bare { $0.ptraceScope = 2 }, accepting()) == "tier.ptrace")
+        #expect(code(bare { $0.ptraceScope = 3 }, accepting()) == "tier.ptrace")
+        #expect(code(bare { $0.ptraceScope = 1 }, accepting()) == nil)
         #expect(code(bare { ($0.uid, $0.owner) = (0, (0, 0)) }, accepting()) == "tier.root")
         #expect(code(bare { $0.uid = 0 }, accepting()) == nil)
         var nobody = accepting()

@@ -34,6 +34,7 @@ struct Host {
     var denied: [DeniedPath] = []
     var guarded: [GuardedPath] = []
     var landlockABI = 6
+    var ptraceScope = 0
 
     var facts: HostFacts {
         var facts = HostFacts(
@@ -42,6 +43,7 @@ struct Host {
         facts.userName = Bytes("ada")
         facts.kernel = "6.12.0"
         facts.landlockABI = landlockABI
+        facts.ptraceScope = ptraceScope
         facts.home = home.map { Bytes($0) }
         facts.environment = ([("PATH", path)] + environment + [("HOME", home ?? "")]).map {
             HostFacts.Variable(name: Bytes($0.0), value: Bytes($0.1))

@@ -262,6 +262,42 @@ def d9b(t):
     t.check("after" in result.text and "free" not in result.text, f"without a terminal: {result}")
 
 
+def d9c(t):
+    """an approval command that leaves a daemon behind, which holds its pipes and says yes later: a no, in time"""
+    t.only_aegix()
+    told = os.path.join(t.mkdir("told", 0o777), "pid")
+    os.chmod(os.path.dirname(told), 0o777)
+    daemon = (f"import os, signal, time\nif os.fork():\n"
+              # Ended earlier, the group would be killed before the daemon is out of it.
+              f"    while not os.path.exists({told!r}): time.sleep(0.02)\n"
+              "    os._exit(WAYS)\nos.setsid()\nif os.fork(): os._exit(0)\n"
+              "for number in (1, 2, 13, 15): signal.signal(number, signal.SIG_IGN)\n"
+              "os.close(2)\n"  # aegix's own, which a caller may be reading to its end
+              f"with open({told!r}, 'w') as f: f.write(str(os.getpid()))\n"
+              "time.sleep(0.5)\nend = time.monotonic() + 20\n"
+              "while time.monotonic() < end:\n"
+              "    try: os.write(1, b'{\"decision\": \"once\"}\\n')\n"
+              "    except OSError: pass\n"
+              "    time.sleep(0.05)\n")
+    for name, ways in (("ends", "0"), ("stays", "time.sleep(60)"), ("fails", "1")):
+        t.file("ask.py", daemon.replace("WAYS", ways))
+        policy = rules(["id", "**"], decision="approve",
+                       extra=f'[approval]\nvia = "command"\ncommand = ["/usr/bin/python3", "{t.dir}/ask.py"]\ntimeout = "3s"\n')
+        result = t.box.run(["/bin/sh", "-c", "id; echo after"], t, policy=policy, deadline=20, leaks=False)
+        t.check("uid=" not in result.text and result.text.endswith("after\n"), f"{name}: {result}")
+        t.check(result.seconds < 10, f"{name}: it took {result.seconds:.1f} s")
+        found = denials(result)
+        t.check(found and found[0]["approval"]["answer"] == "deny", f"{name}: {found}")
+        # The daemon itself is nobody's: it is neither waited for nor killed.
+        pid = int(t.read(told)) if harness.wait_until(lambda: os.path.exists(told) and t.read(told), 5) else 0
+        t.check(pid and os.path.exists(f"/proc/{pid}"), f"{name}: the probe is blunt: there is no daemon")
+        if pid:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+            os.unlink(told)
+    harness.reap()
+
+
 def h14b(t):
     """an approval command in the workspace is run only when it is pinned, and never where the run writes in place"""
     t.only_aegix()

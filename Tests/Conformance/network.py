@@ -1,14 +1,13 @@
 """N: no network by default, and by name where the policy says so. Names lead to servers of our own on the host's loopback."""
 
 import os
-import shutil
 import socket
 import subprocess
 import time
 import zipfile
 
-from harness import Result, Skip, hang_up, serve, wait_until
-from servers import Closer, Place, Resolver, answers, free_port
+from harness import Skip, hang_up, serve, wait_until
+from servers import Apart, Closer, Place, Resolver, answers, free_port
 
 # What a program sees where there is no way out.
 GONE = ("ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "EADDRNOTAVAIL", "EPERM", "EACCES", "ETIMEDOUT")
@@ -162,7 +161,7 @@ git clone -q https://good.test:{tls}/repo.git cloned && sed 's/^/git /' cloned/f
 pip3 install -q --no-cache-dir --disable-pip-version-check --target p -i https://good.test:{tls}/simple/ aegix-sample && sed 's/^/pip /' p/aegix_sample.py
 /usr/bin/python3 -c "$0"
 node -e 'fetch("https://good.test:{tls}/hello.html").then(r => r.text()).then(t => console.log("node", t.trim()))'
-timeout 60 java Fetch.java http://good.test:{plain}/hello.html
+java Fetch.java http://good.test:{plain}/hello.html
 psql -h db.test -p {database} -U tester -d postgres -Atc "select 'psql ' || 6 * 7"
 """.replace('"$0"', '"$1"'), python, policy=rules, deadline=120)
     t.ran(result)
@@ -627,39 +626,9 @@ def n2d(t):
         raise Skip("network namespaces joined by veth need root")
     place = Place(t)
     place.need("ip", "/usr/sbin/dnsmasq")
-    near, far = f"aegix-near-{os.getpid()}", f"aegix-far-{os.getpid()}"
-    ip = lambda *words: subprocess.run(["ip", *words], check=True, capture_output=True)
-    settings = f"/etc/netns/{near}"
-
-    def end():
-        for name in (near, far):
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
-        shutil.rmtree(settings, ignore_errors=True)
-
-    t.cleanup.append(end)
-    for name in (near, far):
-        ip("netns", "add", name)
-        ip("-n", name, "link", "set", "lo", "up")
-    ip("-n", near, "link", "add", "out", "type", "veth", "peer", "name", "in", "netns", far)
-    for name, link, addresses in ((near, "out", ["203.0.113.1/24", "10.9.8.1/24"]), (far, "in", ["203.0.113.2/24", "10.9.8.7/24"])):
-        for address in addresses:
-            ip("-n", name, "address", "add", address, "dev", link)
-        ip("-n", name, "link", "set", link, "up")
-    os.makedirs(settings)
-    with open(f"{settings}/resolv.conf", "w") as f:
-        f.write("search inside.test\nnameserver 203.0.113.2\n")
-    within = ["ip", "netns", "exec", far]
-    place.start([*within, "/usr/sbin/dnsmasq", "-k", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file", "--user=", "--group=",
-                 "--listen-address=203.0.113.2", "--bind-interfaces", "--address=/far.test/203.0.113.2", "--address=/private.test/10.9.8.7"])
-    echo = ("import socket, threading\n"
-            "def go(s):\n"
-            "  while True:\n"
-            "    e, _ = s.accept(); e.sendall(b'far away\\n'); e.close()\n"
-            "for port in (443, 5432): threading.Thread(target=go, args=(socket.create_server(('', port)),)).start()\n")
-    place.start([*within, "/usr/bin/python3", "-c", echo])
-    reach = ["ip", "netns", "exec", near, "/usr/bin/python3", "-c", "import socket; socket.create_connection(('203.0.113.2', 443), 1)"]
-    wait_until(lambda: subprocess.run(reach, capture_output=True).returncode == 0, 10, 0.1)
-    time.sleep(0.5)
+    apart = Apart(t, place, ["203.0.113.1/24", "10.9.8.1/24"], ["203.0.113.2/24", "10.9.8.7/24"], "203.0.113.2",
+                  {"far.test": "203.0.113.2", "private.test": "10.9.8.7"})
+    apart.greet("203.0.113.2", 443, 5432)
     script = """
 import socket, sys
 for word in sys.argv[1:]:
@@ -672,14 +641,7 @@ for word in sys.argv[1:]:
     words = ["far.test:443", "far.test:5432", "private.test:5432", "203.0.113.2:443", "10.9.8.7:5432", "203.0.113.2:1", "far:443"]
 
     def run(rules):
-        line = t.box.command(["/usr/bin/python3", "far.py", *words], t, policy=rules)
-        before = t.run_ids()
-        become = ["setpriv", f"--reuid={t.identity.uid}", f"--regid={t.identity.gid}", "--clear-groups"] if not t.identity.root else []
-        done = subprocess.run(["ip", "netns", "exec", near, *become, *line], cwd=t.workspace, env=t.box.environment(None),
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
-        found = Result(done.returncode, done.stdout, done.stderr, 0)
-        fresh = sorted(t.run_ids() - before)
-        found.record = t.record_of(fresh[-1]) if fresh else None
+        found = apart.run(["/usr/bin/python3", "far.py", *words], rules)
         t.ran(found)
         return found
 

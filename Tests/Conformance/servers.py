@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from harness import Skip, wait_until
+from harness import Result, Skip, wait_until
 
 NOBODY = 65534
 
@@ -110,6 +110,71 @@ http {{ access_log off; {scratch} keepalive_requests 100000; types {{ text/html 
         wait_until(lambda: subprocess.run(query, capture_output=True).returncode == 0, 20, 0.1)
         time.sleep(0.5)  # its helpers are processes, too, and come a moment later
         return port
+
+
+GREETER = """
+import socket, sys, threading
+def go(s):
+    while True:
+        e, _ = s.accept(); e.sendall(b'far away\\n'); e.close()
+everywhere, family = ("::", socket.AF_INET6) if ":" in sys.argv[1] else ("", socket.AF_INET)
+for port in sys.argv[2:]: threading.Thread(target=go, args=(socket.create_server((everywhere, int(port)), family=family),)).start()
+"""
+
+
+class Apart:
+    """Two network namespaces joined by veth: runs are made in the near one, whose resolv.conf names a dnsmasq in the far one."""
+
+    def __init__(self, t, place, near, far, resolver, names):
+        self.t, self.place = t, place
+        self.near, self.far = f"aegix-near-{os.getpid()}", f"aegix-far-{os.getpid()}"
+        t.cleanup.append(self.end)
+        for name in (self.near, self.far):
+            self.ip("netns", "add", name)
+            self.ip("-n", name, "link", "set", "lo", "up")
+        self.ip("-n", self.near, "link", "add", "out", "type", "veth", "peer", "name", "in", "netns", self.far)
+        for name, link, addresses in ((self.near, "out", near), (self.far, "in", far)):
+            for address in addresses:
+                self.ip("-n", name, "address", "add", address, "dev", link, *(["nodad"] if ":" in address else []))
+            self.ip("-n", name, "link", "set", link, "up")
+        os.makedirs(f"/etc/netns/{self.near}")
+        with open(f"/etc/netns/{self.near}/resolv.conf", "w") as f:
+            f.write(f"search inside.test\nnameserver {resolver}\n")
+        self.start("/usr/sbin/dnsmasq", "-k", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file", "--user=", "--group=",
+                   f"--listen-address={resolver}", "--bind-interfaces", *[f"--address=/{name}/{address}" for name, address in names.items()])
+
+    @staticmethod
+    def ip(*words):
+        return subprocess.run(["ip", *words], check=True, capture_output=True)
+
+    def end(self):
+        for name in (self.near, self.far):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        shutil.rmtree(f"/etc/netns/{self.near}", ignore_errors=True)
+
+    def start(self, *argv):
+        return self.place.start(["ip", "netns", "exec", self.far, *argv])
+
+    def greet(self, address, *ports):
+        """A server there that says `far away`, once it can be reached from the near side."""
+        self.start("/usr/bin/python3", "-c", GREETER, address, *map(str, ports))
+        reach = ["ip", "netns", "exec", self.near, "/usr/bin/python3", "-c",
+                 f"import socket; socket.create_connection(('{address}', {ports[0]}), 1)"]
+        wait_until(lambda: subprocess.run(reach, capture_output=True).returncode == 0, 10, 0.1)
+        time.sleep(0.5)  # the others' turn, and dnsmasq's
+
+    def run(self, argv, rules):
+        t = self.t
+        line = t.box.command(argv, t, policy=rules)
+        before = t.run_ids()
+        become = ["setpriv", f"--reuid={t.identity.uid}", f"--regid={t.identity.gid}", "--clear-groups"] if not t.identity.root else []
+        began = time.monotonic()
+        done = subprocess.run(["ip", "netns", "exec", self.near, *become, *line], cwd=t.workspace, env=t.box.environment(None),
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        found = Result(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+        fresh = sorted(t.run_ids() - before)
+        found.record = t.record_of(fresh[-1]) if fresh else None
+        return found
 
 
 def question(name, kind=1):

@@ -31,6 +31,7 @@ final class RunRecorder: RunObserver {
     private(set) var execs: [ExecEvent] = []
     private(set) var execsLeftOut: UInt64 = 0
     private(set) var violations: [Violation] = []
+    private var hasAllViolations = true
     private var execBytes = 0
 
     private static let mostExecs = 10_000
@@ -168,6 +169,8 @@ final class RunRecorder: RunObserver {
         } else if violations.count < RunRecorder.mostViolations {
             violations.append(violation)
             directory?.events.violation(violation)
+        } else {
+            hasAllViolations = false
         }
     }
 
@@ -316,6 +319,7 @@ final class RunRecorder: RunObserver {
         end.execs = execs
         end.execsLeftOut = execsLeftOut
         end.violations = violations
+        end.hasAllViolations = hasAllViolations
         end.includeText = includeText
         guard let result = attempt.result else { return end }
         end.usage = result.usage

@@ -35,6 +35,8 @@ public enum HostProbe {
         case root
         /// The tier `sealed`.
         case sealed
+        /// `network.mode` `allow` and `guarded`.
+        case network
     }
 
     public struct Report: Equatable, Sendable {

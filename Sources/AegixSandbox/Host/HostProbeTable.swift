@@ -85,6 +85,25 @@ extension HostProbe {
                 Int(AEGIX_PROBE_CGROUP_NAMESPACE), "cgroup_namespace", "cgroup namespaces", "CONFIG_CGROUPS=y",
                 limit: "max_cgroup_namespaces"),
             Probe(
+                kind: Int(AEGIX_PROBE_RELAY), id: "relay", name: "a relay's interfaces", need: .network,
+                needsUser: true,
+                cost: "No network by name: a policy with network.mode allow or guarded is refused.",
+                kernel: "a kernel with CONFIG_VETH",
+                special: { result in
+                    result.stage == Int(AEGIX_PROBE_AT_CALL) && [ENODEV, EOPNOTSUPP].contains(result.errno)
+                        ? "sudo modprobe veth" : nil
+                }),
+            Probe(
+                kind: Int(AEGIX_PROBE_SIGHT), id: "process_memory", name: "looking into a sandbox", need: .isolated,
+                needsUser: true, cost: "No run is started: what it executes could be neither recorded nor judged.",
+                kernel: "Linux 3.2 or later with CONFIG_CROSS_MEMORY_ATTACH=y",
+                special: { result in
+                    guard result.stage == Int(AEGIX_PROBE_AT_CALL), result.errno == EPERM,
+                        ProbeFiles.number("/proc/sys/kernel/yama/ptrace_scope") ?? 0 > 2
+                    else { return nil }
+                    return "set kernel.yama.ptrace_scope=2 in /etc/sysctl.d and boot again: from 3 it can't be lowered"
+                }),
+            Probe(
                 kind: Int(AEGIX_PROBE_PROC), id: "proc", name: "procfs of its own", need: .isolated, needsUser: true,
                 cost: noRun, kernel: "a kernel with CONFIG_PROC_FS=y",
                 special: { result in

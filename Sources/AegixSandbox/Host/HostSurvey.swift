@@ -41,6 +41,7 @@ public enum HostSurvey {
         if facts.home.map(Path.isAbsolute) != true { facts.home = nil }
         facts.kernel = kernel()
         facts.landlockABI = Int(aegix_landlock_abi())
+        facts.ptraceScope = ProbeFiles.number("/proc/sys/kernel/yama/ptrace_scope") ?? 0
         facts.processors = Int(aegix_processors())
         facts.dumpsToSocket = dumpsToSocket
         let isRequired = request.policy.require == .sealed

@@ -42,6 +42,9 @@ enum aegix_relay_stage {
     AEGIX_RELAY_ROUTE,
     AEGIX_RELAY_SOCKET,
 };
+/* For the doctor, in a network namespace that plays the sandbox's: the first steps alone. 0, or the stage with errno. The process
+ * isn't of use for anything else after it. */
+uint32_t aegix_relay_try(void);
 /* A listener on every address of the relay, that lets in no connection which wasn't admitted. -1 with errno. */
 int aegix_relay_listener(const struct aegix_relay *relay, uint16_t port);
 void aegix_relay_end(struct aegix_relay *relay);

@@ -29,6 +29,8 @@ enum {
     AEGIX_PROBE_CLOSE_RANGE,
     AEGIX_PROBE_CGROUP,        /* directory: an empty cgroup made for this */
     AEGIX_PROBE_ISOLATED,      /* every namespace at once, with what is mounted in them */
+    AEGIX_PROBE_SIGHT,         /* the memory of a process in a user namespace of its own */
+    AEGIX_PROBE_RELAY,         /* what the relay's network namespace begins with */
     AEGIX_PROBE_HANG,          /* never ends: for the test of the time limit */
 };
 
