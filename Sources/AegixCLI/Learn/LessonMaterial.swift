@@ -1,6 +1,7 @@
 // Side effects: looks along PATH on the host. The record's findings in the words that learning has for them.
 
 import AegixAudit
+import AegixNetwork
 import AegixPlan
 import AegixPolicy
 import AegixSandbox

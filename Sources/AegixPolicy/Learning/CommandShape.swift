@@ -28,6 +28,8 @@ enum CommandShape {
         "worktree",
     ].map { Bytes($0) }
 
+    static func hasVerbs(_ name: Bytes) -> Bool { manyVerbs.contains(name) || manyVerbs.contains(unversioned(name)) }
+
     static func startsItself(_ word: Bytes, _ verbs: [Bytes]) -> Bool {
         Path.name(word) == Bytes("git") && !verbs.isEmpty
     }
@@ -44,7 +46,10 @@ enum CommandShape {
         if let name = exec.name, !name.isEmpty, !name.contains(Path.slash) { return NameShape.pattern(name) }
         func shaped(_ path: Bytes, from base: Bytes) -> Bytes {
             let names = Path.components(Bytes(path.dropFirst(base == [Path.slash] ? 0 : base.count)))
-            return Bytes(names.map(NameShape.pattern).joined(separator: [Path.slash]))
+            let patterns = names.map(NameShape.pattern)
+            // Never all that lies there.
+            let isBare = patterns.allSatisfy { $0 == Bytes("*") }
+            return Bytes((isBare ? names.map(Wildcard.escaped) : patterns).joined(separator: [Path.slash]))
         }
         if let workspace = anchors.workspace, Path.contains(workspace, exec.program), workspace != [Path.slash] {
             return Bytes("./") + shaped(exec.program, from: workspace)
@@ -52,16 +57,27 @@ enum CommandShape {
         if let home = anchors.home, Path.contains(home, exec.program), home != [Path.slash] {
             return Bytes("~/") + shaped(exec.program, from: home)
         }
+        // Private to the run, and called something else in each: `*` crosses slashes here.
+        for place in scratch where exec.program.starts(with: place) {
+            let isDeep = exec.program.dropFirst(place.count).contains(Path.slash)
+            return place + Bytes("*") + (isDeep ? [Path.slash] + NameShape.pattern(Path.name(exec.program)) : [])
+        }
         return [Path.slash] + shaped(exec.program, from: [Path.slash])
     }
 
     static func head(_ exec: Observations.Exec) -> Head {
+        var head = shape(exec)
+        head.words = head.words.map { $0.text == nil ? Bytes("*") : $0 }
+        return head
+    }
+
+    private static func shape(_ exec: Observations.Exec) -> Head {
         let name = Path.name(exec.name ?? exec.program)
         let words = Array(exec.argv.dropFirst())
         if exec.endsWithScript, let script = words.last {
             return Head(words: words.dropLast().map(Wildcard.escaped) + [Bytes("*") + NameShape.pattern(script)])
         }
-        if manyVerbs.contains(name) || manyVerbs.contains(unversioned(name)) { return verb(words) }
+        if hasVerbs(name) { return verb(words) }
         if shells.contains(name) { return script(words, isShell: true) }
         if interpreters.contains(where: { name.starts(with: $0) }) { return script(words, isShell: false) }
         return Head(words: [])
@@ -74,7 +90,11 @@ enum CommandShape {
         while index < words.count, out.count < 12 {
             let word = words[index]
             index += 1
-            guard word.first == UInt8(ascii: "-") else { return Head(words: out + [argument(word)]) }
+            guard word.first == UInt8(ascii: "-") else { 
+                // A path is no verb, but what one is to work on: git-upload-pack is git, too.
+                if word.contains(Path.slash) { return Head(words: out + [Bytes(word[0] == Path.slash ? "/*" : "*/*")]) }
+                return Head(words: out + [argument(word)])
+            }
             if word == Bytes("-C") || word == Bytes("--git-dir") || word == Bytes("--work-tree") {
                 out += [word, Bytes("*")]
                 index += 1
@@ -110,12 +130,12 @@ enum CommandShape {
     /// A path in a place of one run stands for all of its kind.
     private static func argument(_ word: Bytes) -> Bytes {
         if word.count > 4000 || word == CommandShapeMark.hidden { return Bytes("*") }
-        for scratch in ["/tmp/", "/var/tmp/", "/dev/shm/"].map({ Bytes($0) }) where word.starts(with: scratch) {
-            return scratch + Bytes("*")
-        }
+        for place in scratch where word.starts(with: place) { return place + Bytes("*") }
         let parts = word.split(separator: Path.slash, omittingEmptySubsequences: false)
         return Bytes(parts.map { NameShape.pattern(Bytes($0)) }.joined(separator: [Path.slash]))
     }
+
+    private static let scratch = ["/tmp/", "/dev/shm/"].map { Bytes($0) }
 
     private static func unversioned(_ name: Bytes) -> Bytes {
         var name = name

@@ -15,10 +15,12 @@ struct LearnedCommands {
     private var programs: [Program] = []
     /// Why there can't be a default of deny.
     private var open: String?
+    private var leftOut: [String] = []
     private let within: Policy
     private let anchors: PolicyAnchors
 
     private static let mostHeads = 8
+    private static let mostVerbs = 40
     private static let mostPrograms = 400
 
     init(_ seen: Observations, _ within: Policy, _ anchors: PolicyAnchors, canHold: Bool) {
@@ -32,7 +34,10 @@ struct LearnedCommands {
             open = "\(LearnedText.program(tracer)) held another process as a debugger does, which rules would refuse"
         }
         for exec in seen.execs {
-            if CommandShape.isUnnamed(exec.program) {
+            if exec.program.text == nil {
+                let line = "\(LearnedText.short(exec.program)): run, and a rule's words are text, which its name isn't"
+                if !leftOut.contains(line) { leftOut.append(line) }
+            } else if CommandShape.isUnnamed(exec.program) {
                 open = open ?? "\(LearnedText.short(exec.program)) was run, which rules can't name"
             } else if !exec.wasAsked {
                 add(exec)
@@ -43,7 +48,7 @@ struct LearnedCommands {
 
     func put(into learned: inout LearnedPolicy) {
         if within.commands.unmatched == .deny {
-            learned.reasons[.commandsDefault] = "as it was: a list of what may run already"
+            learned.reasons[.commandsDefault] = "kept: a list of what may run already"
             return
         }
         let stricter = within.commands.rules.filter { $0.decision != .allow }
@@ -53,7 +58,7 @@ struct LearnedCommands {
             learned.reasons[.commandsDefault] = open
             return
         }
-        var reasons = stricter.map { _ in "as it was" }
+        var reasons = stricter.map { _ in "kept" }
         for program in programs.sorted(by: { $0.word.lexicographicallyPrecedes($1.word) }) {
             for rule in rules(of: program) {
                 // What a stricter rule covers never ran by this one.
@@ -62,6 +67,7 @@ struct LearnedCommands {
                 reasons.append(program.by.map { "run by \(LearnedText.program($0))" } ?? "the command")
             }
         }
+        learned.leftOut += leftOut
         learned.policy.commands.unmatched = .deny
         learned.reasons[.commandsDefault] = "what else is executed is denied"
         learned.entryReasons[.commandsRule] = reasons
@@ -83,8 +89,8 @@ struct LearnedCommands {
                 pattern: CommandPattern(words: [[program.word]] + words), decision: .allow, reason: nil, origin: "learned")
         }
         let any = [CommandPattern.many]
-        if program.heads.contains(where: { $0.words.isEmpty && $0.goesOn }) || program.heads.count > LearnedCommands.mostHeads
-        {
+        let most = CommandShape.hasVerbs(Path.name(program.word)) ? LearnedCommands.mostVerbs : LearnedCommands.mostHeads
+        if program.heads.contains(where: { $0.words.isEmpty && $0.goesOn }) || program.heads.count > most {
             return [rule([any])]
         }
         var rules: [CommandRule] = []

@@ -81,17 +81,24 @@ struct LearnedFiles {
         let by = file.by.isEmpty ? "" : " by \(LearnedText.program(file.by))"
         needs.append(
             Need(
-                rule: file.rule, components: path.map(LearnedFiles.component), isWhole: isWhole, isWritten: isWritten,
+                rule: file.rule, components: components(path, of: file.rule), isWhole: isWhole, isWritten: isWritten,
                 reason: verb + by))
+    }
+
+    /// A name that is nothing but a number or digest becomes `*` only where a directory may stand for what lies in it.
+    private func components(_ path: [Bytes], of rule: Policy.PathRule) -> [PathPattern.Component] {
+        var place = names(of: rule)
+        return path.map { name in
+            let pattern = NameShape.pattern(name)
+            let isLiteral = !NameShape.isGeneral(name) || pattern == Bytes("*") && !mayStand(place)
+            place.append(name)
+            return isLiteral ? .literal(name) : .wildcard(pattern)
+        }
     }
 
     private mutating func addRules(_ reason: String) {
         for rule in within.files.read { needs.append(.init(rule: rule, components: [], isWhole: true, isWritten: false, reason: reason)) }
         for rule in within.files.write { needs.append(.init(rule: rule, components: [], isWhole: true, isWritten: true, reason: reason)) }
-    }
-
-    private static func component(_ name: Bytes) -> PathPattern.Component {
-        NameShape.isGeneral(name) ? .wildcard(NameShape.pattern(name)) : .literal(name)
     }
 
     private func names(of rule: Policy.PathRule) -> [Bytes] {
@@ -144,9 +151,12 @@ struct LearnedFiles {
             if case .literal(let name) = component { return name }
             return Bytes("*")
         }
-        if need.components.count == 1 { return true }  // the rule's own place
-        func isAbove(_ place: Bytes?) -> Bool { place.map { Path.components($0).starts(with: parent) } ?? false }
-        return parent.count >= 2 && !isAbove(anchors.home) && !isAbove(anchors.workspace)
+        return mayStand(parent)
+    }
+
+    private func mayStand(_ place: [Bytes]) -> Bool {
+        func isAbove(_ other: Bytes?) -> Bool { other.map { Path.components($0).starts(with: place) } ?? false }
+        return place.count >= 2 && !isAbove(anchors.home) && !isAbove(anchors.workspace)
     }
 
     private mutating func dropCovered() {
@@ -163,13 +173,20 @@ struct LearnedFiles {
 
     /// A directory that is granted as a whole may hold what nobody has seen yet. Programs' own places don't.
     private func addDenials(_ learned: inout LearnedPolicy) {
-        var reasons = learned.policy.files.deny.map { _ in "as it was" }
+        var reasons = learned.policy.files.deny.map { _ in "kept" }
         let home = anchors.home.map(Path.components)
-        for need in needs where need.isWhole {
+        for var need in needs {
+            if !need.isWhole {
+                guard case .wildcard? = need.components.popLast() else { continue }
+            }
             let place = names(of: need.rule) + need.components.map { component in
                 if case .literal(let name) = component { return name }
                 return Bytes("*")
             }
+            let isInner = needs.contains { other in
+                other.isWhole && text(other) != text(need) && text(need).starts(with: text(other) + [Path.slash])
+            }
+            if isInner { continue }
             let isAboveHome = home?.starts(with: place) ?? false
             if !isAboveHome, ["opt", "usr", "nix", "var"].contains(where: { place.first == Bytes($0) }) { continue }
             for name in isAboveHome ? SensitivePath.patterns : SensitivePath.fewPatterns {

@@ -26,8 +26,8 @@ struct LearnedNetwork {
 
     func put(into learned: inout LearnedPolicy) {
         if hasMore, within.network.mode != .none {
-            learned.reasons[.networkMode] = "as it was: more was connected to than is kept"
-            learned.reasons[.networkAllow] = "as it was"
+            learned.reasons[.networkMode] = "kept: more was connected to than is kept"
+            learned.reasons[.networkAllow] = "kept"
             return
         }
         if entries.isEmpty {

@@ -82,7 +82,7 @@ public struct LearnedPolicy: Sendable {
             for key in Set(looser.map(\.key)) {
                 for related in PolicyKey.allCases where related == key || related.table == key.table && key.table == .files {
                     policy.set(related, within.value(of: related))
-                    reasons[related] = "as it was: nothing narrower could be proven"
+                    reasons[related] = "kept: nothing narrower could be proven"
                     entryReasons[related] = nil
                 }
             }

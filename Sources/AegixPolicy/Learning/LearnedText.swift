@@ -35,7 +35,7 @@ public enum LearnedText {
     private static func write(_ key: PolicyKey, _ learned: LearnedPolicy, into out: inout Bytes) {
         let value = learned.policy.value(of: key)
         let entries = items(value, of: key)
-        let why = learned.reasons[key] ?? "as it was: a run can't show the need for it"
+        let why = learned.reasons[key] ?? "kept: a run can't show the need for it"
         out += "\(key.name) = ".utf8
         guard !entries.isEmpty else {
             PolicyText.write(value, of: key, into: &out)
@@ -68,7 +68,7 @@ public enum LearnedText {
         let reasons = learned.entryReasons[.commandsRule] ?? []
         for (index, rule) in learned.policy.commands.rules.enumerated() {
             out += "\n[[commands.rule]]  # ".utf8
-            comment(index < reasons.count ? reasons[index] : "as it was", mark: "", into: &out)
+            comment(index < reasons.count ? reasons[index] : "kept", mark: "", into: &out)
             out += "argv = ".utf8
             PolicyText.write(rule.pattern, into: &out)
             out += "\ndecision = ".utf8

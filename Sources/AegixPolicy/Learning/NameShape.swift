@@ -31,7 +31,9 @@ public enum NameShape {
                 index += 1
                 continue
             }
-            append(shape(Bytes(name[index..<end])), to: &out)
+            // mktemp's own: letters alone, as often as not.
+            let isMade = end - index >= 6 && name[..<index].suffix(4) == Bytes("tmp.")[...]
+            append(isMade ? [star] : shape(Bytes(name[index..<end])), to: &out)
             index = end
         }
         // A name of nothing but wildcards and punctuation would stand for everything.
@@ -53,10 +55,8 @@ public enum NameShape {
 
     private static func shape(_ word: Bytes) -> Bytes {
         if word.allSatisfy(isDigit) { return [star] }
-        for prefix in ["tmp", "temp", "tmp_", "pip-", "cc"].map({ Bytes($0) })
-        where word.starts(with: prefix) && word.count >= prefix.count + 6 && isRandom(Bytes(word.dropFirst(prefix.count))) {
-            return prefix + [star]
-        }
+        let temporary = Bytes("tmp")
+        if word.starts(with: temporary), word.count >= temporary.count + 6 { return temporary + [star] }
         if isHex(word) || isRandom(word) { return [star] }
         return Wildcard.escaped(word)
     }

@@ -134,6 +134,11 @@ final class PathWatch {
             }
             return
         }
+        if found.isLink {
+            addLink(found.path, by)
+            if use == .named { sightings.add(found.path, use, by: by) }
+            return
+        }
         if found.path != path { links(on: path, by) }
         if !views.contains(where: { Path.contains($0, found.path) }) { return }
         var use = use
@@ -152,14 +157,17 @@ final class PathWatch {
             var facts = stat()
             if fstat(file.raw, &facts) < 0 { return }
             if facts.st_mode & S_IFMT == S_IFLNK {
-                let place = Path.join(canonical(at) ?? at, name)
-                if views.contains(where: { Path.contains($0, place) }) { sightings.add(place, .link, by: by) }
+                addLink(Path.join(find(at, follows: true)?.path ?? at, name), by)
             }
             at = next
         }
     }
 
-    private func find(_ path: Bytes, follows: Bool) -> (path: Bytes, isDirectory: Bool)? {
+    private func addLink(_ place: Bytes, _ by: () -> Bytes) {
+        if views.contains(where: { Path.contains($0, place) }) { sightings.add(place, .link, by: by) }
+    }
+
+    private func find(_ path: Bytes, follows: Bool) -> (path: Bytes, isDirectory: Bool, isLink: Bool)? {
         let flags = Descriptor.pathOnly | (follows ? 0 : O_NOFOLLOW)
         let raw = path.withCString { aegix_open_in_root(root, $0, flags) }
         if raw < 0 { return nil }
@@ -167,13 +175,12 @@ final class PathWatch {
         var facts = stat()
         if fstat(file.raw, &facts) < 0 { return nil }
         do throws(SystemError) {
-            return (try HostSurvey.canonical(file.raw), facts.st_mode & S_IFMT == S_IFDIR)
+            let kind = facts.st_mode & S_IFMT
+            return (try HostSurvey.canonical(file.raw), kind == S_IFDIR, kind == S_IFLNK)
         } catch {
             return nil
         }
     }
-
-    private func canonical(_ path: Bytes) -> Bytes? { find(path, follows: true)?.path }
 
     /// From the root, as it is written; nil: it can't be told.
     private func name(_ notice: aegix_notice, _ directory: Int?, _ index: Int, _ pid: pid_t) -> Bytes? {
