@@ -116,7 +116,8 @@ public struct SyscallSet: Equatable, Sendable {
     /// Calls that name a file, and those by which one process holds another.
     public static let paths =
         opens + [
-            "stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "chdir",
+            "stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
+            "chdir",
             "truncate", "chmod", "fchmodat", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "symlink", "symlinkat",
             "link", "linkat", "rename", "renameat", "renameat2", "ptrace", "process_vm_writev",
         ]

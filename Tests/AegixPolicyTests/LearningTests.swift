@@ -7,7 +7,8 @@ struct LearningTests {
     static let anchors = PolicyAnchors(home: Bytes("/home/u"), workspace: Bytes("/home/u/ws"))
 
     static func within(_ text: String) throws -> Policy {
-        let chain = try PolicyChain.load(PolicySource(name: "w", bytes: Bytes("version = 1\n" + text))) { _, _, _ throws(Failure) in
+        let chain = try PolicyChain.load(PolicySource(name: "w", bytes: Bytes("version = 1\n" + text))) {
+            _, _, _ throws(Failure) in
             throw Failure("none", "none")
         }
         return try LayeredPolicy(chain, anchors: anchors).policy
@@ -19,20 +20,24 @@ struct LearningTests {
 
     static func exec(_ program: String, _ argv: [String], name: String? = nil) -> Observations.Exec {
         .init(
-            program: Bytes(program), argv: argv.map { Bytes($0) }, by: nil, name: name.map { Bytes($0) }, wasAsked: false)
+            program: Bytes(program), argv: argv.map { Bytes($0) }, by: nil, name: name.map { Bytes($0) },
+            wasAsked: false)
     }
 
     @Test(arguments: [
         ("tmp.Xy3kQ9aBcD", "tmp.*"), ("tmp.abcdefghij", "tmp.*"), ("tmpjge72vnc", "tmp*"), ("python3.12", "python3.*"),
         ("libfoo-1.2.3.so", "libfoo-*.so"), ("2024-01-31.csv", "*-*-*.csv"), ("0123456789abcdef", "*"), ("12345", "*"),
         ("8f14e45f-ceea-467f-9d0c-112233445566", "*"), ("README", "README"), ("CamelCaseName", "CamelCaseName"),
-        ("x86_64-linux-gnu", "x86_64-linux-gnu"), ("template", "template"), ("a*b?", "a\\*b\\?"), ("[x]", "\\[x]"), ("**", "\\*\\*"),
+        ("x86_64-linux-gnu", "x86_64-linux-gnu"), ("template", "template"), ("a*b?", "a\\*b\\?"), ("[x]", "\\[x]"),
+        ("**", "\\*\\*"),
         ("\n[files]", "\n\\[files]"), ("", ""), ("cafe", "cafe"), ("deadbeef", "deadbeef"), ("-c", "-c"),
     ])
     func namesOfOneRun(_ name: String, _ pattern: String) { #expect(NameShape.pattern(Bytes(name)) == Bytes(pattern)) }
 
     @Test func aPatternMatchesItsOwnName() {
-        for name in ["tmp.Xy3kQ9aBcD", "a*1b", "v1.2.3-rc4", "[12]", "\\12", "\u{fe}\u{ff}", "x86_64", "1", "..2", "a\n1"] {
+        for name in [
+            "tmp.Xy3kQ9aBcD", "a*1b", "v1.2.3-rc4", "[12]", "\\12", "\u{fe}\u{ff}", "x86_64", "1", "..2", "a\n1",
+        ] {
             #expect(Wildcard.matches(NameShape.pattern(Bytes(name)), Bytes(name)), "\(name)")
         }
         #expect(Wildcard.matches(NameShape.pattern([0xFF, 0x31]), [0xFF, 0x31]))
@@ -40,19 +45,25 @@ struct LearningTests {
 
     @Test func siblingsBecomeAWildcardWhereTheyMay() throws {
         var seen = Observations(command: Bytes("x"))
-        for name in ["a.cdn.example", "b.cdn.example", "c.cdn.example", "a.co.uk", "b.co.uk", "c.co.uk", "one.org", "a.github.io", "b.github.io", "c.github.io"] {
+        for name in [
+            "a.cdn.example", "b.cdn.example", "c.cdn.example", "a.co.uk", "b.co.uk", "c.co.uk", "one.org",
+            "a.github.io", "b.github.io", "c.github.io",
+        ] {
             seen.hosts.append(.init(name: name, address: nil, port: 443, by: []))
         }
         seen.hosts.append(.init(name: "only.looked.up", address: nil, port: nil, by: []))
         let learned = try learn(seen, "[network]\nmode = \"guarded\"\n")
         let hosts = learned.policy.network.allow.map(\.pattern.text)
         #expect(learned.policy.network.mode == .allow)
-        #expect(hosts == [
-            "*.cdn.example:443", "a.co.uk:443", "a.github.io:443", "b.co.uk:443", "b.github.io:443", "c.co.uk:443",
-            "c.github.io:443", "one.org:443", "only.looked.up:443",
-        ])
+        #expect(
+            hosts == [
+                "*.cdn.example:443", "a.co.uk:443", "a.github.io:443", "b.co.uk:443", "b.github.io:443", "c.co.uk:443",
+                "c.github.io:443", "one.org:443", "only.looked.up:443",
+            ])
         let exact = try learn(
-            seen, "[network]\nmode = \"allow\"\nallow = [\"a.cdn.example\", \"b.cdn.example\", \"c.cdn.example\", \"one.org\"]\n")
+            seen,
+            "[network]\nmode = \"allow\"\nallow = [\"a.cdn.example\", \"b.cdn.example\", \"c.cdn.example\", \"one.org\"]\n"
+        )
         // What it isn't allowed under can't be proposed; then nothing narrower is proven, and the list is as it was.
         #expect(!exact.policy.network.allow.contains { $0.pattern.text.hasPrefix("*") })
     }
@@ -65,13 +76,17 @@ struct LearningTests {
             Self.exec("/usr/bin/git", ["git", "fetch", "--all"], name: "git"),
             Self.exec("/usr/bin/python3.11", ["python3", "-m", "pytest", "a.py"], name: "python3"),
             Self.exec("/home/u/ws/build/tool-1.2", ["tool"]), Self.exec("/home/u/ws/7", ["x"]),
-            Self.exec("/tmp/tmpabc/conftest", ["x"]), Self.exec("/tmp/ccX.out", ["x"]), Self.exec("/home/u/bin/x", ["x"]),
+            Self.exec("/tmp/tmpabc/conftest", ["x"]), Self.exec("/tmp/ccX.out", ["x"]),
+            Self.exec("/home/u/bin/x", ["x"]),
         ]
         let learned = try learn(seen)
-        let rules = learned.policy.commands.rules.map { PolicyText.toml(.rules([$0]), of: .commandsRule) }.joined(separator: "\n")
+        let rules = learned.policy.commands.rules.map { PolicyText.toml(.rules([$0]), of: .commandsRule) }.joined(
+            separator: "\n")
         for wanted in [
-            #"["sh", "-c", "**"]"#, #"["git", "-C", "*", "pull", "**"]"#, #""fetch", "#, #"["python3", "-m", "pytest", "**"]"#,
-            #"["./build/tool-*", "**"]"#, #"["./7", "**"]"#, #"["/tmp/*/conftest", "**"]"#, #"["/tmp/*", "**"]"#, #"["~/bin/x", "**"]"#,
+            #"["sh", "-c", "**"]"#, #"["git", "-C", "*", "pull", "**"]"#, #""fetch", "#,
+            #"["python3", "-m", "pytest", "**"]"#,
+            #"["./build/tool-*", "**"]"#, #"["./7", "**"]"#, #"["/tmp/*/conftest", "**"]"#, #"["/tmp/*", "**"]"#,
+            #"["~/bin/x", "**"]"#,
         ] { #expect(rules.contains(wanted), "\(wanted) in \(rules)") }
         #expect(!rules.contains("\"push\""))
         #expect(learned.policy.commands.unmatched == .deny)
@@ -98,9 +113,13 @@ struct LearningTests {
         let policy = try Self.within("[files]\nread = [\"~\", \"/opt/t\"]\n")
         let (home, tool) = (policy.files.read[0], policy.files.read[1])
         var seen = Observations(command: Bytes("x"))
-        func read(_ rule: Policy.PathRule, _ path: String, _ use: Observations.File.Use = .read, directory: Bool = false) {
+        func read(
+            _ rule: Policy.PathRule, _ path: String, _ use: Observations.File.Use = .read, directory: Bool = false
+        ) {
             seen.files.append(
-                .init(rule: rule, names: path.split(separator: "/").map { Bytes(String($0)) }, use: use, isDirectory: directory, hasLink: false, by: []))
+                .init(
+                    rule: rule, names: path.split(separator: "/").map { Bytes(String($0)) }, use: use,
+                    isDirectory: directory, hasLink: false, by: []))
         }
         read(home, ".ssh/id_ed25519")
         read(home, "12345")
@@ -113,16 +132,23 @@ struct LearningTests {
         read(tool, "bin", .looked, directory: true)
         let learned = LearnedPolicy(seen, within: policy, anchors: Self.anchors, canHold: true)
         let files = learned.policy.files.read.map(\.pattern.shown)
-        #expect(files == ["/opt/t/lib", "~/12345", "~/a.top", "~/b.top", "~/c.top", "~/data/*-*-*.csv", "~/notes.txt", "~/proj/src"])
+        #expect(
+            files == [
+                "/opt/t/lib", "~/12345", "~/a.top", "~/b.top", "~/c.top", "~/data/*-*-*.csv", "~/notes.txt",
+                "~/proj/src",
+            ])
         #expect(learned.leftOut.contains { $0.contains("/home/u/.ssh/id_ed25519") })
         #expect(learned.policy.files.deny.contains { $0.pattern == Bytes("~/proj/src/**/.env") })
     }
 
     @Test func nothingIsLooserAndEveryTextReadsAsItIs() throws {
         let hostile: [Bytes] = [
-            Bytes("*"), Bytes("**"), Bytes("\""), Bytes("x\n[files]\nread = [\"/\"]"), Bytes("'''"), Bytes("\"\"\""), Bytes("\\"), Bytes("a]["),
-            [0xFF, 0xFE], Bytes("\u{1b}[2J"), Bytes("\u{2028}#"), Bytes("~"), Bytes("{ base64 = \"\" }"), Bytes("-c"), Bytes("\r"), Bytes("\u{7f}"),
-            Bytes(String(repeating: "é", count: 3000)), Bytes("1"), Bytes("tmp.aaaaaaaa"), Bytes(" "), Bytes("."), Bytes("$(id)"),
+            Bytes("*"), Bytes("**"), Bytes("\""), Bytes("x\n[files]\nread = [\"/\"]"), Bytes("'''"), Bytes("\"\"\""),
+            Bytes("\\"), Bytes("a]["),
+            [0xFF, 0xFE], Bytes("\u{1b}[2J"), Bytes("\u{2028}#"), Bytes("~"), Bytes("{ base64 = \"\" }"), Bytes("-c"),
+            Bytes("\r"), Bytes("\u{7f}"),
+            Bytes(String(repeating: "é", count: 3000)), Bytes("1"), Bytes("tmp.aaaaaaaa"), Bytes(" "), Bytes("."),
+            Bytes("$(id)"),
         ]
         let text = """
             [files]
@@ -142,13 +168,20 @@ struct LearningTests {
         for one in hostile {
             for other in hostile {
                 var seen = Observations(command: one)
-                for (rule, use) in [(policy.files.read[0], Observations.File.Use.read), (policy.files.read[1], .listed), (policy.files.write[0], .written)] {
-                    seen.files.append(.init(rule: rule, names: [one, other], use: use, isDirectory: use == .listed, hasLink: false, by: other))
+                for (rule, use) in [
+                    (policy.files.read[0], Observations.File.Use.read), (policy.files.read[1], .listed),
+                    (policy.files.write[0], .written),
+                ] {
+                    seen.files.append(
+                        .init(
+                            rule: rule, names: [one, other], use: use, isDirectory: use == .listed, hasLink: false,
+                            by: other))
                 }
                 let path = Bytes("/home/u/ws/") + one
                 for program in [path, Bytes("/tmp/") + one, Bytes("/opt/") + one + Bytes("/") + other, one] {
                     for name in [nil, Bytes("git"), Bytes("sh"), Bytes("python3"), one] {
-                        seen.execs.append(.init(program: program, argv: [one, other, one], by: other, name: name, wasAsked: false))
+                        seen.execs.append(
+                            .init(program: program, argv: [one, other, one], by: other, name: name, wasAsked: false))
                     }
                 }
                 seen.workspaceChange = .init(path: one, by: other)
@@ -158,7 +191,8 @@ struct LearningTests {
                 #expect(learned.policy.secrets.isEmpty)
                 // Throws where the text doesn't read as the policy.
                 do {
-                    let bytes = try LearnedText.toml(learned, head: [one.shown, String(decoding: other, as: UTF8.self)], refused: [other.shown])
+                    let bytes = try LearnedText.toml(
+                        learned, head: [one.shown, String(decoding: other, as: UTF8.self)], refused: [other.shown])
                     #expect(bytes.text != nil)
                 } catch {
                     Issue.record("\(one.shown) \(other.shown): \(error)")

@@ -77,7 +77,8 @@ public struct Option: Sendable {
 
     /// As it stands in help: `--script FILE [ARG…]`.
     var shown: String {
-        (short.map { "-\($0), " } ?? "") + "--" + name + (placeholder.map { " " + $0 } ?? "") + (endsOptions ? " [ARG…]" : "")
+        (short.map { "-\($0), " } ?? "") + "--" + name + (placeholder.map { " " + $0 } ?? "")
+            + (endsOptions ? " [ARG…]" : "")
     }
 }
 

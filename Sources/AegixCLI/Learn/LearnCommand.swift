@@ -81,7 +81,9 @@ public enum LearnCommand: Command {
     private static func learningPlan(_ recorder: RunRecorder) throws(Failure) -> Plan {
         let plan = try recorder.makePlan()
         if plan.tier == .confined {
-            throw Failure("learn.tier", "tier confined shows too little to learn from: this host allows no namespaces. `aegix doctor`")
+            throw Failure(
+                "learn.tier",
+                "tier confined shows too little to learn from: this host allows no namespaces. `aegix doctor`")
         }
         return plan
     }

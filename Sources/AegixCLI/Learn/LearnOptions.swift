@@ -42,6 +42,8 @@ struct LearnOptions {
         if within == [] || output == [] {
             throw Failure("usage.value", "--\(within == [] ? "within" : "output") is empty")
         }
-        if replaces, output == nil { throw Failure("usage.conflict", "--force without --output has nothing to replace") }
+        if replaces, output == nil {
+            throw Failure("usage.conflict", "--force without --output has nothing to replace")
+        }
     }
 }

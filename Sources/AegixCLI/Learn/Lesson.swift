@@ -16,7 +16,8 @@ struct Lesson {
     private static let mostRefused = 100
 
     init(
-        _ preparation: RunPreparation, _ plan: Plan, _ recorder: RunRecorder, _ result: RunResult, _ sightings: Sightings,
+        _ preparation: RunPreparation, _ plan: Plan, _ recorder: RunRecorder, _ result: RunResult,
+        _ sightings: Sightings,
         _ changes: RunEnd.Changes
     ) throws(Failure) {
         let seen = LessonMaterial(preparation, plan, recorder, result, sightings, changes)
@@ -24,14 +25,15 @@ struct Lesson {
         let anchors = PolicyAnchors(home: home, workspace: preparation.facts.workspace.path)
         var learned = LearnedPolicy(
             seen.observations, within: Lesson.within(preparation), anchors: anchors,
-            canHold: ProcessHolding.isAllowed(preparation.facts.uid))
+            canHold: ProcessHolding.isAllowed(preparation.facts.uid), fixed: Lesson.fixed(preparation))
         for name in Set(preparation.options.environment.map(\.name)).sorted() {
             learned.leftOut.append("env.set \(name): given with --env, whose value may be a secret. Give it again")
         }
         if seen.hidden > 0 { learned.leftOut.append("\(seen.hidden) names that hold a declared secret") }
         self.learned = learned
         refused = Array(
-            (recorder.violations.map(Lesson.line) + Lesson.outOfView(sightings, preparation, plan)).prefix(Lesson.mostRefused))
+            (recorder.violations.map(Lesson.line) + seen.unwritable + Lesson.outOfView(sightings, preparation))
+                .prefix(Lesson.mostRefused))
         let outcome = result.outcome
         let ended = outcome.signal.map { "died of signal \($0)" } ?? "exited with \(outcome.exitCode)"
         let command = plan.command.argv.map { word in LearnedText.short(Bytes(word.prefix(80))) }.joined(separator: " ")
@@ -45,7 +47,8 @@ struct Lesson {
         func redacted(_ line: String) -> String { preparation.redactor?.redact(line) ?? line }
         text = try LearnedText.toml(learned, head: head.map(redacted), refused: refused.map(redacted))
         if let redactor = preparation.redactor, redactor.redact(text) != text {
-            throw Failure("learn.secret", "what was learned would hold a declared secret, so it isn't written", exitCode: 123)
+            throw Failure(
+                "learn.secret", "what was learned would hold a declared secret, so it isn't written", exitCode: 123)
         }
     }
 
@@ -56,6 +59,12 @@ struct Lesson {
         return policy
     }
 
+    private static func fixed(_ preparation: RunPreparation) -> Set<PolicyKey> {
+        let place = Path.join(preparation.facts.workspace.path, Bytes("aegix.toml")).shown + ":"
+        return Set(
+            preparation.loaded.origins.filter { $0.place.hasPrefix(place) }.compactMap { PolicyKey(rawValue: $0.key) })
+    }
+
     private static func line(_ violation: Violation) -> String {
         let path = violation.path.map { " \(LearnedText.short($0))" } ?? ""
         let count = violation.count > 1 ? ", \(violation.count) times" : ""
@@ -63,7 +72,7 @@ struct Lesson {
     }
 
     /// Names that aren't there inside and are on the host: perhaps what a wider --within would have shown.
-    private static func outOfView(_ sightings: Sightings, _ preparation: RunPreparation, _ plan: Plan) -> [String] {
+    private static func outOfView(_ sightings: Sightings, _ preparation: RunPreparation) -> [String] {
         var lines: [String] = []
         let own = [Bytes("/tmp"), Bytes("/proc"), Bytes("/dev"), Bytes("/sys")]
         for (path, by) in sightings.missing.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
@@ -74,7 +83,8 @@ struct Lesson {
             let names = Path.components(path)
             let remedy = SensitivePath.isOne(names) ? "a place of keys or tokens" : "--read shows it"
             lines.append(
-                "files: \(LearnedText.short(path)) was asked for by \(LearnedText.program(by)) and isn't in view; \(remedy)")
+                "files: \(LearnedText.short(path)) was asked for by \(LearnedText.program(by)) and isn't in view; \(remedy)"
+            )
         }
         return lines
     }

@@ -13,13 +13,16 @@ struct LessonMaterial {
     private(set) var observations: Observations
     /// Names that held a declared secret, and were passed over.
     private(set) var hidden = 0
+    /// What was written to and is in view for reading only.
+    private(set) var unwritable: [String] = []
 
     private let preparation: RunPreparation
     private let plan: Plan
     private var programs: [Int32: Bytes] = [:]
 
     init(
-        _ preparation: RunPreparation, _ plan: Plan, _ recorder: RunRecorder, _ result: RunResult, _ sightings: Sightings,
+        _ preparation: RunPreparation, _ plan: Plan, _ recorder: RunRecorder, _ result: RunResult,
+        _ sightings: Sightings,
         _ changes: RunEnd.Changes
     ) {
         self.preparation = preparation
@@ -32,9 +35,11 @@ struct LessonMaterial {
         observations.peakBytes = max(result.usage.peakResidentBytes, result.usage.cgroup.memoryPeak ?? 0)
         observations.execCount = result.usage.execs
         for event in recorder.execs where event.decision != .deny { add(event, sightings) }
-        for (path, sighting) in sightings.seen.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) { add(path, sighting) }
+        for (path, sighting) in sightings.seen.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+            add(path, sighting)
+        }
         if observations.workspaceChange == nil, case .listed(let list) = changes, let first = list.changes.first {
-            observations.workspaceChange = .init(path: first.path, by: [])
+            observations.workspaceChange = change(first.path, by: [])
         }
         for event in result.network where event.isAllowed { add(event) }
         observations.hasMoreHosts = result.networkLeftOut > 0
@@ -42,12 +47,19 @@ struct LessonMaterial {
 
     private func isSecret(_ bytes: Bytes) -> Bool { preparation.redactor.map { $0.redact(bytes) != bytes } ?? false }
 
+    private func change(_ path: Bytes, by program: Bytes) -> Observations.Change {
+        .init(path: isSecret(path) ? Bytes("a name that holds a secret") : path, by: isSecret(program) ? [] : program)
+    }
+
     // MARK: - Execs
 
     private mutating func add(_ event: ExecEvent, _ sightings: Sightings) {
         let by = programs[event.pid] ?? event.parent.flatMap { programs[$0] }
         programs[event.pid] = event.program
-        if isSecret(event.program) { return hidden += 1 }
+        if isSecret(event.program) {
+            hidden += 1
+            return
+        }
         let argv = event.argv.map { isSecret($0) ? CommandShapeMark.hidden : $0 }
         observations.execs.append(
             .init(
@@ -64,7 +76,8 @@ struct LessonMaterial {
             guard let words = sightings.interpreters[script], isWritable(event.program) else { return }
             let interpreter = PathInside.canonical(words[0]) ?? words[0]
             var exec = Observations.Exec(
-                program: interpreter, argv: words + tail, by: event.program, name: name(interpreter, words[0]), wasAsked: false)
+                program: interpreter, argv: words + tail, by: event.program, name: name(interpreter, words[0]),
+                wasAsked: false)
             exec.endsWithScript = true
             observations.execs.append(exec)
             tail = words.dropFirst() + tail
@@ -99,11 +112,14 @@ struct LessonMaterial {
         let use = sighting.use
         if place.fact.path == facts.workspace.path {
             if use.contains(.written) || use.contains(.named), observations.workspaceChange == nil {
-                observations.workspaceChange = .init(path: path, by: sighting.by)
+                observations.workspaceChange = change(path, by: sighting.by)
             }
             return
         }
-        if isSecret(path) { return hidden += 1 }
+        if isSecret(path) {
+            hidden += 1
+            return
+        }
         let list = place.isWritten ? preparation.loaded.policy.files.write : preparation.loaded.policy.files.read
         guard let rule = self.rule(list, place.fact) else { return }
         var names = Path.components(Bytes(path.dropFirst(place.fact.path.count)))
@@ -112,8 +128,14 @@ struct LessonMaterial {
                 .init(rule: rule, names: names, use: kind, isDirectory: isDirectory, hasLink: hasLink, by: sighting.by))
         }
         let isDirectory = use.contains(.directory)
-        if use.contains(.written) { put(.written, isDirectory: isDirectory) }
-        if use.contains(.named) { put(.named, isDirectory: isDirectory) }
+        if !place.isWritten, use.contains(.written) || use.contains(.named) {
+            let by = LearnedText.program(sighting.by)
+            unwritable.append(
+                "files: \(LearnedText.short(path)) was to be written by \(by), and can only be read; --write lets it")
+            if use.isDisjoint(with: [.listed, .read, .link]) { return }
+        }
+        if place.isWritten, use.contains(.written) { put(.written, isDirectory: isDirectory) }
+        if place.isWritten, use.contains(.named) { put(.named, isDirectory: isDirectory) }
         if use.contains(.listed) { put(.listed, isDirectory: true) }
         if use.contains(.read) { put(.read, isDirectory: isDirectory) }
         if use.isDisjoint(with: [.written, .named, .listed, .read, .link]) { put(.looked, isDirectory: isDirectory) }
@@ -150,7 +172,10 @@ struct LessonMaterial {
     private mutating func add(_ event: NetworkEvent) {
         let name = event.name.flatMap { HostName.canonical($0) }
         if event.name != nil, name == nil { return }
-        if let given = event.name, isSecret(given) { return hidden += 1 }
+        if let given = event.name, isSecret(given) {
+            hidden += 1
+            return
+        }
         let by = event.pid.flatMap { programs[$0] } ?? []
         observations.hosts.append(
             .init(

@@ -36,7 +36,8 @@ final class PolicyOutput {
         var facts = stat()
         if name.withCString({ fstatat(directory.raw, $0, &facts, AT_SYMLINK_NOFOLLOW) }) != 0 { return }
         if facts.st_mode & S_IFMT != S_IFREG {
-            throw Failure("learn.output", "\(path.shown) is there and isn't a regular file: name another", exitCode: exitCode)
+            throw Failure(
+                "learn.output", "\(path.shown) is there and isn't a regular file: name another", exitCode: exitCode)
         }
         if !replaces {
             throw Failure("learn.output", "\(path.shown) is there already: --force replaces it", exitCode: exitCode)

@@ -13,17 +13,21 @@ enum CommandShape {
     /// Their first word says which of many things they do.
     private static let manyVerbs: Set<Bytes> = Set(
         [
-            "apt", "apt-get", "bun", "bundle", "cargo", "composer", "conda", "dnf", "docker", "dotnet", "flutter", "gem", "gh", "git",
+            "apt", "apt-get", "bun", "bundle", "cargo", "composer", "conda", "dnf", "docker", "dotnet", "flutter",
+            "gem", "gh", "git",
             "glab", "go", "gradle", "helm", "hg", "kubectl", "meson", "npm", "pip", "pip3", "pnpm", "podman", "poetry",
             "rustup", "svn", "swift", "systemctl", "terraform", "uv", "yarn",
         ].map { Bytes($0) })
 
     private static let shells: Set<Bytes> = Set(["sh", "bash", "dash", "zsh", "ksh", "ash"].map { Bytes($0) })
-    private static let interpreters = ["python", "pypy", "node", "ruby", "perl", "php", "lua", "Rscript"].map { Bytes($0) }
+    private static let interpreters = ["python", "pypy", "node", "ruby", "perl", "php", "lua", "Rscript"].map {
+        Bytes($0)
+    }
 
     /// What git starts of itself, one time and not the other: by the size of a fetch, by when it last tidied up. None publishes.
     static let gitHelpers = [
-        "check-ref-format", "fetch-pack", "for-each-ref", "gc", "index-pack", "maintenance", "pack-objects", "pack-refs",
+        "check-ref-format", "fetch-pack", "for-each-ref", "gc", "index-pack", "maintenance", "pack-objects",
+        "pack-refs",
         "prune", "prune-packed", "reflog", "repack", "rerere", "rev-list", "rev-parse", "unpack-objects", "upload-pack",
         "worktree",
     ].map { Bytes($0) }
@@ -37,7 +41,8 @@ enum CommandShape {
     /// A memfd, a deleted file, something behind a link of /proc.
     static func isUnnamed(_ program: Bytes) -> Bool {
         let deleted = Bytes(" (deleted)")
-        return !Path.isAbsolute(program) || program.starts(with: Bytes("/memfd:")) || program.suffix(deleted.count) == deleted[...]
+        return !Path.isAbsolute(program) || program.starts(with: Bytes("/memfd:"))
+            || program.suffix(deleted.count) == deleted[...]
             || Path.contains(Bytes("/proc"), program) || Path.contains(Bytes("/dev/fd"), program) || program.contains(0)
     }
 
@@ -90,7 +95,7 @@ enum CommandShape {
         while index < words.count, out.count < 12 {
             let word = words[index]
             index += 1
-            guard word.first == UInt8(ascii: "-") else { 
+            guard word.first == UInt8(ascii: "-") else {
                 // A path is no verb, but what one is to work on: git-upload-pack is git, too.
                 if word.contains(Path.slash) { return Head(words: out + [Bytes(word[0] == Path.slash ? "/*" : "*/*")]) }
                 return Head(words: out + [argument(word)])
@@ -139,7 +144,9 @@ enum CommandShape {
 
     private static func unversioned(_ name: Bytes) -> Bytes {
         var name = name
-        while let last = name.last, (0x30...0x39).contains(last) || last == UInt8(ascii: ".") || last == UInt8(ascii: "-") {
+        while let last = name.last,
+            (0x30...0x39).contains(last) || last == UInt8(ascii: ".") || last == UInt8(ascii: "-")
+        {
             name.removeLast()
         }
         return name

@@ -86,10 +86,12 @@ struct LearnedCommands {
     private func rules(of program: Program) -> [CommandRule] {
         func rule(_ words: [[Bytes]]) -> CommandRule {
             CommandRule(
-                pattern: CommandPattern(words: [[program.word]] + words), decision: .allow, reason: nil, origin: "learned")
+                pattern: CommandPattern(words: [[program.word]] + words), decision: .allow, reason: nil,
+                origin: "learned")
         }
         let any = [CommandPattern.many]
-        let most = CommandShape.hasVerbs(Path.name(program.word)) ? LearnedCommands.mostVerbs : LearnedCommands.mostHeads
+        let most =
+            CommandShape.hasVerbs(Path.name(program.word)) ? LearnedCommands.mostVerbs : LearnedCommands.mostHeads
         if program.heads.contains(where: { $0.words.isEmpty && $0.goesOn }) || program.heads.count > most {
             return [rule([any])]
         }

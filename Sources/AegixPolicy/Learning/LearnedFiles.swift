@@ -29,7 +29,8 @@ struct LearnedFiles {
         if seen.hasMoreFiles { addRules("more files than are kept were used") }
         for isWritten in [true, false] { fold(isWritten) }
         dropCovered()
-        for isWritten in [true, false] where needs.count(where: { $0.isWritten == isWritten }) > LearnedFiles.mostEntries {
+        for isWritten in [true, false]
+        where needs.count(where: { $0.isWritten == isWritten }) > LearnedFiles.mostEntries {
             for index in needs.indices where needs[index].isWritten == isWritten {
                 needs[index].components = []
                 needs[index].isWhole = true
@@ -65,7 +66,9 @@ struct LearnedFiles {
         }
         let isOpened = file.use != .looked
         if !isOpened, file.isDirectory, !file.hasLink { return }  // it is there as the way to what is read in it
-        let isWritten = (file.use == .written || file.use == .named) && within.files.write.contains { $0.pattern == file.rule.pattern }
+        let isWritten =
+            (file.use == .written || file.use == .named)
+            && within.files.write.contains { $0.pattern == file.rule.pattern }
         var path = file.names
         // To make, remove or rename a name is to write its directory.
         if isWritten, file.use == .named || !file.isDirectory, !path.isEmpty { path.removeLast() }
@@ -97,8 +100,12 @@ struct LearnedFiles {
     }
 
     private mutating func addRules(_ reason: String) {
-        for rule in within.files.read { needs.append(.init(rule: rule, components: [], isWhole: true, isWritten: false, reason: reason)) }
-        for rule in within.files.write { needs.append(.init(rule: rule, components: [], isWhole: true, isWritten: true, reason: reason)) }
+        for rule in within.files.read {
+            needs.append(.init(rule: rule, components: [], isWhole: true, isWritten: false, reason: reason))
+        }
+        for rule in within.files.write {
+            needs.append(.init(rule: rule, components: [], isWhole: true, isWritten: true, reason: reason))
+        }
     }
 
     private func names(of rule: Policy.PathRule) -> [Bytes] {
@@ -124,7 +131,8 @@ struct LearnedFiles {
         var depth = needs.map(\.components.count).max() ?? 0
         while depth > 0 {
             var groups: [Bytes: [Int]] = [:]
-            for index in needs.indices where needs[index].isWritten == isWritten && needs[index].components.count == depth {
+            for index in needs.indices
+            where needs[index].isWritten == isWritten && needs[index].components.count == depth {
                 var parent = needs[index]
                 parent.components.removeLast()
                 groups[needs[index].rule.pattern + [0] + text(parent), default: []].append(index)
@@ -147,10 +155,12 @@ struct LearnedFiles {
 
     /// Whether a directory may stand for what lies in it.
     private func mayHold(_ need: Need) -> Bool {
-        let parent = names(of: need.rule) + need.components.dropLast().map { component in
-            if case .literal(let name) = component { return name }
-            return Bytes("*")
-        }
+        let parent =
+            names(of: need.rule)
+            + need.components.dropLast().map { component in
+                if case .literal(let name) = component { return name }
+                return Bytes("*")
+            }
         return mayStand(parent)
     }
 
@@ -164,7 +174,8 @@ struct LearnedFiles {
         for need in needs.sorted(by: { $0.components.count < $1.components.count }) {
             let isHeld = kept.contains { other in
                 other.rule.pattern == need.rule.pattern && other.isWritten == need.isWritten
-                    && (other.isWhole && need.components.starts(with: other.components) || other.components == need.components)
+                    && (other.isWhole && need.components.starts(with: other.components)
+                        || other.components == need.components)
             }
             if !isHeld { kept.append(need) }
         }
@@ -179,10 +190,12 @@ struct LearnedFiles {
             if !need.isWhole {
                 guard case .wildcard? = need.components.popLast() else { continue }
             }
-            let place = names(of: need.rule) + need.components.map { component in
-                if case .literal(let name) = component { return name }
-                return Bytes("*")
-            }
+            let place =
+                names(of: need.rule)
+                + need.components.map { component in
+                    if case .literal(let name) = component { return name }
+                    return Bytes("*")
+                }
             let isInner = needs.contains { other in
                 other.isWhole && text(other) != text(need) && text(need).starts(with: text(other) + [Path.slash])
             }
@@ -191,7 +204,9 @@ struct LearnedFiles {
             if !isAboveHome, ["opt", "usr", "nix", "var"].contains(where: { place.first == Bytes($0) }) { continue }
             for name in isAboveHome ? SensitivePath.patterns : SensitivePath.fewPatterns {
                 let pattern = text(need) + [Path.slash] + Bytes(name)
-                if learned.policy.files.deny.contains(where: { $0.pattern == pattern || $0.pattern == Bytes(name) }) { continue }
+                if learned.policy.files.deny.contains(where: { $0.pattern == pattern || $0.pattern == Bytes(name) }) {
+                    continue
+                }
                 learned.policy.files.deny.append(.init(pattern: pattern, origin: "learned"))
                 reasons.append("may hold keys or tokens")
             }

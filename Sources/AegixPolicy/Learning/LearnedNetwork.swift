@@ -63,7 +63,9 @@ struct LearnedNetwork {
         guard var pattern = HostPattern.any else { return }
         pattern.host = host
         pattern.port = port
-        if !entries.contains(where: { $0.pattern == pattern }) { entries.append(Entry(pattern: pattern, reason: reason)) }
+        if !entries.contains(where: { $0.pattern == pattern }) {
+            entries.append(Entry(pattern: pattern, reason: reason))
+        }
     }
 
     private mutating func wildcards() {
@@ -106,10 +108,13 @@ enum PublicSuffix {
     private static let second: Set<String> = ["info", "name", "asso", "gouv", "govt", "school", "firm", "store"]
 
     private static let shared = [
-        "amazonaws.com", "appspot.com", "azureedge.net", "azurewebsites.net", "blogspot.com", "cloudapp.net", "cloudfront.net",
-        "deno.dev", "digitaloceanspaces.com", "duckdns.org", "edgekey.net", "edgesuite.net", "akamaized.net", "akamai.net",
+        "amazonaws.com", "appspot.com", "azureedge.net", "azurewebsites.net", "blogspot.com", "cloudapp.net",
+        "cloudfront.net",
+        "deno.dev", "digitaloceanspaces.com", "duckdns.org", "edgekey.net", "edgesuite.net", "akamaized.net",
+        "akamai.net",
         "fastly.net", "firebaseapp.com", "fly.dev", "github.io", "githubusercontent.com", "gitlab.io", "glitch.me",
-        "googleusercontent.com", "herokuapp.com", "ngrok.app", "ngrok.io", "netlify.app", "on.aws", "onrender.com", "pages.dev",
+        "googleusercontent.com", "herokuapp.com", "ngrok.app", "ngrok.io", "netlify.app", "on.aws", "onrender.com",
+        "pages.dev",
         "r2.dev", "readthedocs.io", "run.app", "sharepoint.com", "surge.sh", "trafficmanager.net", "translate.goog",
         "vercel.app", "web.app", "windows.net", "wordpress.com", "workers.dev",
     ]

@@ -26,7 +26,10 @@ public struct LearnedPolicy: Sendable {
 
     /// - within: with what the run's options added.
     /// - canHold: execs can be held for judging here.
-    public init(_ seen: Observations, within: Policy, anchors: PolicyAnchors, canHold: Bool) {
+    /// - fixed: keys that a policy of the workspace writes: it is laid over the learned one later, and may only narrow it.
+    public init(
+        _ seen: Observations, within: Policy, anchors: PolicyAnchors, canHold: Bool, fixed: Set<PolicyKey> = []
+    ) {
         policy = within
         policy.name = "learned-" + LearnedPolicy.name(seen.command)
         policy.secrets = [:]
@@ -38,11 +41,27 @@ public struct LearnedPolicy: Sendable {
         LearnedNetwork(seen, within).put(into: &self)
         LearnedCommands(seen, within, anchors, canHold: canHold).put(into: &self)
         learnLimits(seen, within)
+        keep(fixed, of: within, "kept: aegix.toml of the workspace says so")
         giveBack(within, anchors)
     }
 
+    /// The other's values, of these keys and those that mean something only together with them.
+    private mutating func keep(_ keys: Set<PolicyKey>, of within: Policy, _ reason: String) {
+        let tables: Set<Policy.Table> = [.files, .commands, .network]
+        for key in keys where key != .secrets {
+            for other in PolicyKey.allCases
+            where other == key || other.table == key.table && key.table.map(tables.contains) ?? false {
+                policy.set(other, within.value(of: other))
+                reasons[other] = reason
+                entryReasons[other] = nil
+            }
+        }
+    }
+
     private mutating func learnWorkspace(_ seen: Observations, _ within: Policy) {
-        if let change = seen.workspaceChange {
+        if within.workspace.mode == .readOnly {
+            reasons[.workspaceMode] = "kept"
+        } else if let change = seen.workspaceChange {
             let by = change.by.isEmpty ? "" : " by \(LearnedText.program(change.by))"
             reasons[.workspaceMode] = "changed\(by): \(LearnedText.short(change.path))"
         } else {
@@ -79,13 +98,7 @@ public struct LearnedPolicy: Sendable {
         for _ in 0..<3 {
             let looser = Narrowing.loosenings(of: policy, beyond: within, anchors: anchors)
             if looser.isEmpty { return }
-            for key in Set(looser.map(\.key)) {
-                for related in PolicyKey.allCases where related == key || related.table == key.table && key.table == .files {
-                    policy.set(related, within.value(of: related))
-                    reasons[related] = "kept: nothing narrower could be proven"
-                    entryReasons[related] = nil
-                }
-            }
+            keep(Set(looser.map(\.key)), of: within, "kept: nothing narrower could be proven")
         }
         policy = within
         policy.secrets = [:]

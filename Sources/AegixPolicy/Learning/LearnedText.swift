@@ -82,7 +82,10 @@ public enum LearnedText {
     }
 
     private static func list(_ title: String, _ lines: [String], into out: inout Bytes) {
-        if lines.isEmpty { return out += "\n".utf8 }
+        if lines.isEmpty {
+            out += "\n".utf8
+            return
+        }
         out += "#\n".utf8
         comment(title, into: &out)
         for line in lines.prefix(mostNotes) { comment("- " + line, into: &out) }
@@ -105,11 +108,14 @@ public enum LearnedText {
             }
             policy = try LayeredPolicy(chain, anchors: .init(home: nil, workspace: nil)).policy
         } catch {
-            throw Failure("learn.text", "what was learned can't be written as a policy: \(reason(error))", exitCode: 123)
+            throw Failure(
+                "learn.text", "what was learned can't be written as a policy: \(reason(error))", exitCode: 123)
         }
-        let differs = policy.name != wanted.name || PolicyKey.allCases.contains { key in
-            PolicyText.toml(policy.value(of: key), of: key) != PolicyText.toml(wanted.value(of: key), of: key)
-        }
+        let differs =
+            policy.name != wanted.name
+            || PolicyKey.allCases.contains { key in
+                PolicyText.toml(policy.value(of: key), of: key) != PolicyText.toml(wanted.value(of: key), of: key)
+            }
         if differs {
             throw Failure(
                 "learn.text", "what was learned can't be written as a policy: it reads as another one", exitCode: 123)

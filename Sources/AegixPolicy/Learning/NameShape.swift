@@ -18,7 +18,9 @@ public enum NameShape {
         var out = Bytes()
         var index = 0
         while index < name.count {
-            if let constant = constants.first(where: { name[index...].starts(with: $0) && isEnd(name, index + $0.count) }),
+            if let constant = constants.first(where: {
+                name[index...].starts(with: $0) && isEnd(name, index + $0.count)
+            }),
                 index == 0 || !isWord(name[index - 1])
             {
                 out += constant

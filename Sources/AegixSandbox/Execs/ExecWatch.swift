@@ -250,7 +250,9 @@ final class ExecWatch {
             guard let cwd = ProcessFacts.link(pid, "cwd") else { return name }
             path = Path.join(cwd, name)
         }
-        if paths != nil, Path.normalized(path) == Bytes("/proc/self/exe") { return ProcessFacts.link(pid, "exe") ?? path }
+        if paths != nil, Path.normalized(path) == Bytes("/proc/self/exe") {
+            return ProcessFacts.link(pid, "exe") ?? path
+        }
         if Path.contains(Bytes("/proc"), Path.normalized(path)) { return path }  // magic links lead anywhere
         return canonical(path)
     }
