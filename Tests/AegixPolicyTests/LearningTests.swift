@@ -147,7 +147,7 @@ struct LearningTests {
             Bytes("\\"), Bytes("a]["),
             [0xFF, 0xFE], Bytes("\u{1b}[2J"), Bytes("\u{2028}#"), Bytes("~"), Bytes("{ base64 = \"\" }"), Bytes("-c"),
             Bytes("\r"), Bytes("\u{7f}"),
-            Bytes(String(repeating: "é", count: 3000)), Bytes("1"), Bytes("tmp.aaaaaaaa"), Bytes(" "), Bytes("."),
+            Bytes(String(repeating: "é", count: 3000)), Bytes("1"), Bytes("tmp.aaaaaaaa"), Bytes(" "), Bytes("..."),
             Bytes("$(id)"),
         ]
         let text = """

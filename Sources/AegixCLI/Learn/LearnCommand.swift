@@ -64,7 +64,14 @@ public enum LearnCommand: Command {
             attempt.failure = error
         }
         _ = try recorder.finish(&attempt, includeText: false)
-        if let id = RunID(recorder.runID) { _ = try state.discard(id) }
+        if let error = attempt.result?.cgroupError {
+            console.note("can't remove the run's cgroup: \(error.reason); a later command will try again")
+        }
+        do throws(Failure) {
+            if let id = RunID(recorder.runID) { _ = try state.discard(id) }
+        } catch {
+            attempt.lateFailure = attempt.lateFailure ?? error
+        }
         guard let result = attempt.result, result.program != nil, result.failure == nil, let plan = recorder.plan else {
             throw attempt.failure ?? attempt.result?.failure
                 ?? Failure(

@@ -82,10 +82,14 @@ struct LearnedFiles {
             case .named: "names changed"
             }
         let by = file.by.isEmpty ? "" : " by \(LearnedText.program(file.by))"
-        needs.append(
-            Need(
-                rule: file.rule, components: components(path, of: file.rule), isWhole: isWhole, isWritten: isWritten,
-                reason: verb + by))
+        let need = Need(
+            rule: file.rule, components: components(path, of: file.rule), isWhole: isWhole, isWritten: isWritten,
+            reason: verb + by)
+        if text(need).count > 4095 {
+            leftOut.append("\(LearnedText.short(Path.absolute(names))): its path is too long for a policy")
+        } else {
+            needs.append(need)
+        }
     }
 
     /// A name that is nothing but a number or digest becomes `*` only where a directory may stand for what lies in it.
