@@ -37,6 +37,7 @@ struct LearnedNetwork {
             return
         }
         learned.policy.network.mode = .allow
+        learned.reasons[.networkMode] = "what was connected to is below"
         learned.policy.network.allow = entries.map { .init($0.pattern, origin: "learned") }
         learned.entryReasons[.networkAllow] = entries.map(\.reason)
         learned.policy.network.settle()

@@ -78,7 +78,7 @@ public struct LearnedPolicy: Sendable {
     private mutating func learnLimits(_ seen: Observations, _ within: Policy) {
         func least(_ own: UInt64, _ other: UInt64?) -> UInt64 { other.map { min(own, $0) } ?? own }
         let minute: UInt64 = 60_000_000_000
-        let steps: [UInt64] = [1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440]
+        let steps: [UInt64] = [5, 10, 15, 30, 60, 120, 240, 480, 1440]
         if let wall = steps.map({ $0 * minute }).first(where: { $0 >= seen.nanoseconds.saturating(times: 10) }) {
             policy.limits.wall = least(wall, within.limits.wall)
             reasons[.wall] = "took \(LearnedText.seconds(seen.nanoseconds))"
@@ -87,7 +87,7 @@ public struct LearnedPolicy: Sendable {
         while memory < seen.peakBytes.saturating(times: 4), memory < 1 << 40 { memory *= 2 }
         policy.limits.memory = least(memory, within.limits.memory)
         reasons[.memory] = "used \(seen.peakBytes >> 20) MiB at most"
-        var execs: UInt64 = 100
+        var execs: UInt64 = 1000
         while execs < seen.execCount.saturating(times: 10), execs < 1 << 30 { execs *= 10 }
         policy.limits.execs = least(execs, within.limits.execs)
         reasons[.execs] = "had \(seen.execCount)"
