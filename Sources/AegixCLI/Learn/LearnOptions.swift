@@ -10,9 +10,9 @@ struct LearnOptions {
     var output: Bytes?
     var replaces: Bool
 
-    /// What run has, and a run that is thrown away doesn't.
+    /// What run has, and a run that is thrown away doesn't; `--json` means its own document here.
     private static let others: Set<String> = [
-        "policy", "name", "wait", "record", "artifact", "out", "fail-on-violation", "raw-stdout",
+        "policy", "name", "wait", "record", "artifact", "out", "fail-on-violation", "raw-stdout", "json",
     ]
 
     static var table: [Option] {
