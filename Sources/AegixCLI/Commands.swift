@@ -6,7 +6,8 @@ enum Commands {
     /// In the order in which help lists them.
     static var all: [any Command.Type] {
         [
-            RunCommand.self, PlanCommand.self, ShowCommand.self, WhyCommand.self, ReviewCommand.self, ApplyCommand.self,
+            RunCommand.self, PlanCommand.self, LearnCommand.self, ShowCommand.self, WhyCommand.self, ReviewCommand.self,
+            ApplyCommand.self,
             DiscardCommand.self, ResetCommand.self, HistoryCommand.self, PruneCommand.self, SandboxesCommand.self,
             PolicyCommand.self, DoctorCommand.self, HelpCommand.self,
         ]

@@ -50,6 +50,9 @@ public struct SyscallSet: Equatable, Sendable {
     /// The supervisor sees every connect, for the record and so that the relay is there in time.
     public var watchesConnects = false
 
+    /// The supervisor sees every call that names a file, so that a policy can be learned from them.
+    public var watchesPaths = false
+
     /// No sockets, no System V IPC, and the supervisor's hand on what Landlock leaves out.
     public var isConfined = false
 
@@ -65,7 +68,7 @@ public struct SyscallSet: Equatable, Sendable {
         (isConfined ? "confined" : "standard") + (watchesMemory ? "-memory" : "")
             + (watchesProcesses ? "-processes" : "") + (refusesReservation ? "-space" : "")
             + (keepsProcessors ? "-processors" : "") + (watchesConnects ? "-connects" : "")
-            + (watchesOpens ? "-opens" : "") + (judgesExecs ? "-judged" : "")
+            + (watchesOpens ? "-opens" : "") + (watchesPaths ? "-paths" : "") + (judgesExecs ? "-judged" : "")
     }
 
     public var plan: SyscallPlan {
@@ -79,7 +82,13 @@ public struct SyscallSet: Equatable, Sendable {
             plan.allowed.removeAll { ["fork", "vfork"].contains($0) }
             plan.conditional.removeAll { $0.call == "clone" }
         }
-        if watchesOpens {
+        if watchesPaths {
+            plan.allowed.removeAll(where: SyscallSet.paths.contains)
+            plan.conditional.removeAll { SyscallSet.paths.contains($0.call) }
+            plan.watched += SyscallSet.paths
+            if judgesExecs { plan.watched.removeAll(where: SyscallRefusal.judged.contains) }
+        }
+        if watchesOpens, !watchesPaths {
             plan.conditional.removeAll { SyscallSet.opens.contains($0.call) }
             plan.watched += SyscallSet.opens
         }
@@ -103,6 +112,15 @@ public struct SyscallSet: Equatable, Sendable {
 
     /// Calls that open a file by its name.
     public static let opens = ["open", "openat", "creat"]
+
+    /// Calls that name a file, and those by which one process holds another.
+    public static let paths =
+        opens + [
+            "stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
+            "chdir",
+            "truncate", "chmod", "fchmodat", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "symlink", "symlinkat",
+            "link", "linkat", "rename", "renameat", "renameat2", "ptrace", "process_vm_writev",
+        ]
 
     /// What a program may map at once without being looked at.
     public static let smallMapping: UInt64 = 1 << 20

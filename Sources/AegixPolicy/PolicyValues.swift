@@ -199,7 +199,7 @@ enum PolicyText {
             case 0x5C: out += "\\\\".utf8
             case 0x0A: out += "\\n".utf8
             case 0x09: out += "\\t".utf8
-            case 0..<0x20, 0x7F..<0xA0, 0x200B...0x200F, 0x202A...0x202E, 0x2066...0x2069:
+            case 0..<0x20, 0x7F..<0xA0, 0x200B...0x200F, 0x2028...0x202E, 0x2066...0x2069:
                 let digits = String(scalar.value, radix: 16)
                 out += ("\\u" + String(repeating: "0", count: 4 - digits.count) + digits).utf8
             default: out += UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter

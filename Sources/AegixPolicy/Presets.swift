@@ -309,5 +309,61 @@ enum Presets {
                 durable = false
 
                 """##),
+        Preset(
+            name: "learn",
+            text: ##"""
+                # What `aegix learn` stays within when nothing else is said: the base system, the workspace in a layer, any public host,
+                # and no keys. The command isn't trusted while it is watched, so nothing of the home is in view: show it what it needs with --read.
+                version = 1
+                name = "learn"
+                require = "isolated"
+                lock = []
+
+                [identity]
+                user = "keep"
+
+                [workspace]
+                # What is changed while learning is dropped.
+                mode = "layer"
+                protect = [".git/hooks", ".git/config", ".envrc", "aegix.toml"]
+
+                [files]
+                read = []
+                write = []
+                # With any host open, what lies around in a project must not be readable.
+                deny = [
+                    "**/.env", "**/.env.*", "**/.netrc", "**/.npmrc", "**/.pypirc", "**/.git-credentials", "**/.ssh", "**/.aws", "**/.gnupg",
+                    "**/.kube", "**/.docker", "**/id_rsa", "**/id_ecdsa", "**/id_ed25519",
+                ]
+
+                [network]
+                # Every name but private ranges, metadata services and this host's own addresses.
+                mode = "guarded"
+
+                [limits]
+                wall = "1h"
+                grace = "2s"
+                cpu_time = "none"
+                pids = 4096
+                cpus = "none"
+                memory = "none"
+                disk = "none"
+                output = "16MiB"
+                on_output = "truncate"
+                open_files = 1024
+                execs = 10000
+
+                [env]
+                pass = ["LANG", "LC_*", "TERM", "COLORTERM", "NO_COLOR", "TZ"]
+                set = {}
+
+                [capabilities]
+                keep = []
+
+                [audit]
+                detail = "processes"
+                durable = false
+
+                """##),
     ]
 }

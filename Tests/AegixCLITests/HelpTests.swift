@@ -91,7 +91,8 @@ import Testing
         for command in Self.commands {
             for option in command.allOptions where !option.hidden {
                 let name = option.name.split(separator: "-").joined(separator: #"\-"#)
-                #expect(page.contains(#".B \-\-"# + name), "\(command.name) --\(option.name)")
+                let short = option.short.map { #"\-"# + $0 + ", " } ?? ""
+                #expect(page.contains(".B " + short + #"\-\-"# + name), "\(command.name) --\(option.name)")
             }
         }
         #expect(!page.contains("completion"))

@@ -28,6 +28,7 @@ import commands  # noqa: E402
 import descriptors  # noqa: E402
 import files  # noqa: E402
 import kernel  # noqa: E402
+import learn  # noqa: E402
 import lifecycle  # noqa: E402
 import limits  # noqa: E402
 import network  # noqa: E402
@@ -54,12 +55,13 @@ def options():
 def cases():
     """(number, title, function), in the order of their numbers: the first line of each function's text is `K1  title`."""
     found = []
-    for module in (apply, artifacts, clients, commands, files, kernel, descriptors, network, limits, lifecycle, record, review, secrets):
+    for module in (apply, artifacts, clients, commands, files, kernel, descriptors, learn, limits, lifecycle, network, record, review,
+                   secrets):
         for name in vars(module):
             if re.fullmatch(r"[a-z]\d+[a-z]?", name):
                 function = getattr(module, name)
                 found.append((name[0].upper() + name[1:], function.__doc__.splitlines()[0], function))
-    order = "HKDNREC"
+    order = "HKDNRECL"
     return sorted(found, key=lambda c: (order.index(c[0][0]), int(family(c[0])[1:]), c[0]))
 
 

@@ -60,7 +60,7 @@ public struct Arguments: Equatable, Sendable {
                 continue
             }
             let (spelled, attached) = split(word)
-            guard let option = options.first(where: { Bytes("--" + $0.name) == spelled }) else {
+            guard let option = options.first(where: { $0.isSpelled(spelled) }) else {
                 throw unknown(spelled, of: command, options)
             }
             if option.placeholder == nil {
@@ -110,7 +110,7 @@ public struct Arguments: Equatable, Sendable {
         guard index < words.count else { throw Failure("usage.value", wanted) }
         let word = words[index]
         let name = split(word).name
-        if word == dashes || options.contains(where: { Bytes("--" + $0.name) == name }) {
+        if word == dashes || options.contains(where: { $0.isSpelled(name) }) {
             throw Failure(
                 "usage.value", wanted + "; if \(word.shown) is meant as the value, write --\(option.name)=\(word.shown)"
             )
@@ -141,4 +141,10 @@ public struct Arguments: Equatable, Sendable {
 
     private static let hyphen = UInt8(ascii: "-")
     private static let dashes = Bytes("--")
+}
+
+extension Option {
+    fileprivate func isSpelled(_ word: Bytes) -> Bool {
+        word == Bytes("--" + name) || short.map { word == Bytes("-" + $0) } ?? false
+    }
 }

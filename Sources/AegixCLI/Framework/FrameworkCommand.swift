@@ -54,12 +54,15 @@ public struct Option: Sendable {
     /// Left out of help, completions and the man page.
     public let hidden: Bool
     public let completes: Completion
+    /// `o` for `-o`; nil for most.
+    public let short: String?
 
     public init(
-        _ name: String, _ placeholder: String? = nil, repeatable: Bool = false, endsOptions: Bool = false,
-        hidden: Bool = false, completes: Completion = .nothing, help: String
+        _ name: String, _ placeholder: String? = nil, short: String? = nil, repeatable: Bool = false,
+        endsOptions: Bool = false, hidden: Bool = false, completes: Completion = .nothing, help: String
     ) {
         self.name = name
+        self.short = short
         self.placeholder = placeholder
         self.help = help
         self.repeatable = repeatable
@@ -74,7 +77,8 @@ public struct Option: Sendable {
 
     /// As it stands in help: `--script FILE [ARG…]`.
     var shown: String {
-        "--" + name + (placeholder.map { " " + $0 } ?? "") + (endsOptions ? " [ARG…]" : "")
+        (short.map { "-\($0), " } ?? "") + "--" + name + (placeholder.map { " " + $0 } ?? "")
+            + (endsOptions ? " [ARG…]" : "")
     }
 }
 

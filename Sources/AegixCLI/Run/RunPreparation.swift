@@ -19,23 +19,28 @@ struct RunPreparation {
     let redactor: Redactor?
     /// nil: the run has a sandbox of its own.
     let sandbox: String?
+    /// A policy is to be learned from it.
+    let learns: Bool
 
     /// - runs: whether a run follows, which may ask the user's systemd for a cgroup.
-    init(_ options: RunOptions, state: Bytes, runs: Bool) throws(Failure) {
+    init(_ options: RunOptions, state: Bytes, runs: Bool, learns: Bool = false) throws(Failure) {
+        self.learns = learns
         self.options = options
         let cwd = try RunPreparation.currentDirectory()
         self.state = state
         let workspace = try RunPreparation.canonical(options.workspace ?? cwd, cwd: cwd)
         let home = PolicyStack.home
-        loaded = try PolicyStack.load(
+        var loaded = try PolicyStack.load(
             policyArgument: options.policy, workspace: workspace, home: home, overrides: options.overrides(cwd: cwd))
+        if learns { loaded.policy.keepToLayer() }
+        self.loaded = loaded
         facts = try HostSurvey.facts(
             .init(
                 workspace: workspace, cwd: cwd, policy: loaded.policy,
                 guarded: RunPreparation.guarded(state: state, home: home),
                 needsSealed: runs && loaded.policy.require == .sealed))
         redactor = Redactor(facts.secrets)
-        sandbox = try SandboxName.choose(options, loaded.policy, workspace: facts.workspace.path)
+        sandbox = learns ? nil : try SandboxName.choose(options, loaded.policy, workspace: facts.workspace.path)
         invocation = Invocation(try RunPreparation.form(options.command, cwd: cwd))
     }
 
@@ -50,6 +55,7 @@ struct RunPreparation {
         }
         var plan = try Plan.make(policy: policy, facts: facts, invocation: invocation, layer: layer, run: run)
         if plan.network.asks { plan.network.asksOrigin = loaded.origin(of: .networkUnknown) }
+        plan.syscalls.watchesPaths = learns
         plan.copy?.reason = noOverlay.map { failure in
             facts.mapsOwners ? "no overlay (\(failure.errno.map(Errno.words) ?? "none"))" : "no id-mapped mounts here"
         }
@@ -97,5 +103,16 @@ struct RunPreparation {
 
     private static func canonical(_ path: Bytes, cwd: Bytes) throws(Failure) -> Bytes {
         try HostSurvey.directory(Path.join(cwd, path))
+    }
+}
+
+extension Policy {
+    /// A run that is only looked at changes nothing for good, lives in no sandbox of another, and shares no network that it can't be
+    /// watched in.
+    fileprivate mutating func keepToLayer() {
+        if workspace.mode != .readOnly { workspace.mode = .layer }
+        workspace.sandbox = .run
+        workspace.keep = []
+        if network.mode == .host { network.mode = .guarded }
     }
 }

@@ -19,6 +19,7 @@ final class ExecWatch {
     private let connects: ConnectWatch?
     private let connect: Int32
     private let opens: OpenWatch?
+    private let paths: PathWatch?
     private let judge: ExecJudge?
     private var known: SystemNames
     /// Places of the command's program that were tried.
@@ -44,11 +45,12 @@ final class ExecWatch {
 
     init(
         listener: consuming Descriptor, root: consuming Descriptor, plan: Plan, init pid: pid_t, cache: CacheDirectory,
-        connects: ConnectWatch?
+        connects: ConnectWatch?, sightings: Sightings? = nil
     ) {
         aegix_notice_wake_locally(listener.raw)
         confined = plan.tier == .confined ? ConfinedCalls(plan, init: pid, root: root.raw) : nil
         processes = plan.limitPlan.watch.requests.map { ProcessRequests(limit: $0, root: root.raw) }
+        paths = sightings.map { PathWatch($0, plan: plan, root: root.raw) }
         judge = plan.commands.judges ? ExecJudge(plan, listener: listener.raw, root: root.raw, cache: cache) : nil
         self.listener = listener
         self.root = root
@@ -89,6 +91,12 @@ final class ExecWatch {
         if let connects, notice.call == connect {
             connects.see(notice, listener: listener.raw)
             return .nothing
+        }
+        if let paths, paths.isOne(notice) {
+            paths.see(notice)
+            let refused = opens?.isOne(notice) == true ? opens?.refusal(notice) : nil
+            if aegix_notice_continue(listener.raw, notice.id) < 0 { return .nothing }
+            return refused.map(Seen.refused) ?? .nothing
         }
         if let opens, opens.isOne(notice) {
             // Nothing is decided by what is read: the mask refuses.
@@ -147,6 +155,7 @@ final class ExecWatch {
         } else if let name = path {
             path = resolve(name, notice, pid)
         }
+        if let path { paths?.lookAt(program: path) }
         let command = isCommand ? path.map { programFile($0) } : nil
         let parent = ProcessFacts.parent(pid)
         // A caller killed meanwhile may have left its number to another: what was read is then not its own.
@@ -165,7 +174,10 @@ final class ExecWatch {
             _ = aegix_notice_refuse(listener.raw, notice.id, EPERM)
             return .execLimit(event(pid, ProcessFacts.parent(pid), [], ([], false)))
         }
-        if !isCommand { return seen(judge.exec(notice)) }
+        if !isCommand {
+            look(notice)
+            return seen(judge.exec(notice))
+        }
         // The child tries those that are there, in their order.
         let there = plan.command.candidates.filter(exists)
         guard tries < there.count else {
@@ -173,7 +185,19 @@ final class ExecWatch {
             return .nothing
         }
         tries += 1
+        if let path = canonical(there[tries - 1]) { paths?.lookAt(program: path) }
         return seen(judge.command(notice, candidate: there[tries - 1], argv: plan.command.argv))
+    }
+
+    private func look(_ notice: aegix_notice) {
+        guard let paths else { return }
+        let pid = pid_t(bitPattern: notice.pid)
+        let shift = notice.call == execveat ? 1 : 0
+        if let name = RemoteMemory.string(pid, address(notice, shift), limit: 4096),
+            let path = resolve(name, notice, pid)
+        {
+            paths.lookAt(program: path)
+        }
     }
 
     /// What the held threads came to, after a SIGCHLD.
@@ -228,6 +252,9 @@ final class ExecWatch {
         if !Path.isAbsolute(name) {
             guard let cwd = ProcessFacts.link(pid, "cwd") else { return name }
             path = Path.join(cwd, name)
+        }
+        if paths != nil, Path.normalized(path) == Bytes("/proc/self/exe") {
+            return ProcessFacts.link(pid, "exe") ?? path
         }
         if Path.contains(Bytes("/proc"), Path.normalized(path)) { return path }  // magic links lead anywhere
         return canonical(path)

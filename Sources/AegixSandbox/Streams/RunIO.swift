@@ -14,6 +14,8 @@ public struct RunIO {
     public var redactor: Redactor?
     /// The caller's stdout gets them all the same.
     public var rawOutput = false
+    /// A learning run's notes of the files it sees; nil: it is none.
+    public var sightings: Sightings?
     /// The run's id: its cgroup is named after it.
     public var run: String
 

@@ -298,7 +298,7 @@ final class RunLoop {
         root = Descriptor(owning: again)
         watch = ExecWatch(
             listener: Descriptor(owning: listener), root: viewed, plan: plan, init: sandbox.pid, cache: io.cache,
-            connects: connects)
+            connects: connects, sightings: io.sightings)
         do throws(SystemError) {
             watchdog = try Watchdog(
                 plan.limitPlan, layer: plan.layer, root: root.raw, sockets: sockets.raw, initial: sandbox.pid,
