@@ -2,6 +2,7 @@
 // digests stay what they are, whatever a secret looks like. Paths that aegix goes by later stay too: the workspace's own, and changes.jsonl's.
 
 import AegixNetwork
+import AegixPlan
 import AegixSandbox
 import AegixSystem
 import AegixWorkspace
@@ -96,15 +97,7 @@ extension NetworkEvent {
         var event = self
         event.name = name.map { redactor.redact($0) }
         event.rule = redactor.redact(rule)
-        return event
-    }
-}
-
-extension NetworkEvent {
-    func redacted(by redactor: Redactor) -> NetworkEvent {
-        var event = self
-        event.name = name.map { redactor.redact($0) }
-        event.rule = redactor.redact(rule)
+        event.approval = approval?.redacted(by: redactor)
         return event
     }
 }

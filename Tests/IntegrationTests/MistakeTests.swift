@@ -34,7 +34,7 @@ extension Integration {
                 ("version = 1\n[files]\ndeni = []\n", ["broken.toml:3:1", "deny"]),
                 ("version = 1\n[workspace]\nmode = \"dirct\"\n", ["broken.toml:3:", "direct"]),
                 (
-                    "version = 1\n[network]\nunknown = \"approve\"\n",
+                    "version = 1\n[audit]\ndetail = \"files\"\n",
                     ["broken.toml:3:", "isn't available in this version"]
                 ),
                 (

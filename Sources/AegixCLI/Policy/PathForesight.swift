@@ -17,7 +17,14 @@ struct PathForesight {
         var judgement = Judgement(
             question: writes ? "write" : "read", asked: asked, decision: .deny, explanation: closed(path, writes))
         switch view.find(path) {
-        case .outside: break
+        case .outside(let place):
+            // A directory on the way to a view that lies in private scratch space is scratch space, too.
+            let scratch = plan.landlock.writable.first { Path.contains($0, Path.parent(place)) }
+            guard writes, let scratch, place == Path.normalized(path), case .there = view.find(Path.parent(place))
+            else {
+                break
+            }
+            settle(&judgement, place, under: scratch, host: nil, writes, true)
         case .masked(let masked): judgement.explanation = self.masked(masked, path)
         case .missing(let place):
             guard case .there(_, let host, let under, let isWritable) = view.find(Path.parent(place)) else { break }

@@ -23,16 +23,21 @@ enum PolicyExplain {
         return [
             Option(
                 "cmd", "STRING", repeatable: true,
-                help: "Of explain: would `sh -c STRING` be let run, and the one command in it?"),
+                help:
+                    "Ask explain whether `sh -c STRING` would be let run, and the one command in it. Can be given more than once."
+            ),
             Option(
                 "connect", "HOST:PORT", repeatable: true,
-                help: "Of explain: would a connection to HOST, a name or an address, on PORT be let through?"),
+                help: """
+                    Ask explain whether a connection to HOST, a name or an address, on PORT would be let through. Can be given \
+                    more than once.
+                    """),
             Option(
                 "read", "PATH", repeatable: true, completes: .file,
-                help: "Of explain: would PATH be in view?"),
+                help: "Ask explain whether PATH would be in view. Can be given more than once."),
             Option(
                 "write", "PATH", repeatable: true, completes: .file,
-                help: "Of explain: could PATH be written?"),
+                help: "Ask explain whether PATH could be written. Can be given more than once."),
         ] + RunOptions.table.filter { shared.contains($0.name) }
     }()
 
