@@ -222,7 +222,7 @@ def n2b(t):
     rules = policy([f"plain.test:{server.port}", f"plain.test:{refused}", f"127.0.0.1:{server.port}", f"127.0.0.1:{refused}"],
                    resolver.port)
     t.file("workspace/plain.py", PLAIN)
-    result = t.run("/usr/bin/python3", "plain.py", "plain.test", str(server.port), str(refused), policy=rules, deadline=60)
+    result = t.run("/usr/bin/python3", "plain.py", "plain.test", str(server.port), str(refused), policy=rules, deadline=120)
     t.ran(result)
     t.verdict(result, "nonblocking", "EINPROGRESS")
     t.verdict(result, "nonblocking result", "0")
