@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/ethtool.h>
 #include <linux/filter.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
@@ -122,6 +123,17 @@ static int raise_link(int netlink, int index) {
     link->ifi_index = index;
     link->ifi_flags = link->ifi_change = IFF_UP;
     return ask(netlink, &message);
+}
+
+/* The end that is up first has no carrier yet, and drops what is sent until the kernel's own worker has looked at it, a moment later: a
+   lookup that fell into it was asked again after 10 s only. To ask for the carrier makes the kernel look at once. */
+static void settle(int netlink, const char *name) {
+    struct ethtool_value carrier = {.cmd = ETHTOOL_GLINK};
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
+    request.ifr_data = (char *)&carrier;
+    (void)ioctl(netlink, SIOCETHTOOL, &request);
 }
 
 static int add_address(int netlink, int index, uint8_t family, const uint8_t *address) {
@@ -293,6 +305,8 @@ static _Noreturn void run(int channel, int pidfd, const struct aegix_route *rout
     if (own < 0 || far < 0 || lo < 0 || raise_link(relay, lo) < 0 || raise_link(sandbox, own) < 0 ||
         raise_link(relay, far) < 0)
         stop(channel, AEGIX_RELAY_ADDRESS);
+    settle(sandbox, OWN_END);
+    settle(relay, FAR_END);
     if (lay_routes(sandbox, own, relay, far, lo, routes, count) < 0) stop(channel, AEGIX_RELAY_ROUTE);
     int made[5] = {names_socket(), seeing_socket(AF_INET), sending_socket(AF_INET), seeing_socket(AF_INET6),
                    sending_socket(AF_INET6)};

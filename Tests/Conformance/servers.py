@@ -55,12 +55,15 @@ class Place:
     def dns(self, *names, address="127.0.0.1"):
         """dnsmasq, which knows these names only. Its port."""
         self.need("/usr/sbin/dnsmasq")
-        port = free_port(socket.SOCK_DGRAM)
-        self.start(["/usr/sbin/dnsmasq", "-k", "-p", str(port), "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv",
-                    "--no-hosts", "--conf-file=/dev/null", "--pid-file", "--user=", "--group=",
-                    *[f"--address=/{name}/{address}" for name in names]])
-        wait_until(lambda: ask(port, names[0]), 5)
-        return port
+        # Somebody else may take the port meanwhile.
+        for _ in range(5):
+            port = free_port(socket.SOCK_DGRAM)
+            child = self.start(["/usr/sbin/dnsmasq", "-k", "-p", str(port), "--listen-address=127.0.0.1", "--bind-interfaces",
+                                "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file", "--user=", "--group=",
+                                *[f"--address=/{name}/{address}" for name in names]])
+            if wait_until(lambda: ask(port, names[0]) or child.poll() is not None, 10) and child.poll() is None:
+                return port
+        raise Skip("dnsmasq doesn't start")
 
     def certificates(self, *names):
         """A certificate for the names, and who vouches for it."""
