@@ -12,17 +12,19 @@ struct Frost {
     /// The sandbox's root, for its /proc.
     let root: Int32
 
-    /// A cgroup with a process that waits for us never says that it is frozen.
-    private var patience: Int { cgroup == nil ? 200 : 20 }
-
-    /// Returns when all is still, or after a moment: what can't be stopped sleeps in the kernel.
-    func freeze() {
-        if !set("1") { _ = aegix_pidfd_signal(sandbox.pidfd.raw, Int32(AEGIX_STOP_ALL)) }
+    /// False: something inside still runs, and nobody should be asked. What sleeps in the kernel is still.
+    func freeze() -> Bool {
+        let isFrozen = set("1")
+        if !isFrozen, aegix_pidfd_signal(sandbox.pidfd.raw, Int32(AEGIX_STOP_ALL)) < 0 { return false }
+        // A cgroup with a process that waits for us never says that it is frozen: it is given its moment.
+        let patience: UInt64 = isFrozen ? 20_000_000 : 3_000_000_000
+        let end = Clock.monotonic() + patience
         var pause = timespec(tv_sec: 0, tv_nsec: 1_000_000)
-        for _ in 0..<patience {
-            if isStill { return }
+        while Clock.monotonic() < end {
+            if isFrozen ? saysFrozen : isStill { return true }
             _ = nanosleep(&pause, nil)
         }
+        return isFrozen
     }
 
     func thaw() {
@@ -39,30 +41,29 @@ struct Frost {
         }
     }
 
-    private var isStill: Bool {
-        if let cgroup {
-            do throws(SystemError) {
-                return try CgroupFile.read("cgroup.events", in: cgroup.directory.raw).text?.contains("frozen 1")
-                    ?? false
-            } catch {
-                return true
-            }
+    private var saysFrozen: Bool {
+        guard let cgroup else { return false }
+        do throws(SystemError) {
+            return try CgroupFile.read("cgroup.events", in: cgroup.directory.raw).text?.contains("frozen 1") ?? false
+        } catch {
+            return false
         }
-        return states.allSatisfy { !["R", "S"].contains($0) }
     }
 
+    private var isStill: Bool { states?.allSatisfy { !["R", "S"].contains($0) } ?? false }
+
     /// Of all threads' first: a process stops as a whole. Those that wait for our answer are in D.
-    private var states: [String] {
+    private var states: [String]? {
         if sandbox.isConfined {
             return RunTree(of: sandbox.pid).pids().compactMap { ProcessFacts.fields(Bytes("/proc/\($0)/stat"))?.first }
         }
         let raw = Bytes("proc").withCString { aegix_open_in_root(root, $0, O_RDONLY | O_DIRECTORY) }
-        if raw < 0 { return [] }
+        if raw < 0 { return nil }
         let proc = Descriptor(owning: raw)
         let again = aegix_duplicate(raw)
-        if again < 0 { return [] }
+        if again < 0 { return nil }
         let entries: [DirectoryEntry]
-        do { entries = try DirectoryListing.entries(Descriptor(owning: again)) } catch { return [] }
+        do { entries = try DirectoryListing.entries(Descriptor(owning: again)) } catch { return nil }
         return entries.compactMap { entry in
             guard let pid = Int32(String(decoding: entry.name, as: UTF8.self)), pid != 1 else { return nil }
             return ProcessFacts.fields(entry.name + Bytes("/stat"), at: proc.raw)?.first

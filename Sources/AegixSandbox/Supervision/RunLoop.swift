@@ -353,14 +353,18 @@ final class RunLoop {
 
     /// In this order, so that nothing of the command's comes after the prompt and nothing that was typed before counts.
     private func ask<Observer: RunObserver>(_ question: Question, _ observer: inout Observer) {
-        if ending != nil || isGone { return refuse(question, &observer) }
+        if ending != nil || isGone { return refuse(question, "the run ended", &observer) }
         if asking != nil { return unasked.append(question) }
         questions += 1
         let page = sandbox.page
         let slack = plan.approval.timeout &+ 2_000_000_000
         aegix_page_extend(page, paused &+ slack)
         if plan.approval.via != .deny {
-            frost.freeze()
+            guard frost.freeze() else {
+                frost.thaw()
+                aegix_page_extend(page, paused)
+                return refuse(question, "the sandbox couldn't be stopped for the question", &observer)
+            }
             flush()
         }
         asking = Asking(
@@ -380,9 +384,9 @@ final class RunLoop {
         while self.asking == nil, !unasked.isEmpty { ask(unasked.removeFirst(), &observer) }
     }
 
-    private func refuse<Observer: RunObserver>(_ question: Question, _ observer: inout Observer) {
+    private func refuse<Observer: RunObserver>(_ question: Question, _ reason: String, _ observer: inout Observer) {
         let approval = Approval(
-            via: plan.approval.via.rawValue, by: nil, answer: .deny, message: "the run ended",
+            via: plan.approval.via.rawValue, by: nil, answer: .deny, message: reason,
             askedAt: Clock.realtime(),
             duration: 0, cwd: question.cwd)
         give(approval, to: question, &observer)
