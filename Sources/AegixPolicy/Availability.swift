@@ -15,7 +15,6 @@ enum Availability {
         "network.unknown": .only(["deny"]),
         "audit.detail": .only(["processes"]),
         "audit.inputs": .only(["none"]),
-        "audit.sign": .emptyText,
         "determinism": .nothing,
     ]
 
