@@ -2,6 +2,7 @@
 
 import AegixSystem
 import CAegix
+import Glibc
 
 /// A line that is an entry: canonical JSON with everything that an entry has. What `verify` takes for an entry, what an append
 /// goes on from and what `history` lists is decided here and nowhere else.
@@ -96,17 +97,30 @@ struct LedgerMembers {
 
     subscript(name: String) -> JSON? {
         if let parsed { return parsed[name] }
-        var name = name
-        let wanted = name.withUTF8 { name in members.first { bytes[$0.name].elementsEqual(name) }?.value }
-        guard let value = wanted else { return nil }
-        let text = bytes[value]
-        if text.first == UInt8(ascii: "\""), !text.contains(UInt8(ascii: "\\")) {
-            return .string(String(decoding: text.dropFirst().dropLast(), as: UTF8.self))
+        guard let value = place(of: name), let base = bytes.baseAddress else { return nil }
+        let text = UnsafeRawBufferPointer(rebasing: bytes[value])
+        switch text[0] {
+        case UInt8(ascii: "\"") where aegix_find_last(base + value.lowerBound, value.count, 0x5C) < 0:
+            return .string(String(decoding: UnsafeRawBufferPointer(rebasing: text[1..<text.count - 1]), as: UTF8.self))
+        case 0x30...0x39: return .int(text.reduce(0) { $0 * 10 + Int($1 - 0x30) })
+        case UInt8(ascii: "{") where text.count == 2: return .object([:])
+        default: break
         }
         guard case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(Bytes(text)) }) else {
             return nil
         }
         return json
+    }
+
+    private func place(of name: String) -> Range<Int>? {
+        var name = name
+        return name.withUTF8 { wanted in
+            for member in members where member.name.count == wanted.count {
+                guard let base = bytes.baseAddress, let text = wanted.baseAddress else { return nil }
+                if memcmp(base + member.name.lowerBound, text, wanted.count) == 0 { return member.value }
+            }
+            return nil
+        }
     }
 }
 

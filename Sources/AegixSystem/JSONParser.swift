@@ -153,8 +153,13 @@ private struct JSONParser {
 
     mutating func number() throws(JSONError) -> JSON {
         let start = at
-        let allowed = Set("+-0123456789.eE".utf8)
-        while at < bytes.count, allowed.contains(bytes[at]) { at += 1 }
+        loop: while at < bytes.count {
+            switch bytes[at] {
+            case 0x30...0x39, UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"):
+                at += 1
+            default: break loop
+            }
+        }
         let text = String(decoding: bytes[start..<at], as: UTF8.self)
         let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
         guard let first = digits.utf8.first, (0x30...0x39).contains(first),

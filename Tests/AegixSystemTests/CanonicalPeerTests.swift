@@ -52,8 +52,7 @@ enum Peers {
         let child = Process()
         child.executableURL = URL(
             filePath: ProcessInfo.processInfo.environment["PYTHON"] ?? "/usr/bin/python3")
-        let scripts = ProcessInfo.processInfo.environment["AEGIX_PEER_PROGRAMS"] ?? root.appending(path: "Tests/Peers").path
-        child.arguments = [scripts + "/" + program] + arguments
+        child.arguments = [root.appending(path: "Tests/Peers/\(program)").path] + arguments
         child.environment = ["PYTHONPATH": modules, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"]
         let pipe = Pipe()
         child.standardOutput = pipe

@@ -25,6 +25,7 @@ import apply  # noqa: E402
 import artifacts  # noqa: E402
 import commands  # noqa: E402
 import descriptors  # noqa: E402
+import evidence  # noqa: E402
 import files  # noqa: E402
 import kernel  # noqa: E402
 import lifecycle  # noqa: E402
@@ -53,7 +54,7 @@ def options():
 def cases():
     """(number, title, function), in the order of their numbers: the first line of each function's text is `K1  title`."""
     found = []
-    for module in (apply, artifacts, commands, files, kernel, descriptors, network, limits, lifecycle, record, review, secrets):
+    for module in (apply, artifacts, commands, evidence, files, kernel, descriptors, network, limits, lifecycle, record, review, secrets):
         for name in vars(module):
             if re.fullmatch(r"[a-z]\d+[a-z]?", name):
                 function = getattr(module, name)

@@ -61,7 +61,7 @@ public enum VerifyCommand: Command {
         let isIntact = report.faults.isEmpty
         if console.json {
             try console.document([
-                "schema": "aegix.verify/v1", "intact": .bool(isIntact), "entries": .big(report.head.seq),
+                "schema": "aegix.verify/v1", "intact": .bool(isIntact), "entries": .int(Int(clamping: report.head.seq)),
                 "head": .string("\(report.head)"), "torn": .array(report.torn.map(JSON.int)),
                 "torn_tail": .int(report.tornTail),
                 "signed": report.signed.map {
