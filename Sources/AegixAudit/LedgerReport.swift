@@ -50,6 +50,8 @@ extension StateDirectory {
                 }
             }
             for run in found where check.runs[run] == nil || check.runs[run] == .begun {
+                // One that couldn't be begun has a directory and no record.
+                if try StateFile.facts(of: "runs/\(run)/audit.json", in: root) == nil { continue }
                 let part = check.runs[run] == nil ? "doesn't tell of run \(run)" : "has no end of run \(run)"
                 report.faults.append(
                     .init(

@@ -32,6 +32,7 @@ def e2a(t):
         caught(t, newest(t), name, f"{name} cut by a byte")
         put(path, whole + b"\n")
         caught(t, newest(t), name, f"{name} with a byte more")
+        put(path, whole)
         os.rename(path, path + ".kept")
         caught(t, newest(t), name, f"{name} removed")
         os.symlink(path + ".kept", path)
@@ -155,7 +156,7 @@ def e2c(t):
     t.check(result.code == 125 and b"ran" not in result.out, f"a FIFO: {result}")
     os.remove(elsewhere)
     # The workspace's own policy doesn't choose who signs.
-    t.file("aegix.toml", "version = 1\n" + SIGNED.format(key))
+    put(os.path.join(t.workspace, "aegix.toml"), b"version = 1\n" + SIGNED.format(key).encode())
     result = t.sh("echo ran")
     t.check(result.code == 125 and b"ran" not in result.out, f"aegix.toml chose the key: {result}")
 
@@ -186,7 +187,7 @@ def e4a(t):
         t.check(seen.code != 0, f"{make.__name__} verifies: {seen}")
         t.check(t.aegix("history", "--state-dir", t.state).code in (0, 125), f"history with {make.__name__}")
         os.rmdir(path) if make is directory else os.remove(path)
-    t.check(t.read("victim") == "victim\n", "what a link names was written to")
+    t.check(t.read(victim) == "victim\n", "what a link names was written to")
     os.rename(kept, path)
     t.ran(t.sh("echo ran"))
     t.check(verify(t, "--ledger").code == 0, "the control: with its own ledger all is well")
