@@ -44,7 +44,8 @@ public struct Envelope: Equatable, Sendable {
         guard bytes.count <= longest,
             case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes, maxDepth: 4) }),
             let payload = json["payload"]?.string.flatMap(Base64.decode), let type = json["payloadType"]?.string,
-            let signatures = json["signatures"]?.array, signatures.count == 1, let keyID = signatures[0]["keyid"]?.string,
+            let signatures = json["signatures"]?.array, signatures.count == 1,
+            let keyID = signatures[0]["keyid"]?.string,
             let signature = signatures[0]["sig"]?.string.flatMap(Base64.decode)
         else { throw .malformed }
         let envelope = Envelope(payload: payload, payloadType: type, keyID: keyID, signature: signature)

@@ -164,7 +164,8 @@ public struct LedgerEntry: Equatable, Sendable {
 
     /// What `line` wrote, by its members; nil for anything else.
     init?(_ member: (String) -> JSON?) {
-        guard let kind = member("kind")?.string.flatMap(Kind.init), let run = member("run")?.string.flatMap({ RunID($0) }),
+        guard let kind = member("kind")?.string.flatMap(Kind.init),
+            let run = member("run")?.string.flatMap({ RunID($0) }),
             let time = member("time")?.string.flatMap(Timestamp.parse), let command = member("command")?.bytesValue
         else { return nil }
         self.init(kind, run, time: time, workspace: member("workspace")?.bytesValue, command: command)

@@ -67,7 +67,8 @@ extension StateDirectory {
 
     private static func mismatch(_ head: LedgerHead, _ check: LedgerCheck) -> String? {
         if head.seq > check.verdict.entries {
-            return "the tail was cut: the ledger ends with entry \(check.verdict.entries), and there was entry \(head.seq)"
+            return
+                "the tail was cut: the ledger ends with entry \(check.verdict.entries), and there was entry \(head.seq)"
         }
         if head.seq == 0 || check.hashes[head.seq] == head.hash { return nil }
         return "entry \(head.seq) isn't the one that was the newest once: the ledger was written anew"
@@ -76,7 +77,9 @@ extension StateDirectory {
     private func take(
         _ bytes: Bytes, _ keys: [VerifyingKey], _ report: inout LedgerReport, _ wanted: inout [LedgerHead]
     ) {
-        func fault(_ reason: String) { report.faults.append(.init(line: nil, reason: "\(StateDirectory.headName): \(reason)")) }
+        func fault(_ reason: String) {
+            report.faults.append(.init(line: nil, reason: "\(StateDirectory.headName): \(reason)"))
+        }
         do throws(Envelope.Flaw) {
             let envelope = try Envelope.parse(bytes)
             let key = try envelope.verify(keys)

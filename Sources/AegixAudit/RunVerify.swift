@@ -110,7 +110,9 @@ private struct RunFileCheck {
         for name in Manifest.files {
             guard let told = files[name] else {
                 do throws(SystemError) {
-                    if try StateFile.facts(of: name, in: directory) != nil { fault("\(name) isn't in \(Manifest.name)") }
+                    if try StateFile.facts(of: name, in: directory) != nil {
+                        fault("\(name) isn't in \(Manifest.name)")
+                    }
                 } catch {
                     fault("\(name) can't be looked at: \(error.reason)")
                 }
@@ -126,7 +128,9 @@ private struct RunFileCheck {
             let place = Path.join(Bytes(RunDirectory.artifactsName), path)
             compare(place.shown, told) { () throws(SystemError) in
                 let file = try Descriptor.openBeneath(directory.raw, place, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-                if try StateFile.facts(file).mode & S_IFMT != S_IFREG { throw SystemError("open", place, errno: EINVAL) }
+                if try StateFile.facts(file).mode & S_IFMT != S_IFREG {
+                    throw SystemError("open", place, errno: EINVAL)
+                }
                 return try file.digest()
             }
         }
@@ -137,7 +141,9 @@ private struct RunFileCheck {
     ) {
         do throws(SystemError) {
             let found = try read()
-            if told["sha256"]?.string == found.digest, told["bytes"]?.int.flatMap({ UInt64(exactly: $0) }) == found.bytes {
+            if told["sha256"]?.string == found.digest,
+                told["bytes"]?.int.flatMap({ UInt64(exactly: $0) }) == found.bytes
+            {
                 report.files += 1
             } else {
                 fault("\(name) isn't the one that \(Manifest.name) names")
@@ -153,7 +159,9 @@ private struct RunFileCheck {
         let bytes: Bytes
         do throws(SystemError) {
             guard try StateFile.facts(of: RunSigner.name, in: directory) != nil else {
-                if closing.signer != nil { fault("\(RunSigner.name) is missing: the ledger tells that the record was signed") }
+                if closing.signer != nil {
+                    fault("\(RunSigner.name) is missing: the ledger tells that the record was signed")
+                }
                 return
             }
             bytes = try StateFile.read(RunSigner.name, in: directory, limit: Envelope.longest)
@@ -173,7 +181,8 @@ private struct RunFileCheck {
                 statement.digest(of: Manifest.name) == closing.manifest
             else { return fault("\(RunSigner.name) is a statement on something else") }
             if let start, statement.predicate["ledger"].flatMap({ LedgerHead($0) }) != start {
-                return fault("the ledger's line of the run's start isn't the one that was signed: the ledger was written anew")
+                return fault(
+                    "the ledger's line of the run's start isn't the one that was signed: the ledger was written anew")
             }
             report.signer = key.id
             report.files += 1

@@ -68,9 +68,13 @@ public struct RunPredicate: Predicate {
     /// - start: the ledger's entry of the run's start.
     init(record: JSON, start: LedgerHead?) {
         var members: [String: JSON] = ["ledger": start.map(\.json) ?? .null]
-        for name in ["run_id", "aegix", "started_at", "finished_at", "outcome"] { members[name] = record[name] ?? .null }
+        for name in ["run_id", "aegix", "started_at", "finished_at", "outcome"] {
+            members[name] = record[name] ?? .null
+        }
         members["command"] = ["argv": record["command"]?["argv"] ?? .null]
-        members["policy"] = ["name": record["policy"]?["name"] ?? .null, "sha256": record["policy"]?["digest"] ?? .null]
+        members["policy"] = [
+            "name": record["policy"]?["name"] ?? .null, "sha256": record["policy"]?["digest"] ?? .null,
+        ]
         members["tier"] = record["enforcement"]?["tier"] ?? .null
         json = .object(members)
     }

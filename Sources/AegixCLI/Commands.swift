@@ -7,7 +7,8 @@ enum Commands {
     static var all: [any Command.Type] {
         [
             RunCommand.self, PlanCommand.self, ShowCommand.self, WhyCommand.self, ReviewCommand.self, ApplyCommand.self,
-            DiscardCommand.self, ResetCommand.self, HistoryCommand.self, VerifyCommand.self, KeygenCommand.self, PruneCommand.self, SandboxesCommand.self,
+            DiscardCommand.self, ResetCommand.self, HistoryCommand.self, VerifyCommand.self, KeygenCommand.self,
+            PruneCommand.self, SandboxesCommand.self,
             PolicyCommand.self, DoctorCommand.self, HelpCommand.self,
         ]
     }

@@ -272,7 +272,10 @@ enum Schema {
                 SchemaKey(
                     name: "durable", type: .flag,
                     summary: "Whether the record is on disk before the exit code is returned."),
-                SchemaKey(name: "sign", type: .text, summary: "Path of the Ed25519 private key that signs the record (aegix keygen); \"\" signs nothing."),
+                SchemaKey(
+                    name: "sign", type: .text,
+                    summary: "Path of the Ed25519 private key that signs the record (aegix keygen); \"\" signs nothing."
+                ),
             ]),
         SchemaTable(
             "determinism",

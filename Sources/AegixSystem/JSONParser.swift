@@ -155,7 +155,8 @@ private struct JSONParser {
         let start = at
         loop: while at < bytes.count {
             switch bytes[at] {
-            case 0x30...0x39, UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"):
+            case 0x30...0x39, UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "e"),
+                UInt8(ascii: "E"):
                 at += 1
             default: break loop
             }

@@ -68,7 +68,8 @@ func fuzzLedger(_ bytes: Bytes) {
 }
 
 func fuzzEnvelope(_ bytes: Bytes) {
-    guard case .success(let envelope) = Result(catching: { () throws(Envelope.Flaw) in try Envelope.parse(bytes) }) else {
+    guard case .success(let envelope) = Result(catching: { () throws(Envelope.Flaw) in try Envelope.parse(bytes) })
+    else {
         return
     }
     precondition(envelope.json.canonical == bytes, "a bit of an envelope is free")

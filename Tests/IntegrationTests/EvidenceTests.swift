@@ -49,7 +49,8 @@ extension Integration {
             let shown = try ground.outside(["/usr/bin/openssl", "pkey", "-in", key.secret, "-pubout"])
             #expect(shown.code == 0 && Bytes(shown.text.utf8) == ground.read(key.open))
             let theirs = "\(ground.directory)/theirs.pem"
-            #expect(try ground.outside(["/usr/bin/openssl", "genpkey", "-algorithm", "ed25519", "-out", theirs]).code == 0)
+            #expect(
+                try ground.outside(["/usr/bin/openssl", "genpkey", "-algorithm", "ed25519", "-out", theirs]).code == 0)
             chmod(theirs, 0o600)
             let ended = try ground.shell("true", try ground.policy("[audit]\nsign = \"\(theirs)\"\n"))
             #expect(ended.code == 0, "\(ended.errorText)")

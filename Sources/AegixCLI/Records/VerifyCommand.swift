@@ -85,7 +85,9 @@ public enum VerifyCommand: Command {
         if !report.torn.isEmpty {
             lines.append("torn    \(report.torn.count) stretches that a crash left; later entries vouch for them")
         }
-        if report.tornTail > 0 { lines.append("torn    \(report.tornTail) bytes at the end, which the next entry will name") }
+        if report.tornTail > 0 {
+            lines.append("torn    \(report.tornTail) bytes at the end, which the next entry will name")
+        }
         try console.print(lines.joined(separator: "\n"))
         return 0
     }
