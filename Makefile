@@ -110,6 +110,13 @@ test-deps: deps ## install the Debian packages that testing needs, if any is mis
 vm-deps: deps ## install the Debian packages that test-vm needs, if any is missing
 	$(call install-packages,$(VM_DEPS))
 
+# PyPI's, beside the build: nothing of the system's Python is changed.
+.PHONY: peers
+peers: test-deps ## fetch what the formats are compared with: PyPI's rfc8785, securesystemslib, in-toto-attestation
+	@[ -e .build/peers/.done ] && [ .build/peers/.done -nt Tests/Peers/requirements.txt ] || { rm -rf .build/peers && \
+		$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .build/peers -r Tests/Peers/requirements.txt && \
+		touch .build/peers/.done; }
+
 .PHONY: hello
 hello: release ## build, then run `aegix --cmd "echo hello"`
 	@code=0; dist/aegix --cmd "echo hello" || code=$$?; \
@@ -157,7 +164,7 @@ uninstall: ## remove what install put below PREFIX
 # Testing
 
 .PHONY: test
-test: test-deps build release ## unit, integration and conformance tests; started by root: as root and as an ordinary user
+test: test-deps peers build release ## unit, integration and conformance tests; started by root: as root and as an ordinary user
 	@FILTER='$(FILTER)' PYTHON='$(PYTHON)' SWIFT='$(SWIFT)' Tests/run.sh
 
 .PHONY: conformance
@@ -172,6 +179,13 @@ test-vm: vm-deps release ## limits, tiers and attacks in QEMU, with cgroup v2; K
 bench: test-deps release ## measure against bubblewrap; fails where a limit is missed
 	$(PYTHON) Tests/Bench/bench.py --aegix dist/aegix
 	$(PYTHON) Tests/Bench/relay.py --aegix dist/aegix
+	$(PYTHON) Tests/Bench/ledger.py --aegix dist/aegix
+
+# The target that has the harnesses is only there with AEGIX_FUZZ: libFuzzer brings a main of its own.
+SECONDS_EACH ?= 60
+.PHONY: fuzz
+fuzz: deps ## feed the readers of record, ledger and signatures what libFuzzer makes up; SECONDS_EACH=60
+	@SWIFT='$(SWIFT)' SECONDS_EACH='$(SECONDS_EACH)' Tests/Fuzz/run.sh
 
 .PHONY: check check-format check-examples check-docs
 check: check-format check-examples check-docs test ## format, build with warnings as errors, examples, docs, tests

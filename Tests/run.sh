@@ -6,7 +6,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 root=$PWD
-export AEGIX_BINARY="$root/dist/aegix" NO_COLOR=1
+export AEGIX_BINARY="$root/dist/aegix" AEGIX_PEERS="$root/.build/peers" NO_COLOR=1
 swift=${SWIFT:-swift}
 python=${PYTHON:-/usr/bin/python3}
 logs=$root/.build/test-logs
@@ -68,6 +68,7 @@ stage_for_user() {
     mkdir "$user_root"
     git ls-files -z | xargs -0 cp --parents -t "$user_root"
     cp --parents "$bundle" dist/aegix "$user_root"
+    cp -r .build/peers "$user_root/.build/"
     if [ -n "$libraries" ]; then
         user_libraries=$stage/libraries
         mkdir "$user_libraries"
@@ -78,7 +79,7 @@ stage_for_user() {
 
 as_user() (
     cd "$user_root" || exit 1
-    export AEGIX_BINARY="$user_root/dist/aegix"
+    export AEGIX_BINARY="$user_root/dist/aegix" AEGIX_PEERS="$user_root/.build/peers"
     [ -z "$user_libraries" ] || export LD_LIBRARY_PATH="$user_libraries"
     "$root/Tests/as-user.sh" "$@"
 )

@@ -99,7 +99,7 @@ enum InterruptedRecord {
     private static func stream(_ name: String, _ remains: Remains) -> JSON {
         guard let log = remains.logs.first(where: { $0.name == name }) else { return .null }
         return [
-            "bytes": nil, "captured": .int(Int(min(log.bytes, 1 << 53))),
+            "bytes": nil, "captured": .int(Int(min(log.bytes, 1 << 53 - 1))),
             "path": .bytes(Path.join(remains.directory, Bytes(name))), "redacted": nil, "sha256": .string(log.digest),
             "terminal": nil,
             "text": nil, "text_cut": false, "truncated": nil,

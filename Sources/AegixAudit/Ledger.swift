@@ -33,14 +33,38 @@ struct Ledger: ~Copyable {
     static let origin = String(repeating: "0", count: 64)
 
     static func open(in state: StateDirectory) throws(SystemError) -> Ledger {
-        Ledger(file: try StateFile.open(name, in: state.root, O_RDWR | O_APPEND | O_CREAT))
+        // Non-blocking, so that a FIFO under that name can't hold us up.
+        let file = try StateFile.open(name, in: state.root, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK)
+        try checkOwn(file)
+        return Ledger(file: file)
+    }
+
+    /// ENOENT where there is none.
+    static func openToRead(in state: StateDirectory) throws(SystemError) -> Descriptor {
+        let file = try StateFile.open(name, in: state.root, O_RDONLY | O_NONBLOCK)
+        try checkOwn(file)
+        return file
+    }
+
+    /// A regular file of the caller's, that no other can write and that has no second name elsewhere.
+    private static func checkOwn(_ file: borrowing Descriptor) throws(SystemError) {
+        let facts = try StateFile.facts(file)
+        if facts.mode & S_IFMT != S_IFREG || facts.links > 1 { throw SystemError("open", Bytes(name), errno: EINVAL) }
+        if facts.uid != geteuid() || facts.mode & 0o022 != 0 { throw SystemError("open", Bytes(name), errno: EPERM) }
     }
 
     private init(file: consuming Descriptor) { self.file = file }
 
-    /// Returns the seq of the entry. After an error the file is as it was.
+    /// The newest entry of our own.
+    var head: LedgerHead? { known.map { LedgerHead(seq: $0.tail.seq, hash: $0.tail.hash) } }
+
+    /// Returns the seq of the entry. After an error of the append itself the file is as it was.
+    ///
+    /// - seal: called with the new head while nobody else can append.
     @discardableResult
-    mutating func append(_ entry: LedgerEntry, durable: Bool = false) throws(SystemError) -> UInt64 {
+    mutating func append(
+        _ entry: LedgerEntry, durable: Bool = false, seal: ((LedgerHead) throws(SystemError) -> Void)? = nil
+    ) throws(SystemError) -> UInt64 {
         try FileLock.exclusive(file)
         defer { FileLock.release(file) }
         let size = try StateFile.facts(file).size
@@ -50,7 +74,9 @@ struct Ledger: ~Copyable {
         try write((tail.endsLine ? [] : [UInt8(ascii: "\n")]) + line + [UInt8(ascii: "\n")], at: size)
         if durable { try StateFile.sync(file) }
         let end = size + UInt64(line.count) + (tail.endsLine ? 1 : 2)
-        known = (end, Tail(seq: seq, hash: SHA256.hex(line)))
+        let hash = SHA256.hex(line)
+        known = (end, Tail(seq: seq, hash: hash))
+        try seal?(LedgerHead(seq: seq, hash: hash))
         return seq
     }
 
@@ -103,10 +129,10 @@ extension Ledger {
         while let stop = window[..<end].lastIndex(of: newline) {
             let before = window[..<stop].lastIndex(of: newline)
             if before == nil, !isWhole { return nil }
-            let line = window[(before.map { $0 + 1 } ?? 0)..<stop]
-            if let seq = seq(of: line) {
+            let line = Bytes(window[(before.map { $0 + 1 } ?? 0)..<stop])
+            if let entry = line.withUnsafeBytes({ LedgerLine($0) }) {
                 return Tail(
-                    seq: seq, hash: SHA256.hex(Bytes(line)), torn: torn(window[(stop + 1)...]), endsLine: endsLine)
+                    seq: entry.seq, hash: SHA256.hex(line), torn: torn(window[(stop + 1)...]), endsLine: endsLine)
             }
             end = stop
         }
@@ -115,39 +141,5 @@ extension Ledger {
 
     private static func torn(_ rest: ArraySlice<UInt8>) -> Torn? {
         rest.isEmpty ? nil : Torn(bytes: rest.count, digest: SHA256.hex(Bytes(rest)))
-    }
-
-    /// The seq, if the line is a whole object that has one. Outside of strings only, which a parser would find as well,
-    /// but this is on the way of every run.
-    private static func seq(of line: ArraySlice<UInt8>) -> UInt64? {
-        guard line.first == UInt8(ascii: "{"), line.last == UInt8(ascii: "}") else { return nil }
-        var depth = 0
-        var isQuoted = false
-        var isEscaped = false
-        for byte in line {
-            if isEscaped {
-                isEscaped = false
-            } else if isQuoted, byte == UInt8(ascii: "\\") {
-                isEscaped = true
-            } else if byte == UInt8(ascii: "\"") {
-                isQuoted.toggle()
-            } else if !isQuoted, byte == UInt8(ascii: "{") {
-                depth += 1
-            } else if !isQuoted, byte == UInt8(ascii: "}") {
-                depth -= 1
-            }
-        }
-        // Inside a string the quotes would be escaped, so this text is always the member.
-        guard depth == 0, !isQuoted, let start = find(Bytes("\"seq\":"), in: line) else { return nil }
-        return UInt64(String(decoding: line[start...].prefix { (0x30...0x39).contains($0) }, as: UTF8.self))
-    }
-
-    private static func find(_ needle: Bytes, in line: ArraySlice<UInt8>) -> Int? {
-        var at = line.startIndex
-        while let found = line[at...].firstIndex(of: needle[0]) {
-            if line[found...].starts(with: needle) { return found + needle.count }
-            at = found + 1
-        }
-        return nil
     }
 }

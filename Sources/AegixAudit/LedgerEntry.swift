@@ -47,6 +47,8 @@ public struct LedgerEntry: Equatable, Sendable {
         /// SHA-256 of `audit.json` and of `manifest.json`, in hex.
         public var audit: String
         public var manifest: String
+        /// The id of the key that `audit.dsse.json` is signed with; nil: there is none. So a signature can't be taken away unseen.
+        public var signer: String?
     }
 
     init(_ kind: Kind, _ run: RunID, time: UInt64, workspace: Bytes?, command: Bytes) {
@@ -143,6 +145,10 @@ public struct LedgerEntry: Equatable, Sendable {
             json.key("seq")
             json.size(seq)
             if let closing {
+                if let signer = closing.signer {
+                    json.key("signer")
+                    json.string(signer)
+                }
                 json.key("status")
                 json.string(closing.status)
             }
@@ -156,25 +162,26 @@ public struct LedgerEntry: Equatable, Sendable {
         return json.bytes
     }
 
-    /// What `line` wrote; nil for anything else.
-    init?(_ json: JSON) {
-        guard let kind = json["kind"]?.string.flatMap(Kind.init), let run = json["run"]?.string.flatMap({ RunID($0) }),
-            let time = json["time"]?.string.flatMap(Timestamp.parse), let command = json["command"]?.bytesValue
+    /// What `line` wrote, by its members; nil for anything else.
+    init?(_ member: (String) -> JSON?) {
+        guard let kind = member("kind")?.string.flatMap(Kind.init),
+            let run = member("run")?.string.flatMap({ RunID($0) }),
+            let time = member("time")?.string.flatMap(Timestamp.parse), let command = member("command")?.bytesValue
         else { return nil }
-        self.init(kind, run, time: time, workspace: json["workspace"]?.bytesValue, command: command)
-        labels = (json["labels"]?.object ?? [:]).compactMapValues(\.string)
+        self.init(kind, run, time: time, workspace: member("workspace")?.bytesValue, command: command)
+        labels = (member("labels")?.object ?? [:]).compactMapValues(\.string)
         if kind == .start || kind == .pruned { return }
         if !kind.isEnd {
-            guard let changes = json["changes"]?.int, let digest = json["result"]?.string else { return nil }
+            guard let changes = member("changes")?.int, let digest = member("result")?.string else { return nil }
             result = Result(changes: changes, digest: digest)
             return
         }
-        guard let status = json["status"]?.string, let audit = json["audit"]?.string,
-            let manifest = json["manifest"]?.string
+        guard let status = member("status")?.string, let audit = member("audit")?.string,
+            let manifest = member("manifest")?.string
         else { return nil }
         closing = Closing(
-            status: status, exitCode: json["exit_code"]?.int,
-            durationNanoseconds: json["duration_ns"]?.string.flatMap { UInt64($0) },
-            audit: audit, manifest: manifest)
+            status: status, exitCode: member("exit_code")?.int,
+            durationNanoseconds: member("duration_ns")?.string.flatMap { UInt64($0) },
+            audit: audit, manifest: manifest, signer: member("signer")?.string)
     }
 }

@@ -157,11 +157,3 @@ extension JSONWriter {
         }
     }
 }
-
-/// The first bytes, without half a character at the end: a cut must not make text of what was text into base64.
-func shortened(_ bytes: Bytes, to count: Int) -> Bytes {
-    if bytes.count <= count { return bytes }
-    var end = count
-    while end > 0, end > count - 4, bytes[end] & 0xC0 == 0x80 { end -= 1 }
-    return Bytes(bytes[..<(bytes[end] & 0xC0 == 0x80 ? count : end)])
-}

@@ -129,6 +129,8 @@ extension Recovery {
             try StateFile.replace(bytes, at: "audit.json", in: directory)
             record = made.record
         }
+        // Whoever closes the record of a killed run has no key.
+        try StateFile.remove(RunSigner.name, in: directory)
         let manifest = try self.manifest(directory, record ?? .null).encode(id)
         try StateFile.replace(manifest, at: Manifest.name, in: directory)
         return entry(kind, id, record ?? .null, audit: SHA256.hex(bytes), manifest: SHA256.hex(manifest))

@@ -43,6 +43,7 @@ public struct RunDirectory: ~Copyable {
             if let failure = events.failure { throw failure }
             if let policy = start.policy { try StateFile.write(policy.toml, to: "policy.toml", in: opened) }
             var ledger = try Ledger.open(in: state)
+            if let signer = start.signer { try state.know(signer.key) }
             if start.durable { try sync(opened, events, state) }
             try ledger.append(entry(.start, start, time: start.startedAt), durable: start.durable)
             return RunDirectory(
@@ -129,13 +130,17 @@ public struct RunDirectory: ~Copyable {
             let manifest = covered.encode(id)
             try StateFile.write(manifest, to: Manifest.name, in: directory)
             if start.durable { try syncAll(hasArtifacts: !covered.artifacts.isEmpty) }
+            let signing = try sign(record, manifest)
             var entry = RunDirectory.entry(.finish, start, time: end.finishedAt)
             entry.closing = LedgerEntry.Closing(
                 status: end.outcome.status.rawValue, exitCode: Int(end.outcome.exitCode),
-                durationNanoseconds: end.durationNanoseconds, audit: auditDigest, manifest: SHA256.hex(manifest))
-            try ledger.append(entry, durable: start.durable)
-            try StateFile.remove(id.description, in: state.live)
+                durationNanoseconds: end.durationNanoseconds, audit: auditDigest, manifest: SHA256.hex(manifest),
+                signer: signing.key?.publicKey.id)
+            try close(with: entry, signing.key, time: end.finishedAt)
+            if let failure = signing.failure { throw failure }
             return record
+        } catch let failure as Failure where failure.exitCode == RunSigner.exitCode {
+            throw failure
         } catch let error as SystemError {
             throw Failure(
                 "record.failed", "the command ran, but the record of run \(id) can't be written in \(path.shown)",
@@ -143,6 +148,39 @@ public struct RunDirectory: ~Copyable {
                 exitCode: 123)
         } catch {
             throw Failure("record.failed", "the record of run \(id) can't be written", exitCode: 123)
+        }
+    }
+
+    private mutating func close(with entry: LedgerEntry, _ key: SigningKey?, time: UInt64) throws(SystemError) {
+        let state = state
+        if let key {
+            try ledger.append(entry, durable: start.durable) { head throws(SystemError) in
+                try RunSigner.seal(head, time: time, with: key, in: state)
+            }
+        } else {
+            try ledger.append(entry, durable: start.durable)
+        }
+        try StateFile.remove(id.description, in: state.live)
+    }
+
+    /// A key that can't be had any more, or isn't the one that the run began with, doesn't cost the record.
+    private borrowing func sign(_ record: Bytes, _ manifest: Bytes) throws(SystemError) -> (
+        key: SigningKey?, failure: Failure?
+    ) {
+        guard let signer = start.signer else { return (nil, nil) }
+        do throws(Failure) {
+            let key = try signer.open()
+            let envelope = try RunSigner.envelope(record, manifest, start: ledger.head, with: key)
+            do throws(SystemError) {
+                try StateFile.write(envelope, to: RunSigner.name, in: directory)
+                if start.durable { try StateFile.sync(try StateFile.openRegular(RunSigner.name, in: directory)) }
+            } catch {
+                throw RunSigner.failure(error.reason)
+            }
+            return (key, nil)
+        } catch {
+            try StateFile.remove(RunSigner.name, in: directory)
+            return (nil, error)
         }
     }
 

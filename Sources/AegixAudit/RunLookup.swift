@@ -61,7 +61,7 @@ extension StateDirectory {
         var pruned: Set<RunID> = []
         let ledger = try LedgerReader.open(in: self)
         if let ledger {
-            _ = try ledger.newestFirst { entry in
+            _ = try ledger.newestFirst { (entry: LedgerEntry) in
                 if entry.kind == .pruned { pruned.insert(entry.run) }
                 guard entry.kind.isEnd, !pruned.contains(entry.run), let workspace = entry.workspace,
                     Path.contains(workspace, directory)
@@ -97,23 +97,30 @@ extension StateDirectory {
     }
 
     /// Runs, newest first, as the ledger tells them: each once, by its end, or by its start while it is alive.
+    ///
+    /// Only lines that mention what is asked for are read as entries; of the others it matters which run they end or prune.
     public func history(_ query: HistoryQuery) throws(Failure) -> History {
         var history = History()
         var ended: Set<RunID> = []
+        var listed: Set<RunID> = []
+        let needles = query.needles
         do {
             guard let ledger = try LedgerReader.open(in: self) else { return history }
-            let isWhole = try ledger.newestFirst { entry in
+            let isWhole = try ledger.newestLines { line in
+                guard let (kind, run) = line.brief else { return true }
+                if kind == .pruned { history.pruned.insert(run) }
+                if kind.isEnd { ended.insert(run) }
+                if kind != .start, !kind.isEnd { return true }
+                if kind == .start, ended.remove(run) != nil { return true }
+                guard needles.allSatisfy({ line.mentions($0) }), let entry = line.entry else { return true }
                 if let since = query.since, entry.time < since { return false }
-                if entry.kind == .pruned { history.pruned.insert(entry.run) }
-                if entry.kind != .start, !entry.kind.isEnd { return true }
-                if entry.kind == .start, ended.remove(entry.run) != nil { return true }
                 // A run that was closed twice (aegix killed between two steps) counts once.
-                if entry.kind != .start, !ended.insert(entry.run).inserted { return true }
-                guard query.matches(entry) else { return true }
+                guard query.matches(entry), !listed.contains(run) else { return true }
                 if history.entries.count == query.limit {
                     history.hasMore = true
                     return false
                 }
+                listed.insert(run)
                 history.entries.append(entry)
                 return true
             }
@@ -134,6 +141,16 @@ public struct HistoryQuery: Sendable {
     public var limit = 20
 
     public init() {}
+
+    /// Bytes that the line of an entry that matches has.
+    var needles: [Bytes] {
+        var all = labels.map { JSON.string($0.key).canonical + Bytes(":") + JSON.string($0.value).canonical }
+        if let status {
+            let member = status == "running" ? ("kind", LedgerEntry.Kind.start.rawValue) : ("status", status)
+            all.append(Bytes("\"\(member.0)\":") + JSON.string(member.1).canonical)
+        }
+        return all
+    }
 
     func matches(_ entry: LedgerEntry) -> Bool {
         if let status, status != entry.closing?.status ?? "running" { return false }

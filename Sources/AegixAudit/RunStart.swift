@@ -22,6 +22,8 @@ public struct RunStart: Sendable {
     public var workspace: Workspace?
     /// `audit.durable`: fsync before the exit code is returned.
     public var durable = false
+    /// Signs the record; nil: nothing does.
+    public var signer: RunSigner?
     /// The run's secrets; nil: it has none.
     public var redactor: Redactor?
 

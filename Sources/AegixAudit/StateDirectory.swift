@@ -128,6 +128,12 @@ public final class StateDirectory {
     func failure(_ error: SystemError) -> Failure {
         let file = (path + Bytes("/" + Ledger.name)).shown
         switch error.errno {
+        case EINVAL, EPERM, ELOOP:
+            guard error.call == "open", error.subject == Bytes(Ledger.name) else { break }
+            return Failure(
+                "ledger.unsafe",
+                "\(file) isn't a regular file of the caller's own that nobody else can write or name. Look at it, then move it aside; the next run begins a new one.",
+                errno: error.errno)
         case EUCLEAN:
             return Failure(
                 "ledger.damaged",
@@ -137,8 +143,9 @@ public final class StateDirectory {
             return Failure(
                 "ledger.busy",
                 "another aegix has held \(file) locked for ten seconds. Is one stopped? Resume or end it.")
-        default: return StateDirectory.unwritable(path, error)
+        default: break
         }
+        return StateDirectory.unwritable(path, error)
     }
 
     /// The directory of a run that exists.

@@ -14,7 +14,6 @@ enum Availability {
     static let later: [String: Accepted] = [
         "audit.detail": .only(["processes"]),
         "audit.inputs": .only(["none"]),
-        "audit.sign": .emptyText,
         "determinism": .nothing,
     ]
 

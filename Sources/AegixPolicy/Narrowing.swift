@@ -78,6 +78,8 @@ public enum Narrowing {
             return looser(child.approval.command != parent.approval.command && !child.approval.command.isEmpty)
         case .approvalTimeout: return looser(child.approval.timeout > parent.approval.timeout)
         case .durable: return looser(!child.audit.durable && parent.audit.durable)
+        // Whose word a record is, is the parent's to say.
+        case .sign: return looser(child.audit.sign != parent.audit.sign)
         }
     }
 

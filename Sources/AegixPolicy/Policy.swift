@@ -199,6 +199,8 @@ public struct Policy: Equatable, Sendable {
     public struct Audit: Equatable, Sendable {
         /// fsync before the exit code is returned.
         public var durable = false
+        /// Path of a private key; empty: nothing is signed.
+        public var sign = ""
         public init() {}
     }
 }

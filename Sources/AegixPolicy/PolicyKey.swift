@@ -41,10 +41,11 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case approvalCommand = "approval.command"
     case approvalTimeout = "approval.timeout"
     case durable = "audit.durable"
+    case sign = "audit.sign"
 
     /// In the order of canonical JSON. `name` and `version` stand before `network` and `workspace`.
     static let sorted: [PolicyKey] = [
-        .approvalCommand, .approvalTimeout, .approvalVia, .artifactsCollect, .artifactsMaxBytes, .durable,
+        .approvalCommand, .approvalTimeout, .approvalVia, .artifactsCollect, .artifactsMaxBytes, .durable, .sign,
         .capabilities, .commandsDefault, .commandsRule, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite,
         .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall,
         .lock, .networkAllow, .networkDeny, .networkInspect, .networkMode, .networkResolvers, .networkUnknown,
@@ -67,7 +68,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .capabilities: .capabilities
         case .artifactsCollect, .artifactsMaxBytes: .artifacts
         case .approvalVia, .approvalCommand, .approvalTimeout: .approval
-        case .durable: .audit
+        case .durable, .sign: .audit
         }
     }
 
@@ -271,7 +272,10 @@ enum Schema {
                 SchemaKey(
                     name: "durable", type: .flag,
                     summary: "Whether the record is on disk before the exit code is returned."),
-                SchemaKey(name: "sign", type: .text, summary: "Path of an Ed25519 key."),
+                SchemaKey(
+                    name: "sign", type: .text,
+                    summary: "Path of the Ed25519 private key that signs the record (aegix keygen); \"\" signs nothing."
+                ),
             ]),
         SchemaTable(
             "determinism",

@@ -45,6 +45,7 @@ extension Policy {
         case .approvalCommand: .words(approval.command)
         case .approvalTimeout: .amount(approval.timeout)
         case .durable: .flag(audit.durable)
+        case .sign: .word(audit.sign)
         }
     }
 
@@ -92,6 +93,7 @@ extension Policy {
         case (.approvalCommand, .words(let words)): approval.command = words
         case (.approvalTimeout, .amount(let amount)): approval.timeout = amount ?? 0
         case (.durable, .flag(let flag)): audit.durable = flag
+        case (.sign, .word(let word)): audit.sign = word
         default: preconditionFailure("\(key.rawValue) got a value of another type")
         }
     }

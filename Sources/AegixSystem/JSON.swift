@@ -1,6 +1,7 @@
 // Pure. A JSON value and its canonical form (RFC 8785), without Foundation: this is on the way of every run.
 
-/// A JSON value. Integers that may pass 2^53 (nanoseconds, inodes, sizes) are carried as strings: `JSON.big`.
+/// A JSON value. Integers that may pass 2^53 (nanoseconds, inodes) are carried as strings: `JSON.big`. Two names that are
+/// one text to Unicode (é as one scalar, or as two) are one member: a document with both can't be read.
 public indirect enum JSON: Equatable, Sendable {
     case null
     case bool(Bool)
@@ -53,7 +54,8 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Express
 // MARK: - Writing
 
 extension JSON {
-    /// RFC 8785: members sorted by UTF-16 code units, no white space, shortest numbers.
+    /// RFC 8785: members sorted by UTF-16 code units, no white space, shortest numbers. Of NaN and the infinities there
+    /// is no form; no reader makes them.
     public var canonical: Bytes {
         var out = Bytes()
         out.reserveCapacity(4096)
@@ -73,29 +75,21 @@ extension JSON {
         switch self {
         case .null: out += "null".utf8
         case .bool(let flag): out += (flag ? "true" : "false").utf8
-        case .int(let number): out += String(number).utf8
-        case .double(let number): out += JSON.number(number).utf8
+        case .int(let number): CanonicalJSON.number(number, into: &out)
+        case .double(let number): CanonicalJSON.number(number, into: &out)
         case .string(let text): JSON.quote(text, into: &out)
         case .array(let items):
             JSON.list(items, open: "[", close: "]", into: &out, indent: indent, depth: depth) { item, out in
                 item.write(into: &out, indent: indent, depth: depth + 1)
             }
         case .object(let members):
-            let sorted = members.sorted { JSON.precedes($0.key, $1.key) }
+            let sorted = members.sorted { CanonicalJSON.precedes($0.key, $1.key) }
             JSON.list(sorted, open: "{", close: "}", into: &out, indent: indent, depth: depth) { member, out in
                 JSON.quote(member.key, into: &out)
                 out += (indent == nil ? ":" : ": ").utf8
                 member.value.write(into: &out, indent: indent, depth: depth + 1)
             }
         }
-    }
-
-    /// UTF-8 order is UTF-16 order but for surrogate pairs, so ASCII keys, all of ours, take the fast way.
-    private static func precedes(_ a: String, _ b: String) -> Bool {
-        if a.utf8.allSatisfy({ $0 < 0x80 }) && b.utf8.allSatisfy({ $0 < 0x80 }) {
-            return a.utf8.lexicographicallyPrecedes(b.utf8)
-        }
-        return a.utf16.lexicographicallyPrecedes(b.utf16)
     }
 
     private static func list<T>(
@@ -120,37 +114,7 @@ extension JSON {
 
     /// As a string of canonical JSON.
     public static func quote(_ text: String, into out: inout Bytes) {
-        out.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): out += "\\\"".utf8
-            case UInt8(ascii: "\\"): out += "\\\\".utf8
-            case 0x08: out += "\\b".utf8
-            case 0x09: out += "\\t".utf8
-            case 0x0A: out += "\\n".utf8
-            case 0x0C: out += "\\f".utf8
-            case 0x0D: out += "\\r".utf8
-            case 0..<0x20:
-                let digits = Array("0123456789abcdef".utf8)
-                out += "\\u00".utf8
-                out.append(digits[Int(byte >> 4)])
-                out.append(digits[Int(byte & 15)])
-            default: out.append(byte)
-            }
-        }
-        out.append(UInt8(ascii: "\""))
-    }
-
-    /// Whether `canonical` can write the number. The parser refuses others: none of our documents has one.
-    static func isWritable(_ value: Double) -> Bool {
-        value.isFinite
-            && (value == value.rounded() ? abs(value) < 9_007_199_254_740_992 : abs(value) >= 1e-4 && abs(value) < 1e15)
-    }
-
-    /// Policies hold small fractions only (`cpus = 1.5`); Swift's shortest form is ECMAScript's there.
-    private static func number(_ value: Double) -> String {
-        precondition(isWritable(value), "outside the range in which the short form is canonical")
-        if value == value.rounded(), abs(value) < 9_007_199_254_740_992 { return String(Int(value)) }
-        return String(value)
+        var text = text
+        text.withUTF8 { CanonicalJSON.quote($0, into: &out) }
     }
 }

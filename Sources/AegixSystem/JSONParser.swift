@@ -153,20 +153,30 @@ private struct JSONParser {
 
     mutating func number() throws(JSONError) -> JSON {
         let start = at
-        let allowed = Set("+-0123456789.eE".utf8)
-        while at < bytes.count, allowed.contains(bytes[at]) { at += 1 }
+        loop: while at < bytes.count {
+            switch bytes[at] {
+            case 0x30...0x39, UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "e"),
+                UInt8(ascii: "E"):
+                at += 1
+            default: break loop
+            }
+        }
         let text = String(decoding: bytes[start..<at], as: UTF8.self)
         let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
         guard let first = digits.utf8.first, (0x30...0x39).contains(first),
             !(first == 0x30 && digits.utf8.dropFirst().first.map { (0x30...0x39).contains($0) } == true)
         else { throw JSONError(offset: start, message: "not a JSON value") }
-        if let whole = Int(text) { return .int(whole) }
+        if let whole = Int(text), CanonicalJSON.integers.contains(whole) { return .int(whole) }
         let point = text.utf8.firstIndex(of: UInt8(ascii: "."))
         let hasFraction = point.map { after in
             text.utf8[text.utf8.index(after: after)...].first.map { (0x30...0x39).contains($0) } ?? false
         }
-        guard hasFraction != false, let value = Double(text), JSON.isWritable(value) else {
+        guard hasFraction != false, let value = Double(text), value.isFinite else {
             throw JSONError(offset: start, message: "not a number")
+        }
+        // One that was written to the last digit isn't silently taken for its neighbour.
+        if digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), JSON.double(value).canonical != Bytes(text) {
+            throw JSONError(offset: start, message: "an integer that a double can't hold")
         }
         return .double(value)
     }

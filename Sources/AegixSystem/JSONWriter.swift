@@ -48,15 +48,14 @@ public struct JSONWriter {
 
     public mutating func int(_ number: Int) {
         comma()
-        if number < 0 { bytes.append(UInt8(ascii: "-")) }
-        bytes.append(decimal: UInt64(number.magnitude))
+        CanonicalJSON.number(number, into: &bytes)
         separate = true
     }
 
     public mutating func int<N: FixedWidthInteger>(_ number: N) { int(Int(number)) }
 
-    /// Sizes and counts: exact up to 2^53, and what lies beyond is held there.
-    public mutating func size(_ number: UInt64) { int(min(number, 1 << 53)) }
+    /// Sizes and counts: exact below 2^53, and what lies beyond is held there.
+    public mutating func size(_ number: UInt64) { int(min(number, 1 << 53 - 1)) }
 
     /// A number that may pass 2^53, as a string.
     public mutating func big(_ number: UInt64) {
@@ -154,35 +153,5 @@ public struct JSONWriter {
         text.withUTF8 { quote($0) }
     }
 
-    /// Whole stretches that need no escape are copied at once.
-    private mutating func quote(_ text: UnsafeBufferPointer<UInt8>) {
-        bytes.append(UInt8(ascii: "\""))
-        var start = 0
-        for index in 0..<text.count {
-            let byte = text[index]
-            if byte >= 0x20, byte != 0x22, byte != 0x5C { continue }
-            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start..<index]))
-            escape(byte)
-            start = index + 1
-        }
-        bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start...]))
-        bytes.append(UInt8(ascii: "\""))
-    }
-
-    private mutating func escape(_ byte: UInt8) {
-        bytes.append(UInt8(ascii: "\\"))
-        switch byte {
-        case 0x22, 0x5C: bytes.append(byte)
-        case 0x08: bytes.append(UInt8(ascii: "b"))
-        case 0x09: bytes.append(UInt8(ascii: "t"))
-        case 0x0A: bytes.append(UInt8(ascii: "n"))
-        case 0x0C: bytes.append(UInt8(ascii: "f"))
-        case 0x0D: bytes.append(UInt8(ascii: "r"))
-        default:
-            bytes.append(contentsOf: "u00".utf8)
-            bytes.append(UInt8(ascii: "0") + byte >> 4)
-            let low = byte & 15
-            bytes.append(low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10)
-        }
-    }
+    private mutating func quote(_ text: UnsafeBufferPointer<UInt8>) { CanonicalJSON.quote(text, into: &bytes) }
 }

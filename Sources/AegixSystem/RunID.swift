@@ -6,6 +6,8 @@ import CAegix
 /// are safe in paths and URLs, and can't be guessed.
 public struct RunID: Equatable, Hashable, Sendable, CustomStringConvertible {
     public let description: String
+    /// In bytes.
+    public static let length = 23
     private static let alphabet = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
 
     public static func make() throws(SystemError) -> RunID {
@@ -21,8 +23,16 @@ public struct RunID: Equatable, Hashable, Sendable, CustomStringConvertible {
 
     /// A whole id as it stands in a path; anything else is refused.
     public init?(_ text: String) {
-        guard text.utf8.count == 23, text.utf8.allSatisfy({ RunID.alphabet.contains($0) }) else { return nil }
+        guard text.utf8.count == RunID.length, text.utf8.allSatisfy(RunID.isDigit) else { return nil }
         description = text
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39: true
+        case UInt8(ascii: "i"), UInt8(ascii: "l"), UInt8(ascii: "o"), UInt8(ascii: "u"): false
+        default: (0x61...0x7A).contains(byte)
+        }
     }
 
     /// When it was made, since 1970.

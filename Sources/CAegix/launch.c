@@ -279,6 +279,7 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
     if (prctl(PR_SET_PDEATHSIG, launch->confined ? AEGIX_END_ALL : SIGKILL, 0, 0, 0) < 0)
         fail(page, AEGIX_STAGE_PARENT, 1);
     if (launch->relayed) wait_for(&page->connected);
+    wait_for(&page->recorded);
     descriptors[0] = aegix_child_seccomp(launch);
     if (descriptors[0] < 0) fail(page, AEGIX_STAGE_SECCOMP, 0);
     if (aegix_message_send(launch->control, AEGIX_WORD_READY, 1, descriptors, descriptors[2] < 0 ? 2 : 3) < 0)

@@ -84,3 +84,13 @@ int aegix_fork_aside(void) {
     for (int stream = 0; stream < 3 && null >= 0; stream++) dup2(null, stream);
     return 0;
 }
+
+ssize_t aegix_find(const void *bytes, size_t length, const void *needle, size_t needle_length) {
+    const char *found = memmem(bytes, length, needle, needle_length);
+    return found ? found - (const char *)bytes : -1;
+}
+
+ssize_t aegix_find_last(const void *bytes, size_t length, int byte) {
+    const char *found = memrchr(bytes, byte, length);
+    return found ? found - (const char *)bytes : -1;
+}

@@ -134,7 +134,7 @@ import Testing
         }
         #expect(seen.count == 600)
         let inFile = try fixture.file("ledger.jsonl").split(separator: 0x0A)
-            .compactMap { LedgerEntry(try JSON.parse(Bytes($0)))?.run }
+            .compactMap { Bytes($0).withUnsafeBytes { LedgerLine($0)?.entry.run } }
         #expect(seen.reversed() == inFile)
     }
 

@@ -62,7 +62,7 @@ struct PolicyReaderTests {
     }
 
     @Test(arguments: [
-        "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"", "[audit]\nsign = \"key\"",
+        "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"",
         "[determinism]\nhostname = \"a\"",
         "[determinism]\nseed = 0", "[determinism]\ncpus = 1", "[determinism]\naslr = false",
         "[determinism]\nenv = true",

@@ -26,6 +26,7 @@ import artifacts  # noqa: E402
 import clients  # noqa: E402
 import commands  # noqa: E402
 import descriptors  # noqa: E402
+import evidence  # noqa: E402
 import files  # noqa: E402
 import kernel  # noqa: E402
 import learn  # noqa: E402
@@ -55,8 +56,8 @@ def options():
 def cases():
     """(number, title, function), in the order of their numbers: the first line of each function's text is `K1  title`."""
     found = []
-    for module in (apply, artifacts, clients, commands, files, kernel, descriptors, learn, limits, lifecycle, network, record, review,
-                   secrets):
+    for module in (apply, artifacts, clients, commands, descriptors, evidence, files, kernel, learn, limits, lifecycle, network, record,
+                   review, secrets):
         for name in vars(module):
             if re.fullmatch(r"[a-z]\d+[a-z]?", name):
                 function = getattr(module, name)

@@ -161,7 +161,9 @@ final class Ground {
         #expect(Leaks.mounts() == before, "mounts left behind", sourceLocation: location)
         let files = (try? FileManager.default.contentsOfDirectory(atPath: temporary)) ?? []
         #expect(files == [], "temporary files left behind", sourceLocation: location)
-        let known: Set = ["runs", "sandboxes", "gone", "ledger.jsonl", "keys", "cache", "live", "trust"]
+        let known: Set = [
+            "runs", "sandboxes", "gone", "ledger.jsonl", "ledger.head.dsse.json", "keys", "cache", "live", "trust",
+        ]
         let kept = Set((try? FileManager.default.contentsOfDirectory(atPath: state)) ?? [])
         #expect(kept.subtracting(known) == [], "unknown files in the state directory", sourceLocation: location)
         let alive = (try? FileManager.default.contentsOfDirectory(atPath: "\(state)/live")) ?? []

@@ -11,7 +11,7 @@ public enum HistoryCommand: Command {
     public static let details = """
         One line a run: its id, when it ended, how, how long it took, its workspace and its command. The runs of all \
         workspaces are listed, those that `aegix prune` removed as `pruned`. `aegix show RUN` shows one of them. The last line says \
-        what the state directory takes on disk, as far as that can be counted in a quarter of a second.
+        what the state directory takes on disk, as far as that can be counted in 40 ms (`aegix doctor` takes longer).
         """
     public static let options = [
         Option(
@@ -41,7 +41,7 @@ public enum HistoryCommand: Command {
         let state = try RecordState.open(at: path, console)
         try RecordState.tellStrays(state, console)
         let history = try state?.history(query) ?? History()
-        let size = try state?.size(until: Clock.monotonic() + StateSizeText.patience) ?? StateSize()
+        let size = try state?.size(until: Clock.monotonic() + StateSizeText.briefPatience) ?? StateSize()
         if console.json {
             try console.document([
                 "schema": "aegix.history/v1",

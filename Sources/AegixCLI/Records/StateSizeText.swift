@@ -6,6 +6,8 @@ import AegixSystem
 enum StateSizeText {
     /// For the counting, in nanoseconds.
     static let patience: UInt64 = 250_000_000
+    /// Where it is told by the way.
+    static let briefPatience: UInt64 = 40_000_000
 
     static func line(_ size: StateSize, _ path: Bytes) -> String {
         let parts = [

@@ -18,7 +18,7 @@ extension RunPreparation {
         }
         do {
             let closed = ArtifactOut.Closed(
-                writable: writable, own: RunPreparation.guarded(state: state, home: PolicyStack.home))
+                writable: writable, own: RunPreparation.guarded(state: state, home: PolicyStack.home, signer: signer))
             let made = try ArtifactOut(path, closed: closed)
             if made.isPlace(writable[0]) {
                 throw Failure(

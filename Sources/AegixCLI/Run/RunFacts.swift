@@ -16,6 +16,7 @@ extension RunPreparation {
         start.parent = options.parent
         start.labels = options.labels
         start.durable = loaded.policy.audit.durable
+        start.signer = signer
         start.redactor = redactor
         let policy = recordedPolicy
         let effective = policy.toml

@@ -21,6 +21,8 @@ struct RunPreparation {
     let sandbox: String?
     /// A policy is to be learned from it.
     let learns: Bool
+    /// nil: nothing is signed.
+    let signer: RunSigner?
 
     /// - runs: whether a run follows, which may ask the user's systemd for a cgroup.
     init(_ options: RunOptions, state: Bytes, runs: Bool, learns: Bool = false) throws(Failure) {
@@ -34,10 +36,11 @@ struct RunPreparation {
             policyArgument: options.policy, workspace: workspace, home: home, overrides: options.overrides(cwd: cwd))
         if learns { loaded.policy.keepToLayer() }
         self.loaded = loaded
+        signer = try RunPreparation.signer(loaded.policy.audit.sign, home: home)
         facts = try HostSurvey.facts(
             .init(
                 workspace: workspace, cwd: cwd, policy: loaded.policy,
-                guarded: RunPreparation.guarded(state: state, home: home),
+                guarded: RunPreparation.guarded(state: state, home: home, signer: signer),
                 needsSealed: runs && loaded.policy.require == .sealed))
         redactor = Redactor(facts.secrets)
         sandbox = learns ? nil : try SandboxName.choose(options, loaded.policy, workspace: facts.workspace.path)
@@ -63,7 +66,7 @@ struct RunPreparation {
     }
 
     /// What no command may see or change: aegix's own.
-    static func guarded(state: Bytes, home: Bytes?) -> [(path: Bytes, what: String)] {
+    static func guarded(state: Bytes, home: Bytes?, signer: RunSigner?) -> [(path: Bytes, what: String)] {
         var paths = [(path: state, what: "the state directory"), (Bytes("/etc/aegix"), "the machine's policy")]
         // The usual places too, whatever the environment says now: the next command may be started without it.
         if let home, Path.isAbsolute(home) {
@@ -73,8 +76,21 @@ struct RunPreparation {
         if let configuration = TrustStore.configuration(home: home) {
             paths.append((configuration, "the configuration directory"))
         }
+        if let signer { paths.append((signer.path, "the signing key")) }
         if let binary = HostSurvey.ownBinary { paths.append((binary, "the aegix binary")) }
         return paths
+    }
+
+    /// A key that can't sign is told before anything runs.
+    private static func signer(_ sign: String, home: Bytes?) throws(Failure) -> RunSigner? {
+        if sign.isEmpty { return nil }
+        var path = Bytes(sign)
+        if path.starts(with: Bytes("~/")), let home { path = Path.join(home, Bytes(path.dropFirst(2))) }
+        guard Path.isAbsolute(path) else {
+            throw Failure(
+                "key.path", "audit.sign is \(path.shown), and must be an absolute path, or one that begins with ~/")
+        }
+        return try RunSigner(Path.normalized(path))
     }
 
     private static func form(_ request: RunOptions.Request, cwd: Bytes) throws(Failure) -> Invocation.Form {

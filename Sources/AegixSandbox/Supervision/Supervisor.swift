@@ -51,6 +51,7 @@ public struct Supervisor {
             if let failed { throw failed }
             try loop.sandbox.release(plan)
             let logs = try observer.starting()
+            aegix_page_say(&sandbox.page.pointee.recorded)
             if let relay = connects?.relay {
                 try relay.connect()
                 aegix_page_say(&sandbox.page.pointee.connected)

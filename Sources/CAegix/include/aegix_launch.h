@@ -46,6 +46,7 @@ struct aegix_page {
     uint32_t joined;      /* the relay is in our namespaces, or never will be: a futex */
     uint32_t connected;   /* the way to the relay is there: a futex */
     uint64_t extension;   /* nanoseconds that the deadline is later: somebody was asked meanwhile */
+    uint32_t recorded;    /* the ledger tells of the run's start: a futex. Nothing of the caller's is executed before */
     uint32_t released;    /* maps and trees are there: a futex, since a socket's wake-up would queue the child behind us */
 };
 

@@ -40,5 +40,10 @@ ssize_t aegix_pread(int descriptor, void *buffer, size_t length, uint64_t offset
    Returns the bytes used, or -1. readdir would allocate 32 KiB for what is most often an empty directory. */
 ssize_t aegix_list_names(int directory, char *names, size_t length);
 
+/* Where the bytes first are, or -1. */
+ssize_t aegix_find(const void *bytes, size_t length, const void *needle, size_t needle_length);
+/* Where the byte last is, or -1. */
+ssize_t aegix_find_last(const void *bytes, size_t length, int byte);
+
 #pragma clang assume_nonnull end
 #endif
