@@ -25,12 +25,15 @@ public enum VerifyCommand: Command {
         Option("ledger", help: "Check the ledger instead of a run."),
         Option(
             "head", "SEQ:HASH", repeatable: true,
-            help: "The ledger has this entry, as an earlier `aegix verify --ledger` printed it and you kept it."),
+            help: """
+                Hold the ledger to have this entry, as an earlier `aegix verify --ledger` printed it and you kept it. Can be given \
+                more than once.
+                """),
         Option(
             "key", "FILE", repeatable: true, completes: .file,
             help: """
                 Trust this public key (PEM), and no other. Default: the keys in `keys/` of the state directory, which whoever can \
-                write there may have put there.
+                write there may have put there. Can be given more than once.
                 """),
         Option.recordState,
     ]
