@@ -20,6 +20,9 @@ public enum RunLayer {
         public let work: Bytes
     }
 
+    /// What overlay makes in the work directory, mode 0, from the outside in; the last is its mark that nothing was synced.
+    private static let overlays = ["layer/work/work", "layer/work/work/incompat", "layer/work/work/incompat/volatile"]
+
     /// The upper's own mode and owner are those of the workspace's top as the command sees it.
     static func make(in run: borrowing Descriptor, mode: mode_t, owner: (uid: uid_t, gid: gid_t)?) throws(SystemError) {
         for name in ["layer", "layer/upper", "layer/work"] { try StateFile.makeDirectory(name, in: run) }
@@ -47,8 +50,8 @@ public enum RunLayer {
         let sameMode = mode == nil || mode.map { $0 & 0o7777 } == facts.mode & 0o7777
         let hasDeleted = try StateFile.facts(of: "layer/\(DeletedNames.name)", in: run) != nil
         let isEmpty = try isEmpty("layer/upper", in: run) && !hasDeleted
-        // overlay makes `work` inside the work directory, mode 0: its owner couldn't even remove the run.
-        for name in ["layer/work/work", "layer/work/work/incompat"]
+        // Its owner couldn't even remove the run.
+        for name in overlays
         where aegix_fchmodat(run.raw, name, 0o700) < 0 && errno != ENOENT {
             throw SystemError.last("chmod", Bytes(name))
         }
@@ -70,7 +73,7 @@ public enum RunLayer {
                 throw SystemError.last("chown", Bytes("layer/work"))
             }
         }
-        for name in ["layer/work/work", "layer/work/work/incompat"]
+        for name in overlays
         where aegix_fchmodat(run.raw, name, 0o700) < 0 && errno != ENOENT {
             throw SystemError.last("chmod", Bytes(name))
         }

@@ -22,6 +22,19 @@ extension Integration {
             (path.map(CChar.init(bitPattern:)) + [0]).withUnsafeBufferPointer { $0.baseAddress.map(call) ?? -1 }
         }
 
+        /// What overlay makes for itself has mode 0: with nothing changed, with something, and with what is gone again.
+        @Test(arguments: ["true", "echo x >f", "mkdir d; echo x >d/x; rm -r d"])
+        func itsOwnerCanRemoveARun(_ script: String) throws {
+            #expect(try ground.run("--quiet", "--cmd", script).code == 0)
+            let run = try #require(ground.runs.last)
+            let removal = Process()
+            removal.executableURL = URL(fileURLWithPath: "/bin/rm")
+            removal.arguments = ["-rf", run]
+            try removal.run()
+            removal.waitUntilExit()
+            #expect(removal.terminationStatus == 0 && access(run, F_OK) < 0)
+        }
+
         @Test(arguments: ["layer", "read-only", "direct"])
         func anyName(mode: String) throws {
             let policy = try ground.policy("[workspace]\nmode = \"\(mode)\"\n").map(bytes)
