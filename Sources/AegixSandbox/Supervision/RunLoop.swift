@@ -366,7 +366,7 @@ final class RunLoop {
         asking = Asking(
             ApprovalRequest(
                 id: questions, run: io.run, question: question, workspace: plan.workspace,
-                timeout: plan.approval.timeout), plan.approval)
+                timeout: plan.approval.timeout, redactor: io.redactor), plan.approval)
     }
 
     private func answer<Observer: RunObserver>(_ approval: Approval, _ observer: inout Observer) {
