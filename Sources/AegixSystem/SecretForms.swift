@@ -17,6 +17,7 @@ struct SecretForms {
         while let last = whole.last, last == 0x0A || last == 0x0D { whole.removeLast() }
         if whole.count < Secret.least { whole = value }
         add(whole)
+        if let host = SecretForms.inHostName(whole) { plain.insert(host) }
         encoded(whole)
         let lines = whole.split(separator: 0x0A).map { $0.last == 0x0D ? Bytes($0.dropLast()) : Bytes($0) }
         if lines.count < 2 { return }
@@ -38,6 +39,16 @@ struct SecretForms {
                 }
             }
         }
+    }
+
+    /// Resolvers and URL parsers write host names in lower case. A short word is one that others use, too.
+    private static func inHostName(_ value: Bytes) -> Bytes? {
+        let isHost = value.allSatisfy { byte in
+            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                || "-_.".utf8.contains(byte)
+        }
+        guard isHost, value.count >= leastLine else { return nil }
+        return value.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
     }
 
     // MARK: - Escapes

@@ -20,6 +20,14 @@ struct RedactorTests {
         #expect(text(one, "") == "")
     }
 
+    /// As a resolver writes it. What isn't a host name's, or is a word, is sought as it is.
+    @Test func inAHostName() throws {
+        let one = try redactor("S3cretVALUE77")
+        #expect(text(one, "s3cretvalue77.example S3cretVALUE77") == "[redacted:S0].example [redacted:S0]")
+        #expect(text(try redactor("Secret/VALUE"), "secret/value") == "secret/value")
+        #expect(text(try redactor("Pass"), "pass") == "pass")
+    }
+
     @Test func valuesThatOverlap() throws {
         let two = try redactor("abcdef", "abcdefghi", "hijk-lmn")
         #expect(text(two, "abcdef.") == "[redacted:S0].")

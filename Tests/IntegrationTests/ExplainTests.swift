@@ -152,6 +152,26 @@ extension Integration {
             #expect(closed["option"].string == "--read \(ground.directory)/out/f")
         }
 
+        /// What a directory's mode keeps the command from.
+        @Test func directoriesOnTheWay() throws {
+            let files = FileManager.default
+            for (name, mode) in [("shut", 0o600), ("still", 0o555), ("open", 0o755)] {
+                let directory = "\(ground.workspace)/\(name)"
+                try files.createDirectory(atPath: directory, withIntermediateDirectories: false)
+                try ground.write("\(directory)/f", "x\n")
+                try files.setAttributes([.posixPermissions: mode], ofItemAtPath: directory)
+            }
+            defer { for name in ["shut", "still"] { chmod("\(ground.workspace)/\(name)", 0o755) } }
+            for path in ["shut/f", "shut/new", "still/f", "still/new", "open/f", "open/new", "new"] {
+                if !path.hasSuffix("new") {
+                    let read = try judged([], ["--read", path])["decision"].string == "allow"
+                    #expect(read == (try ground.shell("cat \(path)").code == 0), "reading \(path): \(read)")
+                }
+                let write = try judged([], ["--write", path])["decision"].string == "allow"
+                #expect(write == (try ground.shell("echo x >> \(path)").code == 0), "writing \(path): \(write)")
+            }
+        }
+
         @Test func mistakes() throws {
             for words in [
                 [], ["--connect", "a.b"], ["--connect", "http://a.b:80"], ["--connect", "*.b:80"],

@@ -41,6 +41,23 @@ extension Integration {
             #expect(record["processes"].array.contains { $0["argv"].array.last?.string == "[redacted:TOKEN]" })
         }
 
+        /// Who is asked may be a chat room.
+        @Test func questions() throws {
+            let log = "\(ground.directory)/log"
+            try ground.write(
+                "\(ground.directory)/ask", "#!/bin/sh\ncat >> \(log); echo '{\"decision\": \"once\"}'\n", mode: 0o755)
+            let policy = try ground.policy(
+                "[[commands.rule]]\nargv = [\"echo\", \"**\"]\ndecision = \"approve\"\n[approval]\nvia = \"command\"\n"
+                    + "command = [\"./ask\"]\n")
+            let token = "AbCdEf-token-77"
+            let ended = try ground.shell(
+                "mkdir $TOKEN; cd $TOKEN; /bin/echo a$TOKEN", policy + asked, env: ["GIVEN": bytes(token)])
+            #expect(ended.text == "a[redacted:TOKEN]\n")
+            let request = String(decoding: ground.read(log) ?? [], as: UTF8.self)
+            #expect(request.contains("\"a[redacted:TOKEN]\"") && request.contains("/[redacted:TOKEN]\""), "\(request)")
+            #expect(!request.contains(token))
+        }
+
         @Test func splitOverWritesAndOverTime() throws {
             let script =
                 "printf 's3cret/+'; sleep 0.3; printf 'value=42'; printf '.'; printf s3c; sleep 0.3; printf 'ret/+value=42'; printf s3cret"

@@ -36,6 +36,19 @@ extension Integration {
                 try ground.run(raw: (policy + option + ["--cmd", "sleep 0.5"]).map(bytes)).code == 0)
         }
 
+        /// Each needs a rule of its own to be allowed.
+        @Test func severalProgramsOfOneRule() throws {
+            let start =
+                "[commands]\ndefault = \"deny\"\n[[commands.rule]]\nargv = [\"sh\", \"**\"]\ndecision = \"allow\"\n"
+            let ended = try ground.shell("/usr/bin/id; /usr/bin/true; /usr/bin/id", try ground.policy(start))
+            #expect(ended.errorText.contains("/id 2 times") && ended.errorText.contains("and 1 more refused"))
+            let found = try reasons()
+            #expect(found.map { $0["object"].string } == ["/usr/bin/id", "/usr/bin/true"])
+            #expect(found.map { $0["count"].int } == [2, 1])
+            let wider = start + found.compactMap { $0["edit"].string }.joined(separator: "\n") + "\n"
+            #expect(try ground.shell("/usr/bin/id; /usr/bin/true", try ground.policy(wider)).code == 0)
+        }
+
         @Test func everyControl() throws {
             try ground.write("\(ground.workspace)/.env", "secret\n")
             let policy = try ground.policy(

@@ -117,17 +117,41 @@ struct PathForesight {
     /// By the file's own mode, for the command's user. Where root calls, what may be written goes through the id map, and is
     /// the workspace's owner's.
     private func refusal(_ host: Bytes, _ under: Bytes, writes: Bool) -> String? {
-        var status = stat()
-        if host.withCString({ stat($0, &status) }) < 0 { return nil }
         var (uid, gid) = (plan.identity.outsideUID, plan.identity.outsideGID)
         let isMapped = under == plan.workspace || facts.writes.contains { $0.path == under }
         if facts.uid == 0, isMapped { (uid, gid) = (facts.workspace.uid, facts.workspace.gid) }
-        let shift: mode_t = status.st_uid == uid ? 6 : status.st_gid == gid ? 3 : 0
-        let wanted: mode_t = writes ? 2 : 4
-        if status.st_mode >> shift & wanted != 0 { return nil }
-        // Other groups of the caller's count, too.
-        if facts.uid != 0, host.withCString({ access($0, writes ? W_OK : R_OK) }) == 0 { return nil }
-        return "its own mode keeps uid \(uid) from \(writes ? "writing" : "reading") it:"
+        /// nil: nothing is there.
+        func permits(_ path: Bytes, _ wanted: mode_t, _ call: Int32) -> Bool? {
+            var status = stat()
+            if path.withCString({ stat($0, &status) }) < 0 { return errno == EACCES ? false : nil }
+            let shift: mode_t = status.st_uid == uid ? 6 : status.st_gid == gid ? 3 : 0
+            if status.st_mode >> shift & wanted == wanted { return true }
+            // Other groups of the caller's count, too.
+            return facts.uid != 0 && path.withCString { access($0, call) } == 0
+        }
+        for directory in within(host, under) where permits(directory, 1, X_OK) == false {
+            return "the mode of \(directory.shown) keeps uid \(uid) from what is in it:"
+        }
+        if let isOpen = permits(host, writes ? 2 : 4, writes ? W_OK : R_OK) {
+            return isOpen ? nil : "its own mode keeps uid \(uid) from \(writes ? "writing" : "reading") it:"
+        }
+        // The top of a layer is the layer's own directory.
+        let parent = Path.parent(host)
+        if writes, parent != under || plan.workspaceMode == .direct, permits(parent, 3, W_OK | X_OK) == false {
+            return "the mode of its directory keeps uid \(uid) from making it:"
+        }
+        return nil
+    }
+
+    /// The directories from the view's own root to where it lies: those above aren't looked at inside.
+    private func within(_ host: Bytes, _ under: Bytes) -> [Bytes] {
+        var all: [Bytes] = []
+        var at = Path.parent(host)
+        while at != [Path.slash], Path.contains(under, at) {
+            all.append(at)
+            at = Path.parent(at)
+        }
+        return all.reversed()
     }
 
     // MARK: - Which rule

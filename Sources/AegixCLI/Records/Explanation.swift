@@ -93,15 +93,24 @@ struct Refusals {
 
     /// By the violation's rule: `connect(10.0.0.1:80)`.
     var connections: [String: Connection] = [:]
-    /// The first program that a command rule denied, by the rule's words.
-    var programs: [String: Bytes] = [:]
+    /// The programs that a command rule denied, by the rule's words, in the order of their first time.
+    var programs: [String: [(program: Bytes, count: Int)]] = [:]
+
+    /// More than these aren't told one by one.
+    static let mostPrograms = 20
 
     mutating func note(_ subject: String, _ connection: Connection) {
         if connections[subject] == nil { connections[subject] = connection }
     }
 
     mutating func note(program: Bytes, rule: String) {
-        if programs[rule] == nil { programs[rule] = program }
+        var all = programs[rule] ?? []
+        if let index = all.firstIndex(where: { $0.program == program }) {
+            all[index].count += 1
+        } else if all.count < Refusals.mostPrograms {
+            all.append((program, 1))
+        }
+        programs[rule] = all
     }
 
     init() {}
@@ -149,7 +158,7 @@ struct Explainer {
     func explain(_ record: JSON) -> [Explanation] {
         var all: [Explanation] = []
         if let outcome = record["outcome"], let ending = ending(outcome) { all.append(ending) }
-        let refused = (record["violations"]?.array ?? []).compactMap(violation).filter { $0.rule != all.first?.rule }
+        let refused = (record["violations"]?.array ?? []).flatMap(violations).filter { $0.rule != all.first?.rule }
         all += refused.sorted { ($0.count, $1.rule) > ($1.count, $0.rule) }
         return all
     }
@@ -207,6 +216,18 @@ struct Explainer {
 
     // MARK: - What was refused inside
 
+    /// Beyond the one that a violation's explanation names.
+    func morePrograms(deniedBy rule: String) -> Int { max(0, (refusals.programs[rule]?.count ?? 0) - 1) }
+
+    /// One rule may have denied several programs: each needs a rule of its own to be allowed.
+    private func violations(_ one: JSON) -> [Explanation] {
+        guard let found = violation(one) else { return [] }
+        guard found.control == "commands", let rule = one["rule"]?.string, let programs = refusals.programs[rule],
+            programs.count > 1
+        else { return [found] }
+        return programs.map { command(rule, $0.count, found.sentence, program: $0.program) }
+    }
+
     func violation(_ violation: JSON) -> Explanation? {
         guard let control = violation["control"]?.string, let rule = violation["rule"]?.string else { return nil }
         let count = violation["count"]?.int.map { Int(clamping: $0) } ?? 1
@@ -221,7 +242,11 @@ struct Explainer {
             var found = exhausted(String(rule.dropFirst("limits.".count)), "met the limit \(rule)")
             found.count = count
             return found
-        case "commands": return command(rule, count, "a program was denied with \(error) by the command rule")
+        case "commands":
+            let programs = refusals.programs[rule] ?? []
+            return command(
+                rule, programs.count > 1 ? programs[0].count : count,
+                "a program was denied with \(error) by the command rule")
         case "files":
             return masked(rule, violation["path"]?.bytesValue, count, "a masked path was opened and gave \(error):")
         case "network":
@@ -253,7 +278,7 @@ struct Explainer {
     func command(_ rule: String, _ count: Int, _ sentence: String, program: Bytes? = nil) -> Explanation {
         let (text, place) = Explainer.split(rule)
         let isDefault = text == "commands.default"
-        let object = program ?? refusals.programs[rule]
+        let object = program ?? refusals.programs[rule]?.first?.program
         var remedy = Explanation.Remedy.advice(
             "the program couldn't be judged, so it was denied: docs/commands.md says when")
         if isDefault {

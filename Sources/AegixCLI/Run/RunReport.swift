@@ -80,7 +80,9 @@ struct RunReport {
         }
         guard let first, let explanation = explainer.violation(first.element.json) else { return nil }
         // One rule may have refused several files.
-        let others = Set(violations.map { "\($0.control) \($0.rule)" }).count - 1
+        let others =
+            Set(violations.map { "\($0.control) \($0.rule)" }).count - 1
+            + explainer.morePrograms(deniedBy: first.element.rule)
         let more = others > 0 ? "; and \(others) more refused" : ""
         return "refused inside: \(bounded(explanation.line))\(more): aegix why \(Path.name(runPath).shown)"
     }

@@ -38,6 +38,8 @@ struct ApprovalRequest {
     var question: Question
     var workspace: Bytes
     var timeout: UInt64
+    /// Who is asked may be a chat room: declared secrets stay out of the question.
+    var redactor: Redactor?
 
     private static let mostShown = 2000
 
@@ -67,12 +69,14 @@ struct ApprovalRequest {
         case .exec(let question): lines(question)
         case .name(let question):
             [
-                "name       \(Bytes(question.name).shown)",
+                "name       \(safe(Bytes(question.name)).shown)",
                 "ports      \(question.port.map(String.init) ?? ApprovalRequest.ports.map(String.init).joined(separator: " and "))",
                 "rule       \(Bytes(question.rule).shown)",
             ]
         }
     }
+
+    private func safe(_ bytes: Bytes) -> Bytes { redactor?.redact(bytes) ?? bytes }
 
     private static var ports: [UInt16] { NetworkDecision.consented }
 
@@ -80,13 +84,13 @@ struct ApprovalRequest {
         let event = question.event
         let argv = question.picture.chain.links[0].argv
         var lines = [
-            "program    \(event.program.shown)",
-            "arguments  \(ApprovalRequest.bounded(argv.map(ApprovalRequest.quoted).joined(separator: " ")))",
+            "program    \(safe(event.program).shown)",
+            "arguments  \(ApprovalRequest.bounded(argv.map { ApprovalRequest.quoted(safe($0)) }.joined(separator: " ")))",
         ]
         if let loaded = question.picture.chain.image, question.picture.chain.links.count > 1 {
-            lines.append("run by     \(loaded.file.path.shown)")
+            lines.append("run by     \(safe(loaded.file.path).shown)")
         }
-        lines.append("directory  \((question.cwd ?? workspace).shown)")
+        lines.append("directory  \(safe(question.cwd ?? workspace).shown)")
         if let rule = question.rule {
             lines.append("rule       \(rule.patternText) (\(rule.origin))")
             if let reason = rule.reason { lines.append("reason     \(Bytes(reason).shown)") }
@@ -122,7 +126,11 @@ struct ApprovalRequest {
             let event = question.event
             members["kind"] = "exec"
             members["program"] = .bytes(event.program)
-            members["argv"] = .array(event.argv.map(JSON.bytes))
+            members["argv"] = .array(
+                event.argv.enumerated().map { index, word in
+                    let isCut = event.argvCut && index == event.argv.count - 1
+                    return .bytes(redactor?.redact(word, isCut: isCut) ?? word)
+                })
             members["argv_cut"] = .bool(event.argvCut)
             members["loaded"] = .bytes(question.picture.chain.image?.file.path ?? event.program)
             members["cwd"] = .bytes(question.cwd ?? workspace)
@@ -143,6 +151,6 @@ struct ApprovalRequest {
                 "pattern": "network.unknown", "origin": question.origin.map { .string($0) } ?? .null, "reason": .null,
             ]
         }
-        return .object(members)
+        return JSON.object(members).redacted(by: redactor)
     }
 }

@@ -25,7 +25,7 @@ extension RunLoop {
         asking = Asking(
             ApprovalRequest(
                 id: questions, run: io.run, question: question, workspace: plan.workspace,
-                timeout: plan.approval.timeout), plan.approval)
+                timeout: plan.approval.timeout, redactor: io.redactor), plan.approval)
     }
 
     func answer<Observer: RunObserver>(_ approval: Approval, _ observer: inout Observer) {
@@ -83,6 +83,4 @@ extension RunLoop {
             _ = nanosleep(&pause, nil)
         }
     }
-
-    /// As the command's own user, who may look into its processes where root in a container may not.
 }

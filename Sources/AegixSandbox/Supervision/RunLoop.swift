@@ -353,6 +353,7 @@ final class RunLoop {
 
     private func nextNotice() -> ExecWatch.Seen? { asOwner { watch?.next() } }
 
+    /// As the command's own user, who may look into its processes where root in a container may not.
     func asOwner<T>(_ body: () -> T?) -> T? {
         guard let owner = plan.confined?.owner else { return body() }
         do throws(Failure) {
