@@ -13,6 +13,7 @@
 /* What pid 1's messages to the supervisor bring. */
 #define AEGIX_WORD_READY "r"
 #define AEGIX_WORD_SOCKETS "s"
+#define AEGIX_WORD_NAMES "n"
 
 /* Each returns 0, or -1 with errno and *index set to the step, rule or limit at fault. */
 int aegix_child_root(const char *options);

@@ -15,11 +15,13 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/futex.h>
 #include <linux/keyctl.h>
 #include <linux/netlink.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -151,6 +153,19 @@ static int send_socket_monitor(int control) {
     return rc;
 }
 
+/* Where no network is, lookups come here, to be refused and recorded by name. Nobody inside could bind this port. */
+static int send_name_socket(int control) {
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int names = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (names < 0) return -1;
+    int rc = bind(names, (struct sockaddr *)&place, sizeof place);
+    if (rc == 0) rc = aegix_message_send(control, AEGIX_WORD_NAMES, 1, &names, 1);
+    int error = errno;
+    close(names);
+    errno = error;
+    return rc;
+}
+
 static void reset_signals(void) {
     /* By system call: glibc keeps 32 and 33 to itself, and a caller may have them ignored. All zero is SIG_DFL. */
     struct {
@@ -236,6 +251,9 @@ static void enter_root(const struct aegix_launch *launch) {
     if (take_identity(launch, trees) < 0) fail(page, AEGIX_STAGE_IDENTITY, 0);
     if (sethostname(launch->hostname, strlen(launch->hostname)) < 0) fail(page, AEGIX_STAGE_HOST, 0);
     if (launch->own_network && aegix_child_loopback() < 0) fail(page, AEGIX_STAGE_HOST, 1);
+    int may_bind = launch->keep >> CAP_NET_BIND_SERVICE & 1; /* a resolver of its own, then */
+    if (launch->own_network && !launch->relayed && !may_bind && send_name_socket(launch->control) < 0)
+        fail(page, AEGIX_STAGE_HOST, 3);
     if (launch->watch_sockets && send_socket_monitor(launch->control) < 0) fail(page, AEGIX_STAGE_HOST, 2);
     umask(0); /* the steps' modes are exact */
     if (aegix_child_root(launch->root_options) < 0) fail(page, AEGIX_STAGE_ROOT, 0);
@@ -354,7 +372,7 @@ int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root
     *listener = got[0];
     *root = got[1];
     *terminal = got[2];
-    return word == *AEGIX_WORD_SOCKETS ? 2 : 1;
+    return word == *AEGIX_WORD_NAMES ? 3 : word == *AEGIX_WORD_SOCKETS ? 2 : 1;
 }
 
 struct aegix_page *aegix_page_map(void) {

@@ -49,6 +49,25 @@ extension Integration {
             #expect(try ground.shell("/usr/bin/id; /usr/bin/true", try ground.policy(wider)).code == 0)
         }
 
+        /// Without a network a name can't be looked up, and is told.
+        @Test func aNameWithoutANetwork() throws {
+            let code = "import socket\ntry: socket.getaddrinfo('no.example', 80)\nexcept OSError as e: print(e.errno)"
+            let ended = try ground.run("--", "python3", "-c", code)
+            #expect(ended.text == "-2\n" && ended.errorText.contains("to allow it: --allow-host no.example"))
+            let reason = try #require(try reasons().first)
+            #expect(reason["object"].string == "no.example" && reason["option"].string == "--allow-host no.example")
+            #expect(reason["edit"].string == "[network]\nmode = \"allow\"\nallow = [\"no.example\"]")
+            let network = try ground.record()["network"].array
+            #expect(network.count == 1 && network[0]["name"].string == "no.example")
+            #expect(network[0]["kind"].string == "lookup" && network[0]["decision"].string == "deny")
+            #expect(
+                try ground.run(
+                    "--fail-on-violation", "--", "python3", "-c",
+                    "import socket; socket.getfqdn(); socket.getaddrinfo('aegix', 1)"
+                ).code
+                    == 0)
+        }
+
         @Test func everyControl() throws {
             try ground.write("\(ground.workspace)/.env", "secret\n")
             let policy = try ground.policy(

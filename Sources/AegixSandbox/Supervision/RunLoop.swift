@@ -15,6 +15,8 @@ final class RunLoop {
     let streams: RunStreams
     let cgroup: RunCgroup?
     let connects: ConnectWatch?
+    /// Where there is no network.
+    private var closedNames: ClosedNames?
     let began: UInt64
     /// What ends a run from our side, first come.
     private(set) var ending: Ending?
@@ -92,7 +94,7 @@ final class RunLoop {
 
     private enum Slot: Int, CaseIterable {
         case ended, signal, handover, notice, output, errors, outputSink, errorSink, inputSource, inputPipe, keyboard
-        case typing, echo, echoSink, network, askedFrom, askedTo, askedEnd
+        case typing, echo, echoSink, network, names, askedFrom, askedTo, askedEnd
     }
 
     /// Until pid 1 is gone, and with it every process of the sandbox, and everything it wrote was delivered.
@@ -116,6 +118,7 @@ final class RunLoop {
                 }
             }
             if isReady(.network) || connects?.relay?.isBusy == true || isNetworkDue { connects?.relay?.turn() }
+            if isReady(.names) { closedNames?.answer() }
             askOfNames(&observer)
             tellNetwork(&observer)
             if isReady(.output) { _ = streams.output.receive() }
@@ -159,6 +162,7 @@ final class RunLoop {
         set(.inputPipe, ended ? -1 : streams.input.writable, POLLOUT)
         set(.keyboard, ended || asking != nil ? -1 : streams.keyboard)
         set(.network, ended ? -1 : connects?.relay?.pollable ?? -1)
+        set(.names, ended ? -1 : closedNames?.pollable ?? -1)
         set(.typing, ended ? -1 : streams.typing, POLLOUT)
         set(.askedFrom, asking?.readable ?? -1)
         set(.askedTo, asking?.writable ?? -1, POLLOUT)
@@ -285,6 +289,11 @@ final class RunLoop {
         let came = aegix_receive_handover(sandbox.control.raw, 0, &listener, &view, &terminal)
         if came == 2 {
             sockets = Descriptor(owning: listener)
+            return
+        }
+        if came == 3 {
+            let names = Descriptor(owning: listener)
+            if let log = connects?.log { closedNames = ClosedNames(names, hostname: Plan.hostname, log: log) }
             return
         }
         handedOver = true

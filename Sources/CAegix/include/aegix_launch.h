@@ -157,7 +157,7 @@ enum { AEGIX_STOP_ALL = 63, AEGIX_CONTINUE_ALL = 64 };
 pid_t aegix_spawn(const struct aegix_launch *launch, int *pidfd);
 
 /* What pid 1 hands over once everything is in place: the seccomp listener, the sandbox's root and, with a terminal,
-   its master side (-1 without). Returns 1, or 2 for a monitor of the sandbox's sockets, in `listener`, with more to come; 0 when the child is gone, -1 with errno. Never blocks longer than
+   its master side (-1 without). Returns 1, or with more to come, and in `listener`, 2 for a monitor of the sandbox's sockets and 3 for where its lookups come; 0 when the child is gone, -1 with errno. Never blocks longer than
    `timeout_ms`. */
 int aegix_receive_handover(int control, int timeout_ms, int *listener, int *root, int *terminal);
 
