@@ -43,9 +43,10 @@ public final class ClosedNames {
     }
 
     private func note(_ question: DNSQuestion) {
+        let name = HostName.canonical(question.name)
         var event = NetworkEvent(
-            .lookup, time: Clock.realtime(), name: HostName.canonical(question.name).map { Bytes($0) } ?? question.name,
-            isAllowed: false, rule: "network.mode = \"none\"")
+            .lookup, time: Clock.realtime(), name: name.map { Bytes($0) } ?? question.name, isAllowed: false,
+            rule: name == nil ? "not a host name" : "network.mode = \"none\"")
         event.errno = ENOENT
         log.add(event)
     }

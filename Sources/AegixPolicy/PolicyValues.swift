@@ -172,7 +172,7 @@ enum PolicyText {
         }
     }
 
-    private static func write(_ bytes: Bytes, into out: inout Bytes) {
+    fileprivate static func write(_ bytes: Bytes, into out: inout Bytes) {
         if let text = bytes.text { return quote(text, into: &out) }
         out += "{ base64 = ".utf8
         quote(Base64.encode(bytes), into: &out)
@@ -303,5 +303,33 @@ extension Policy {
             out += JSON.object(bindings.mapValues { JSON.bytes($0) }).canonical
         case .secrets(let secrets): out += JSON.object(secrets.mapValues(\.json)).canonical
         }
+    }
+}
+
+/// A name as a policy has to write it to mean just that name: what is told to a person to copy may be a hostile command's choice.
+public enum PolicyLiteral {
+    /// Of `[files]`.
+    public static func path(_ path: Bytes) -> String {
+        var out = Bytes()
+        PolicyText.write(Wildcard.escaped(path), into: &out)
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// Of a command rule; nil: a rule's words are text.
+    public static func word(_ word: Bytes) -> String? {
+        guard let text = Wildcard.escaped(word).text else { return nil }
+        var out = Bytes()
+        PolicyText.quote(text, into: &out)
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// Of a shell's line, where it isn't plain.
+    public static func shell(_ word: Bytes) -> String {
+        let isPlain = word.allSatisfy { byte in
+            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                || "-_./:=,+@%".utf8.contains(byte)
+        }
+        if isPlain, !word.isEmpty { return word.shown }
+        return "'" + word.shown.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }
 }

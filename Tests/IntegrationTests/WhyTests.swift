@@ -68,6 +68,21 @@ extension Integration {
                     == 0)
         }
 
+        /// A program's name is the command's choice, and mustn't allow more than itself where it is copied into a policy.
+        @Test(arguments: ["*", "a\"], [\"id", "a\\b", "a\nb", "[a-z]", "a b"])
+        func namesThatAreSyntax(name: String) throws {
+            let start =
+                "[commands]\ndefault = \"deny\"\n[[commands.rule]]\nargv = [[\"sh\", \"cp\"], \"**\"]\ndecision = \"allow\"\n"
+            try ground.write("\(ground.workspace)/\(name)", "#!/bin/sh\necho it\n", mode: 0o755)
+            try ground.write("\(ground.workspace)/z", "#!/bin/sh\necho other\n", mode: 0o755)
+            let line = "./'\(name)'; ./z; /usr/bin/id"
+            #expect(try ground.shell(line, try ground.policy(start)).text == "")
+            let edit = try #require(
+                try reasons().first { $0["object"].string?.hasSuffix("/\(name)") == true }?["edit"].string)
+            let ended = try ground.shell(line, try ground.policy(start + edit + "\n"))
+            #expect(ended.text == "it\n", "\(edit): \(ended.text)\(ended.errorText)")
+        }
+
         @Test func everyControl() throws {
             try ground.write("\(ground.workspace)/.env", "secret\n")
             let policy = try ground.policy(

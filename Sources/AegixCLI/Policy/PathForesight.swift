@@ -92,7 +92,9 @@ struct PathForesight {
             remedy: isSystem
                 ? .never("it is the system itself")
                 : explainer.unlocked(
-                    .change(option: "--\(key) \(path.shown)", edit: "[files]\n\(key) = [\"\(path.shown)\"]"), "files"))
+                    .change(
+                        option: "--\(key) \(PolicyLiteral.shell(path))",
+                        edit: "[files]\n\(key) = [\(PolicyLiteral.path(path))]"), "files"))
     }
 
     private func readOnly(_ path: Bytes, _ under: Bytes) -> Explanation {

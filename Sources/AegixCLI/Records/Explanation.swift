@@ -282,8 +282,11 @@ struct Explainer {
         var remedy = Explanation.Remedy.advice(
             "the program couldn't be judged, so it was denied: docs/commands.md says when")
         if isDefault {
-            let word = object.map { "\"\($0.shown)\", \"**\"" } ?? " … "
-            remedy = .change(option: nil, edit: "[[commands.rule]]\nargv = [\(word)]\ndecision = \"allow\"")
+            if let word = object.map(PolicyLiteral.word) ?? " … " {
+                remedy = .change(option: nil, edit: "[[commands.rule]]\nargv = [\(word), \"**\"]\ndecision = \"allow\"")
+            } else {
+                remedy = .advice("a rule's words are text, which the program's name isn't: rename it")
+            }
         } else if place != nil {
             remedy = .change(option: nil, edit: "decision = \"allow\"  # in that rule, or a narrower pattern")
         }
