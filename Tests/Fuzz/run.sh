@@ -12,7 +12,7 @@ compiler=$(dirname "$(command -v "$swift")")/swiftc
 
 # One module of the readers' sources alone: the fuzzer brings a main of its own, which a package's executable can't have.
 readers=(Sources/AegixSystem/*.swift Tests/Fuzz/Harness.swift
-    Sources/AegixAudit/{Envelope,Labels,Ledger,LedgerEntry,LedgerLine,LedgerVerify,RecordBounds,StateDirectory,StateFile,Statement}.swift)
+    Sources/AegixAudit/{Evidence/{Envelope,Statement},Ledger/{Ledger,LedgerEntry,LedgerLine,LedgerVerify},Record/{Labels,RecordBounds},Runs/{StateDirectory,StateFile}}.swift)
 mkdir -p "$out/sources"
 rm -f "$out"/sources/*.swift
 for file in "${readers[@]}"; do
