@@ -92,16 +92,13 @@ final class ExecWatch {
             connects.see(notice, listener: listener.raw)
             return .nothing
         }
-        if let paths, paths.isOne(notice) {
-            paths.see(notice)
-            let refused = opens?.isOne(notice) == true ? opens?.refusal(notice) : nil
-            if aegix_notice_continue(listener.raw, notice.id) < 0 { return .nothing }
-            return refused.map(Seen.refused) ?? .nothing
-        }
-        if let opens, opens.isOne(notice) {
+        let (isPath, isOpen) = (paths?.isOne(notice) == true, opens?.isOne(notice) == true)
+        if isPath || isOpen {
             // Nothing is decided by what is read: the mask refuses.
-            let refused = opens.refusal(notice)
-            if aegix_notice_continue(listener.raw, notice.id) < 0 { return .nothing }
+            if isPath { paths?.see(notice) }
+            let refused = isOpen ? opens?.refusal(notice) : nil
+            // Gone meanwhile, what was read may be another's.
+            if aegix_notice_continue(listener.raw, notice.id) != 0 { return .nothing }
             return refused.map(Seen.refused) ?? .nothing
         }
         // First, since what it refuses must not be let through for being small.
