@@ -55,10 +55,10 @@ extension Plan {
         if policy.workspace.mode.hasLayer {
             guard let layer else { throw Failure("plan.layer", "a layer needs a run directory to keep it in") }
             confined.copy = WorkspaceCopy(
-                source: workspace.path, device: workspace.device, inode: workspace.inode,
+                source: workspace.host, device: workspace.device, inode: workspace.inode,
                 destination: Path.join(Path.join(place, Bytes("workspace")), Path.name(workspace.path)),
                 upper: Path.join(layer.directory, Bytes("upper")),
-                leftOut: hidden.map(\.path).filter { Path.contains(workspace.path, $0) })
+                leftOut: hidden.map(\.path).filter { Path.contains(workspace.path, $0) }.map(workspace.onHost))
         }
         try Plan.checkHidden(hidden, copy: confined.copy, facts: facts)
         // The workspace's own paths, as the command has them.
@@ -168,7 +168,7 @@ extension LandlockPlan {
         rules += facts.writes.map { Rule(path: $0.path, access: full) }
         switch mode {
         case .layer, .apply: if let copy = confined.copy { rules.append(Rule(path: copy.destination, access: full)) }
-        case .readOnly: rules.append(Rule(path: facts.workspace.path, access: look))
+        case .readOnly: rules.append(Rule(path: facts.workspace.host, access: look))
         case .direct: rules.append(Rule(path: facts.workspace.path, access: full))
         }
         rules += [confined.tmp, confined.home].map { Rule(path: $0, access: full) }

@@ -85,6 +85,14 @@ public struct PathFact: Equatable, Sendable {
     public var mode: UInt32
     /// `policy.toml:14:9`, or `--read`: for messages.
     public var origin: String
+    /// Where it lies on the host, if elsewhere: a replay lays the workspace out again in a place of its own.
+    public var source: Bytes?
+
+    /// Its path on the host.
+    public var host: Bytes { source ?? path }
+
+    /// The same of what lies in it.
+    func onHost(_ inside: Bytes) -> Bytes { host + inside.dropFirst(path.count) }
 
     public enum Kind: Equatable, Sendable { case directory, file }
 

@@ -115,7 +115,7 @@ public struct Plan: Equatable, Sendable {
             view.add(script: script)
         }
         let hidden = Plan.hidden(facts: facts, views: roots)
-        copy?.leftOut = hidden.map(\.path).filter { Path.contains(workspace.path, $0) }
+        copy?.leftOut = hidden.map(\.path).filter { Path.contains(workspace.path, $0) }.map(workspace.onHost)
         // What is written there outlives the run: in place, or in a layer that is applied or that the next run finds.
         var writable = facts.writes.map(\.path)
         if policy.workspace.mode != .readOnly { writable.append(workspace.path) }
@@ -193,7 +193,7 @@ public struct Plan: Equatable, Sendable {
         guard policy.workspace.mode.hasLayer, policy.workspace.backing == .copy else { return nil }
         guard let layer else { throw Failure("plan.layer", "a layer needs a run directory to keep it in") }
         var copy = WorkspaceCopy(
-            source: facts.workspace.path, device: facts.workspace.device, inode: facts.workspace.inode,
+            source: facts.workspace.host, device: facts.workspace.device, inode: facts.workspace.inode,
             destination: Path.join(Path.join(run, copyName), Bytes("workspace")),
             upper: Path.join(layer.directory, Bytes("upper")), leftOut: [])
         copy.keepsPlaces = true

@@ -77,7 +77,7 @@ struct WorkspaceView {
                 steps.append(.attach(workspace.path, tree: trees.count, flags: []))
                 trees.append(
                     PreparedTree(
-                        path: workspace.path, device: workspace.device, inode: workspace.inode, isMapped: true,
+                        path: workspace.host, device: workspace.device, inode: workspace.inode, isMapped: true,
                         layer: layer.directory, isVolatile: !durable))
                 return
             }
@@ -98,7 +98,7 @@ struct WorkspaceView {
     mutating func add(copy: WorkspaceCopy, of workspace: PathFact) {
         var made = workspace
         (made.device, made.inode) = (0, 0)
-        made.path = copy.destination
+        made.source = copy.destination
         target(workspace)
         bind(made, at: workspace.path, flags: [], owned: copy.shift == nil)
         writable.append(workspace.path)
@@ -164,10 +164,10 @@ struct WorkspaceView {
         if shifted {
             // Opened by the supervisor: the command's user may be unable to pass the directories on the way.
             steps.append(.attach(path, tree: trees.count, flags: flags))
-            trees.append(PreparedTree(path: fact.path, device: fact.device, inode: fact.inode, isMapped: owned))
+            trees.append(PreparedTree(path: fact.host, device: fact.device, inode: fact.inode, isMapped: owned))
         } else {
             steps.append(
-                .bind(path, source: .host(fact.path, device: fact.device, inode: fact.inode), flags: flags))
+                .bind(path, source: .host(fact.host, device: fact.device, inode: fact.inode), flags: flags))
         }
     }
 

@@ -93,6 +93,8 @@ public enum AuditRecord {
             }
             json.key("usage")
             json.optional(end.usage) { $0.usage($1) }
+            json.key("views")
+            json.raw(parts.views)
             json.key("violations")
             json.array(violations) { $0.violation($1) }
             json.key("workspace")

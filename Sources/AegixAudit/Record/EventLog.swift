@@ -136,6 +136,8 @@ public final class EventLog {
                     json.raw(parts.runID)
                     json.key("started_at")
                     json.raw(parts.startedAt)
+                    json.key("views")
+                    json.raw(parts.views)
                     json.key("workspace")
                     json.raw(parts.workspace)
                 }

@@ -24,6 +24,8 @@ enum RecordBounds {
     static let variableBytes = 256 << 10
     static let controls = 256
     static let sources = 64
+    static let views = 4096
+    static let viewBytes = 1 << 20
     static let labels = 64
     static let labelBytes = 16 << 10
     static let message = 4096

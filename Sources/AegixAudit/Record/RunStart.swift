@@ -20,6 +20,10 @@ public struct RunStart: Sendable {
     public var identity: Identity?
     public var environment: [Variable] = []
     public var workspace: Workspace?
+    /// It runs another one again: it is nobody's `last`, and nothing of it is ever applied.
+    public var isReplay = false
+    /// What the policy brought into view beside the base system and the workspace.
+    public var views: [View] = []
     /// `audit.durable`: fsync before the exit code is returned.
     public var durable = false
     /// Signs the record; nil: nothing does.
@@ -145,6 +149,17 @@ public struct RunStart: Sendable {
             /// `env.pass` or `--pass-env`: the caller's.
             case caller
             case secret
+        }
+    }
+
+    /// A path of the host as it was resolved, which is its path inside, too.
+    public struct View: Equatable, Sendable {
+        public var path: Bytes
+        public var isWritable: Bool
+
+        public init(_ path: Bytes, isWritable: Bool) {
+            self.path = path
+            self.isWritable = isWritable
         }
     }
 

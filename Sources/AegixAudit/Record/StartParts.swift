@@ -14,6 +14,7 @@ struct StartParts: Sendable {
     let policy: Bytes
     let runID: Bytes
     let startedAt: Bytes
+    let views: Bytes
     let workspace: Bytes
     private(set) var cuts = Cuts()
 
@@ -45,6 +46,7 @@ struct StartParts: Sendable {
         policy = part { $0.optional(start.policy) { StartParts.write($1, into: &$0, &cuts) } }
         runID = part { $0.string(start.id.description) }
         startedAt = part { $0.time(start.startedAt) }
+        views = part { StartParts.write(start.views, into: &$0, &cuts) }
         workspace = part { json in
             json.optional(start.workspace) { json, workspace in
                 json.object { json in
@@ -107,6 +109,19 @@ struct StartParts: Sendable {
         case .secret: return false
         case .option, .caller:
             return plain.contains { variable.name.elementsEqual($0.utf8) } || variable.name.starts(with: "LC_".utf8)
+        }
+    }
+
+    private static func write(_ views: [RunStart.View], into json: inout JSONWriter, _ cuts: inout Cuts) {
+        let kept = bounded(views, count: RecordBounds.views, bytes: RecordBounds.viewBytes) { $0.path.count }
+        cuts.note("views", kept: kept.count, of: UInt64(views.count))
+        json.array(kept) { json, view in
+            json.object { json in
+                json.key("access")
+                json.string(view.isWritable ? "write" : "read")
+                json.key("path")
+                json.string(view.path)
+            }
         }
     }
 

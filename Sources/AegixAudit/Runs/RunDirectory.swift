@@ -226,7 +226,7 @@ public struct RunDirectory: ~Copyable {
 
     static func entry(_ kind: LedgerEntry.Kind, _ start: RunStart, time: UInt64) -> LedgerEntry {
         var entry = LedgerEntry(
-            kind, start.id, time: time, workspace: start.workspace?.path,
+            kind, start.id, time: time, workspace: start.isReplay ? nil : start.workspace?.path,
             command: LedgerEntry.summary(start.command.argv))
         entry.labels = start.labels
         return entry

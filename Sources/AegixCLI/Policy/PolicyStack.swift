@@ -78,6 +78,28 @@ public struct PolicyStack {
         return LoadedPolicy(policy: layered.policy, sources: sources, layered: layered)
     }
 
+    /// A recorded policy, changed to what a replay may have, under the machine's ceiling as it is now: what the ceiling doesn't
+    /// allow any more is cut away, as of a preset.
+    ///
+    /// - workspace, home: as they were; only names are compared.
+    static func recorded(
+        _ text: Bytes, named name: String, workspace: Bytes, home: Bytes?, change: (inout Policy) -> Void
+    ) throws(Failure) -> LoadedPolicy {
+        var stack = PolicyStack(workspace: workspace, home: home)
+        let ceiling = try stack.ceiling()
+        let chain = try PolicyChain.load(PolicySource(name: name, bytes: text, isPreset: true, quotes: false)) {
+            name, _, _ throws(Failure) in throw PolicyStack.noPreset(name)
+        }
+        stack.note(chain)
+        let layered = try stack.checked { () throws(PolicyErrors) in
+            var layered = try LayeredPolicy(chain, anchors: stack.anchors)
+            layered.change(change)
+            if let ceiling { try layered.cut(to: ceiling, chain) }
+            return layered
+        }
+        return LoadedPolicy(policy: layered.policy, sources: stack.sources, layered: layered)
+    }
+
     /// A policy with all that it extends, for a person who looks at it: no ceiling, no workspace, and no trust is needed,
     /// because nothing runs by it.
     static func alone(_ argument: Bytes) throws(Failure) -> Policy {

@@ -56,11 +56,14 @@ enum RecordState {
     /// nil where no run was ever recorded. Killed runs get their record first.
     static func open(at path: Bytes, _ console: Console) throws(Failure) -> StateDirectory? {
         guard let state = try StateDirectory.openExisting(at: path) else { return nil }
-        let recovery = try state.closeInterrupted()
+        tell(try state.closeInterrupted(), console)
+        return state
+    }
+
+    static func tell(_ recovery: Recovery, _ console: Console) {
         tellFailed(recovery, console)
         for one in recovery.transactions { console.note(line(one.run, one.remainder)) }
         tellCgroups(recovery, console)
-        return state
     }
 
     static func tellFailed(_ recovery: Recovery, _ console: Console) {

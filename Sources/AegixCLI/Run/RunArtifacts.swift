@@ -63,7 +63,7 @@ struct RunArtifacts {
         let facts = preparation.facts
         let workspace = facts.workspace
         ground = ArtifactWalk.Ground(
-            workspace: workspace.path, (workspace.device, workspace.inode), layer: layer,
+            workspace: workspace.host, (workspace.device, workspace.inode), layer: layer,
             identity: facts.uid == 0 ? .owner(uid: workspace.uid, gid: workspace.gid) : .caller)
         ground.redactor = preparation.redactor
         if plan.copy != nil || plan.confined?.copy != nil { ground.copied = Int64(began) }

@@ -11,9 +11,10 @@ extension RunPreparation {
     func start(id: RunID, plan: Plan?, named: NamedSandbox? = nil) -> RunStart {
         var start = RunStart(
             id: id, startedAt: Clock.realtime(), aegix: .init(version: Version.number, build: Version.build),
-            invocation: .init(argv: RunPreparation.argv(), cwd: facts.cwd, how: invocation.form.name),
+            invocation: .init(argv: RunPreparation.argv(), cwd: facts.cwd, how: replays == nil ? invocation.form.name : "replay"),
             command: .init(argv: plan?.command.argv ?? []))
-        start.parent = options.parent
+        start.parent = replays?.description ?? options.parent
+        start.isReplay = replays != nil
         start.labels = options.labels
         start.durable = loaded.policy.audit.durable
         start.signer = signer
@@ -27,16 +28,12 @@ extension RunPreparation {
             },
             effective: policy.canonical, digest: SHA256.hex(effective), toml: effective)
         start.policy?.origins = loaded.origins
-        var host = JSONWriter(capacity: 128)
-        host.object { json in
-            json.key("kernel")
-            json.string(facts.kernel)
-            json.key("landlock_abi")
-            json.int(facts.landlockABI)
-            json.key("uid")
-            json.int(Int(facts.uid))
-        }
-        start.host = host.bytes
+        start.host = host
+        start.views =
+            plan == nil
+            ? []
+            : facts.reads.map { .init($0.path, isWritable: false) }
+                + facts.writes.map { .init($0.path, isWritable: true) }
         start.identity = plan.map { plan in
             .init(
                 insideUID: plan.identity.insideUID, insideGID: plan.identity.insideGID,
@@ -59,16 +56,39 @@ extension RunPreparation {
         return start
     }
 
+    /// What of it a difference between two runs may come from.
+    private var host: Bytes {
+        var host = JSONWriter(capacity: 256)
+        host.object { json in
+            json.key("cpu")
+            json.optional(HostSurvey.processor) { $0.string($1) }
+            json.key("distribution")
+            json.optional(HostSurvey.distribution) { $0.string($1) }
+            json.key("kernel")
+            json.string(facts.kernel)
+            json.key("landlock_abi")
+            json.int(facts.landlockABI)
+            json.key("processors")
+            json.int(facts.processors)
+            json.key("uid")
+            json.int(Int(facts.uid))
+        }
+        return host.bytes
+    }
+
     private func isOption(_ name: Bytes) -> Bool { options.environment.contains { name.elementsEqual($0.name.utf8) } }
 
     /// The policy in force, but for the values of `--env`, any of which may be a credential, and for secrets that it quotes.
     private var recordedPolicy: Policy {
         var policy = loaded.policy
         for variable in options.environment where policy.env.set[variable.name] == variable.value {
-            policy.env.set[variable.name] = Bytes("[not recorded]")
+            policy.env.set[variable.name] = RunPreparation.notRecorded
         }
         return redactor.map(policy.redacted) ?? policy
     }
+
+    /// Stands where a value would.
+    static let notRecorded = Bytes("[not recorded]")
 
     /// As the caller gave them, but for the values of `--env`: any may be a credential.
     private static func argv() -> [Bytes] {
@@ -84,7 +104,7 @@ extension RunPreparation {
         let equals = UInt8(ascii: "=")
         func withoutValue(_ word: Bytes, from start: Int) -> Bytes {
             guard let split = word[start...].firstIndex(of: equals) else { return word }
-            return word[...split] + Bytes("[not recorded]")
+            return word[...split] + notRecorded
         }
         var out: [Bytes] = []
         var isValue = false

@@ -23,10 +23,13 @@ struct RunPreparation {
     let learns: Bool
     /// nil: nothing is signed.
     let signer: RunSigner?
+    /// The run that is run again; nil: none is.
+    let replays: RunID?
 
     /// - runs: whether a run follows, which may ask the user's systemd for a cgroup.
     init(_ options: RunOptions, state: Bytes, runs: Bool, learns: Bool = false) throws(Failure) {
         self.learns = learns
+        replays = nil
         self.options = options
         let cwd = try RunPreparation.currentDirectory()
         self.state = state
@@ -45,6 +48,23 @@ struct RunPreparation {
         redactor = Redactor(facts.secrets)
         sandbox = learns ? nil : try SandboxName.choose(options, loaded.policy, workspace: facts.workspace.path)
         invocation = Invocation(try RunPreparation.form(options.command, cwd: cwd))
+    }
+
+    /// A run that runs another one again: nothing of it is signed, and it has a sandbox of its own.
+    init(
+        replaying run: RunID, _ options: RunOptions, state: Bytes, loaded: LoadedPolicy, facts: HostFacts,
+        _ invocation: Invocation
+    ) {
+        self.options = options
+        self.state = state
+        self.loaded = loaded
+        self.facts = facts
+        self.invocation = invocation
+        redactor = Redactor(facts.secrets)
+        sandbox = nil
+        learns = false
+        signer = nil
+        replays = run
     }
 
     /// - run: the run's own directory.

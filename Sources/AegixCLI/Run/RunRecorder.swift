@@ -270,7 +270,7 @@ final class RunRecorder: RunObserver {
     }
 
     private func listed(_ layer: Layer) throws(Failure) -> ChangeList {
-        let workspace = preparation.facts.workspace.path
+        let workspace = preparation.facts.workspace.host
         return try flagged { () throws in
             try Redirects.complete(layer, over: workspace)
             let list = try LayerListing(

@@ -86,6 +86,12 @@ public struct LayeredPolicy: Sendable {
         policy.network.settle()
     }
 
+    /// For whoever knows what it may be changed to: nothing is compared with what it was.
+    public mutating func change(_ body: (inout Policy) -> Void) {
+        body(&policy)
+        policy.network.settle()
+    }
+
     /// The same command, with the paths that its words stand for.
     public mutating func setApprovalCommand(_ words: [String]) { policy.approval.command = words }
 

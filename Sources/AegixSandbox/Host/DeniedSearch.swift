@@ -129,7 +129,7 @@ extension ViewWalk {
 
     /// SECURITY: an overlay shows what lies under a mount, which the walk can't see.
     private func refuseMounts(in root: PathFact) throws(Failure) {
-        for mount in try mounts() where mount.point != root.path && Path.contains(root.path, mount.point) {
+        for mount in try mounts() where mount.point != root.host && Path.contains(root.host, mount.point) {
             throw Failure(
                 "view.mount",
                 "can't hold the rules of `files.deny` in \(root.path.shown): \(mount.point.shown) in it is a mount, and "

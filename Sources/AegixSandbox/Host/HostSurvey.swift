@@ -10,17 +10,23 @@ import Glibc
 public enum HostSurvey {
     public struct Request {
         public var workspace: Bytes
+        /// Where the workspace lies on the host, if elsewhere.
+        public var source: Bytes?
         public var cwd: Bytes
+        /// What the command's environment is made from, instead of the caller's. Secrets still come from the caller's own.
+        public var environment: [HostFacts.Variable]?
         public var policy: Policy
         public var guarded: [(path: Bytes, what: String)]
         /// Nothing less will do, so what costs more is tried as well.
         public var needsSealed: Bool
 
         public init(
-            workspace: Bytes, cwd: Bytes, policy: Policy, guarded: [(path: Bytes, what: String)],
-            needsSealed: Bool = false
+            workspace: Bytes, source: Bytes? = nil, cwd: Bytes, environment: [HostFacts.Variable]? = nil,
+            policy: Policy, guarded: [(path: Bytes, what: String)], needsSealed: Bool = false
         ) {
             self.workspace = workspace
+            self.source = source
+            self.environment = environment
             self.cwd = cwd
             self.policy = policy
             self.guarded = guarded
@@ -29,15 +35,17 @@ public enum HostSurvey {
     }
 
     public static func facts(_ request: Request) throws(Failure) -> HostFacts {
-        let workspace = try look(
-            request.workspace, origin: "--workspace", code: "workspace.missing", what: "the workspace")
+        var workspace = try look(
+            request.source ?? request.workspace, origin: "--workspace", code: "workspace.missing", what: "the workspace"
+        )
+        if request.source != nil { (workspace.source, workspace.path) = (workspace.path, request.workspace) }
         if workspace.kind != .directory {
             throw Failure("workspace.missing", "the workspace \(workspace.path.shown) isn't a directory")
         }
         var facts = HostFacts(uid: geteuid(), gid: getegid(), cwd: request.cwd, workspace: workspace)
         facts.environment = environment()
         let home = Bytes("HOME")
-        facts.home = facts.environment.first { $0.name == home }?.value
+        facts.home = (request.environment ?? facts.environment).first { $0.name == home }?.value
         if facts.home.map(Path.isAbsolute) != true { facts.home = nil }
         facts.kernel = kernel()
         facts.landlockABI = Int(aegix_landlock_abi())
@@ -52,7 +60,7 @@ public enum HostSurvey {
         facts.userName = userName(facts.uid == 0 ? workspace.uid : facts.uid)
         facts.base = base()
         // A policy that accepts no less doesn't pay for a probe.
-        if request.policy.require == .confined { facts.namespaces = HostProbe.namespaces(workspace: workspace.path) }
+        if request.policy.require == .confined { facts.namespaces = HostProbe.namespaces(workspace: workspace.host) }
         var isConfined = false
         if case .refused = facts.namespaces { isConfined = true }
         if isConfined { facts.shared = SharedView.all.filter { $0.withCString { access($0, R_OK) == 0 } } }
@@ -61,6 +69,7 @@ public enum HostSurvey {
         facts.writes = try views(request.policy.files.write, facts: facts)
         facts.reads = try views(request.policy.files.read, facts: facts)
         facts.secrets = try secrets(request.policy, facts)
+        facts.environment = request.environment ?? facts.environment
         for item in request.guarded { guardPath(item.path, what: item.what, &facts.guarded) }
         var denials: [DenialPattern] = []
         for rule in request.policy.files.deny {
@@ -342,6 +351,35 @@ extension HostSurvey {
         } catch {
             throw Failure("script.missing", "can't read the script \(path.shown): \(error)")
         }
+    }
+}
+
+// MARK: - For the record
+
+extension HostSurvey {
+    /// As it calls itself; nil: it doesn't.
+    public static var processor: Bytes? {
+        var name = [CChar](repeating: 0, count: Int(AEGIX_PROCESSOR_NAME))
+        aegix_processor_name(&name)
+        let text = name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        let trimmed = text.drop { $0 == 0x20 }
+        return trimmed.isEmpty
+            ? nil : Bytes(trimmed.prefix(trimmed.lastIndex { $0 != 0x20 }.map { $0 - trimmed.startIndex + 1 } ?? 0))
+    }
+
+    /// PRETTY_NAME of os-release; nil: there is none.
+    public static var distribution: Bytes? {
+        let text: Bytes
+        do throws(SystemError) {
+            text = try Descriptor.open(Bytes("/etc/os-release"), O_RDONLY | O_NONBLOCK).readAll(limit: 1 << 16)
+        } catch {
+            return nil
+        }
+        let key = Bytes("PRETTY_NAME=")
+        guard let line = text.split(separator: 0x0A).first(where: { $0.starts(with: key) }) else { return nil }
+        let value = line.dropFirst(key.count)
+        let quotes = value.count > 1 && value.first == value.last && [0x22, 0x27].contains(value.first)
+        return Bytes(quotes ? value.dropFirst().dropLast() : value)
     }
 }
 

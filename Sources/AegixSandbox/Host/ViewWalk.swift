@@ -71,16 +71,17 @@ struct ViewWalk {
     }
 
     mutating func walk(_ root: PathFact, _ each: (Bytes, Entry) throws -> Void) throws(Failure) {
-        try walk(root.path, Entry(root), origin: root.origin, each)
+        try walk(root.path, Entry(root), on: root.host, origin: root.origin, each)
     }
 
+    /// - host: where it lies, if not at its path.
     mutating func walk(
-        _ path: Bytes, _ root: Entry, origin: String, _ each: (Bytes, Entry) throws -> Void
+        _ path: Bytes, _ root: Entry, on host: Bytes? = nil, origin: String, _ each: (Bytes, Entry) throws -> Void
     ) throws(Failure) {
         do {
             try each(path, root)
             if root.kind == S_IFDIR {
-                try walk(try Descriptor.open(path, O_RDONLY | O_DIRECTORY), path, depth: 0, each)
+                try walk(try Descriptor.open(host ?? path, O_RDONLY | O_DIRECTORY), path, depth: 0, each)
             }
         } catch let failure as Failure {
             throw failure

@@ -138,6 +138,9 @@ int aegix_map_namespace(const char *uid_map, const char *gid_map);
 int aegix_write_map(pid_t pid, const char *file, const char *text);
 
 int aegix_landlock_abi(void);
+/* As the processor calls itself, padded as it likes; empty where it doesn't say. */
+enum { AEGIX_PROCESSOR_NAME = 49 };
+void aegix_processor_name(char name[_Nonnull AEGIX_PROCESSOR_NAME]);
 /* Processors that the caller may use. */
 int aegix_processors(void);
 

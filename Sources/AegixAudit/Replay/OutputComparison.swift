@@ -1,0 +1,195 @@
+// Pure but for the logs that it asks for. What came out of two runs and isn't the same.
+
+import AegixSystem
+import AegixWorkspace
+
+struct OutputComparison {
+    private let first: ComparedRun
+    private let second: ComparedRun
+    private let strict: Bool
+
+    /// Of each area; the rest is counted.
+    private static let most = 1000
+
+    init(_ first: ComparedRun, _ second: ComparedRun, strict: Bool) {
+        (self.first, self.second, self.strict) = (first, second, strict)
+    }
+
+    func note(in comparison: inout Comparison) {
+        exit(&comparison)
+        for (area, name) in [(Difference.Area.stdout, "stdout"), (.stderr, "stderr")] {
+            stream(area, name, &comparison)
+        }
+        changes(&comparison)
+        artifacts(&comparison)
+        processes(&comparison)
+    }
+
+    private func exit(_ comparison: inout Comparison) {
+        let (one, other) = (first.record["outcome"] ?? .null, second.record["outcome"] ?? .null)
+        for member in ["status", "exit_code", "signal", "limit", "rule"] where one[member] != other[member] {
+            comparison.outputs.append(
+                Difference(
+                    .exit, Bytes(member), before: CauseComparison.text(one[member]),
+                    after: CauseComparison.text(other[member])))
+        }
+    }
+
+    // MARK: - Streams
+
+    private func stream(_ area: Difference.Area, _ name: String, _ comparison: inout Comparison) {
+        let (one, other) = (first.record["streams"]?[name] ?? .null, second.record["streams"]?[name] ?? .null)
+        if one["sha256"] == other["sha256"], one["bytes"] == other["bytes"] { return }
+        guard let before = first.log(name), let after = second.log(name) else {
+            comparison.outputs.append(
+                Difference(
+                    area, Bytes("digest"), before: CauseComparison.text(one["sha256"]),
+                    after: CauseComparison.text(other["sha256"])))
+            return
+        }
+        let isWhole = one["truncated"]?.bool != true && other["truncated"]?.bool != true
+        if isWhole, !strict, let note = MeasuredText.equal(before, after) {
+            comparison.disregarded.append("\(name): \(note)")
+            return
+        }
+        var lines = OutputComparison.firstDifference(before, after)
+        if lines == nil, one["bytes"] != other["bytes"] {
+            lines = (0, CauseComparison.text(one["bytes"]) ?? [], CauseComparison.text(other["bytes"]) ?? [])
+        }
+        let (number, mine, theirs) = lines ?? (0, [], [])
+        comparison.outputs.append(
+            Difference(
+                area, Bytes(number > 0 ? "line \(number)" : "bytes"), before: shortened(mine, to: 400),
+                after: shortened(theirs, to: 400)))
+    }
+
+    /// Lines counted from one.
+    static func firstDifference(_ one: Bytes, _ other: Bytes) -> (Int, Bytes, Bytes)? {
+        let newline = UInt8(ascii: "\n")
+        var (index, number, start) = (0, 1, 0)
+        while index < one.count, index < other.count, one[index] == other[index] {
+            if one[index] == newline { (number, start) = (number + 1, index + 1) }
+            index += 1
+        }
+        if index == one.count, index == other.count { return nil }
+        func line(_ bytes: Bytes) -> Bytes { Bytes(bytes[min(start, bytes.count)...].prefix { $0 != newline }) }
+        return (number, line(one), line(other))
+    }
+
+    // MARK: - Files
+
+    private func changes(_ comparison: inout Comparison) {
+        guard let one = first.changes, let other = second.changes else {
+            if (first.changes == nil) != (second.changes == nil) {
+                comparison.unknown.append("what one of the two changed, which isn't known")
+            }
+            return
+        }
+        if !one.cut.isEmpty || !other.cut.isEmpty {
+            comparison.unknown.append("changes beyond the bounds of the list")
+        }
+        func described(_ list: ChangeList) -> [Bytes: Bytes] {
+            Dictionary(
+                list.changes.map { ($0.path, OutputComparison.text($0)) }, uniquingKeysWith: { first, _ in first })
+        }
+        compare(described(one), described(other), .changes, &comparison)
+    }
+
+    /// What a workspace would get: no times and nothing of how the base was.
+    private static func text(_ change: Change) -> Bytes {
+        guard let after = change.after else { return Bytes("deleted") }
+        var words = ["\(change.kind.rawValue)", after.kind.rawValue, "0\(String(after.mode, radix: 8))"]
+        if after.kind == .file { words += ["\(after.size) B", after.digest ?? "undigested"] }
+        var text = Bytes(words.joined(separator: " "))
+        if let from = change.from { text += Bytes(" from ") + from }
+        if let target = after.target { text += Bytes(" to ") + target }
+        if let attributes = after.attributes { text += Bytes(" xattrs \(attributes)") }
+        return text
+    }
+
+    private func artifacts(_ comparison: inout Comparison) {
+        func described(_ record: JSON) -> [Bytes: Bytes] {
+            var found: [Bytes: Bytes] = [:]
+            for one in record["artifacts"]?.array ?? [] {
+                guard let path = one["path"]?.bytesValue else { continue }
+                let digest = one["sha256"]?.string ?? "not copied: \(one["skipped"]?.string ?? "unknown")"
+                found[path] = Bytes("\(one["mode"]?.string ?? "") \(digest)")
+            }
+            return found
+        }
+        compare(described(first.record), described(second.record), .artifacts, &comparison)
+    }
+
+    private func compare(
+        _ one: [Bytes: Bytes], _ other: [Bytes: Bytes], _ area: Difference.Area, _ comparison: inout Comparison
+    ) {
+        let paths = Set(one.keys).union(other.keys).filter { one[$0] != other[$0] }
+        for path in paths.sorted(by: { $0.lexicographicallyPrecedes($1) }).prefix(OutputComparison.most) {
+            comparison.outputs.append(Difference(area, path, before: one[path], after: other[path]))
+        }
+        if paths.count > OutputComparison.most {
+            comparison.unknown.append("\(paths.count - OutputComparison.most) more differences in \(area.rawValue)")
+        }
+    }
+
+    // MARK: - Processes
+
+    /// Which programs ran with which words, how often. Not in which order: what runs at once begins in any.
+    private func processes(_ comparison: inout Comparison) {
+        if first.record["cut"]?["processes"] != nil || second.record["cut"]?["processes"] != nil {
+            comparison.unknown.append("programs beyond the bounds of the list")
+            return
+        }
+        let exact = (
+            OutputComparison.execs(first.record, renames: false), OutputComparison.execs(second.record, renames: false)
+        )
+        if exact.0 == exact.1 { return }
+        let (one, other) = (
+            OutputComparison.execs(first.record, renames: true), OutputComparison.execs(second.record, renames: true)
+        )
+        if one == other, !strict {
+            comparison.disregarded.append("processes: names that programs made up in /tmp")
+            return
+        }
+        let execs = Set(one.keys).union(other.keys).filter { one[$0] != other[$0] }
+        for exec in execs.sorted(by: { $0.lexicographicallyPrecedes($1) }).prefix(OutputComparison.most) {
+            comparison.outputs.append(
+                Difference(
+                    .processes, shortened(exec, to: 400), before: Bytes("\(one[exec] ?? 0) times"),
+                    after: Bytes("\(other[exec] ?? 0) times")))
+        }
+    }
+
+    private static func execs(_ record: JSON, renames: Bool) -> [Bytes: Int] {
+        var found: [Bytes: Int] = [:]
+        for one in record["processes"]?.array ?? [] {
+            var words = [one["program"]?.bytesValue ?? []] + (one["argv"]?.array ?? []).map { $0.bytesValue ?? [] }
+            words.append(Bytes(one["decision"]?.string ?? ""))
+            if renames { words = words.map(MadeUpNames.without) }
+            found[Bytes(words.joined(separator: [0x20])), default: 0] += 1
+        }
+        return found
+    }
+}
+
+/// Names in the sandbox's own /tmp, which compilers and the like make up anew each time.
+enum MadeUpNames {
+    static func without(_ word: Bytes) -> Bytes {
+        let place = Bytes("/tmp/")
+        var out = Bytes()
+        var index = 0
+        while index < word.count {
+            if word[index...].starts(with: place) {
+                out += place + [UInt8(ascii: "*")]
+                index += place.count
+                while index < word.count, !isEnd(word[index]) { index += 1 }
+            } else {
+                out.append(word[index])
+                index += 1
+            }
+        }
+        return out
+    }
+
+    private static func isEnd(_ byte: UInt8) -> Bool { [0x2F, 0x20, 0x3A, 0x3D, 0x2C, 0x22, 0x27].contains(byte) }
+}

@@ -1,0 +1,183 @@
+// Side effects: runs a recorded command again in a sandbox, leaves a record of that, writes to the console.
+
+import AegixAudit
+import AegixPlan
+import AegixSandbox
+import AegixSystem
+import AegixWorkspace
+import Glibc
+
+/// `aegix replay RUN|BUNDLE`.
+///
+/// Stages: the recorded run, intact ─► its workspace, as it was or is (ReplayGround) ─► what it may do (ReplayRights) ─► the road of
+/// every run, into a layer that is dropped ─► comparison, causes first ─► once more, if nothing says why ─► variations ─► report.
+/// Not done here: comparing (AegixAudit/Replay), and anything to the workspace.
+public enum ReplayCommand: Command {
+    public static let name = "replay"
+    public static let summary = "run a recorded command again and explain every difference"
+    public static let usage = ["replay [OPTION…] RUN|BUNDLE"]
+    public static let details = """
+        Runs the recorded command once more, with its environment, stdin, policy and inputs, as far as they were recorded, in a sandbox \
+        of the same kind and a fresh layer, which is never applied. Where no inputs were kept ([audit] inputs), it takes the \
+        workspace as it is, and names what changed there since. It never has more rights than the record's policy and this machine's \
+        ceiling give; a bundle's replay has nothing of this machine's but the base system.
+
+        Then both records are compared: first what may be a cause (command, policy, enforcement, programs, environment, host, inputs, \
+        limits, network), then what came out (exit, streams, changes, artifacts, programs that ran), each difference with its likeliest cause. \
+        If nothing says why, it is run once more, to tell chance from what can't be explained.
+
+        It exits with 0 if the same came out, with 1 if not, and with 2 if it can't be replayed. `docs/replay.md` says more.
+        """
+    public static let options = ReplayOptions.table
+
+    /// It can't be replayed.
+    static let impossible: Int32 = 2
+
+    public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
+        let options = try ReplayOptions(arguments)
+        do throws(Failure) {
+            return try replay(options, console)
+        } catch {
+            var failure = error
+            failure.exitCode = impossible
+            throw failure
+        }
+    }
+
+    private static func replay(_ options: ReplayOptions, _ console: Console) throws(Failure) -> Int32 {
+        let state = try StateDirectory.open(at: try StateLocation.current(option: options.stateDirectory))
+        RecordState.tell(try state.closeInterrupted(), console)
+        let recorded = try source(options, state)
+        let ground = try ReplayGround(recorded, isStranger: options.isBundle, in: state)
+        let report: ReplayReport
+        do throws(Failure) {
+            report = try compare(recorded, options, ground, state, console)
+        } catch {
+            do throws(Failure) { try ground.remove() } catch let other { console.note(other.message) }
+            throw error
+        }
+        try ground.remove()
+        if let file = options.junit { try ReplayJUnit(report).write(to: file) }
+        if console.json { try console.document(report.json) } else { try console.print(ReplayText.text(report)) }
+        return report.isSame ? 0 : 1
+    }
+
+    private static func source(_ options: ReplayOptions, _ state: StateDirectory) throws(Failure) -> RecordedRun {
+        guard let text = options.what.text else {
+            throw Failure("run.unknown", "there is no run \(options.what.shown)")
+        }
+        return try state.recorded(try state.find(text, from: RecordState.currentDirectory()))
+    }
+
+    private static func compare(
+        _ recorded: RecordedRun, _ options: ReplayOptions, _ ground: ReplayGround, _ state: StateDirectory,
+        _ console: Console
+    ) throws(Failure) -> ReplayReport {
+        let attempt = ReplayAttempt(recorded, options, on: ground, in: state, console)
+        let (first, given) = try attempt.run()
+        let original = try ComparedRun(recorded)
+        var comparison = Comparison.of(original, first.compared, given: given, strict: options.strict)
+        var report = ReplayReport(original: recorded.id, replay: first.id)
+        if comparison.isUnexplained {
+            let (again, _) = try attempt.run()
+            comparison.settle(by: Comparison.of(first.compared, again.compared, strict: options.strict))
+            report.again = again.id
+        }
+        report.comparison = comparison
+        for variation in options.variations {
+            let (varied, _) = try attempt.run(variation)
+            report.variations.append(
+                .init(
+                    variation, run: varied.id,
+                    Comparison.of(first.compared, varied.compared, strict: options.strict)))
+        }
+        return report
+    }
+}
+
+/// Runs a recorded command, once or more often.
+struct ReplayAttempt {
+    private let recorded: RecordedRun
+    private let options: ReplayOptions
+    private let ground: ReplayGround
+    private let state: StateDirectory
+    private let console: Console
+
+    init(
+        _ recorded: RecordedRun, _ options: ReplayOptions, on ground: ReplayGround, in state: StateDirectory,
+        _ console: Console
+    ) {
+        self.recorded = recorded
+        self.options = options
+        self.ground = ground
+        self.state = state
+        self.console = console
+    }
+
+    struct Finished {
+        let id: RunID
+        let compared: ComparedRun
+    }
+
+    /// With what it can't have as the run had it.
+    func run(_ variation: ReplayVariation? = nil) throws(Failure) -> (Finished, [Difference]) {
+        let preparation = try ReplayPreparation(recorded, options, on: ground, state: state.path)
+        console.redactor = preparation.run.redactor
+        let given = try takeStdin()
+        var recorder = try RunRecorder(preparation.run, in: state)
+        var attempt = RunAttempt()
+        do throws(Failure) {
+            var io = RunIO(
+                captureOnly: true, headLimit: 0, cache: CacheDirectory(path: Path.join(state.path, Bytes("cache"))),
+                run: recorder.runID)
+            io.redactor = preparation.run.redactor
+            attempt.result = try Supervisor.run(try recorder.makePlan(), io: io, observer: &recorder)
+            if let other = try recorder.makePlan(after: attempt.result) {
+                attempt.result = try Supervisor.run(other, io: io, observer: &recorder)
+            }
+        } catch {
+            attempt.failure = error
+        }
+        _ = try recorder.finish(&attempt, includeText: false)
+        if let failure = attempt.failure ?? attempt.result?.failure ?? attempt.lateFailure
+            ?? attempt.result?.lateFailure
+        {
+            throw failure
+        }
+        guard let id = RunID(recorder.runID) else {
+            throw Failure("record.failed", "the replay has no record")
+        }
+        let finished = try state.recorded(id)
+        let compared = try ComparedRun(finished)
+        _ = try state.discard(id)
+        return (Finished(id: id, compared: compared), preparation.differences + given)
+    }
+
+    /// What was recorded of it becomes the replay's stdin; else it has none.
+    private func takeStdin() throws(Failure) -> [Difference] {
+        func take(_ file: borrowing Descriptor) throws(Failure) {
+            if dup2(file.raw, STDIN_FILENO) < 0 {
+                throw Failure("replay.stdin", "can't set stdin", SystemError.last("dup2"))
+            }
+        }
+        if let file = try recorded.stdin() {
+            try take(file)
+            return []
+        }
+        do throws(SystemError) {
+            let null = try Descriptor.open(Bytes("/dev/null"), O_RDONLY)
+            if dup2(null.raw, STDIN_FILENO) < 0 { throw SystemError.last("dup2") }
+        } catch {
+            throw Failure("replay.stdin", "can't open /dev/null", error)
+        }
+        let controls = recorded.record["enforcement"]?["controls"]?.array ?? []
+        guard let mechanism = controls.first(where: { $0["name"]?.string == "stdin" })?["mechanism"]?.string,
+            mechanism != "/dev/null", !mechanism.hasSuffix("replaced by /dev/null")
+        else { return [] }
+        return [
+            Difference(
+                .inputs, Bytes("stdin"), before: Bytes(mechanism), after: Bytes("/dev/null"),
+                note: "it wasn't recorded (--record-stdin)")
+        ]
+    }
+}
