@@ -56,7 +56,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "AegixAuditTests",
-            dependencies: ["AegixAudit", "AegixSandbox", "AegixNetwork", "AegixPolicy", "AegixSystem"],
+            dependencies: [
+                "AegixAudit", "AegixWorkspace", "AegixSandbox", "AegixNetwork", "AegixPolicy", "AegixSystem",
+            ],
             exclude: ["Golden"],
             swiftSettings: strict),
         .testTarget(

@@ -109,7 +109,7 @@ private final class Heard {
             (words("--version", "--json"), "aegix.version/v1"), (words("--json", "--help"), "aegix.help/v1"),
             (words("help", "doctor", "--json"), "aegix.help/v1"),
             (words("doctor", "--help", "--json"), "aegix.help/v1"),
-            (words("replay", "last", "--json"), "aegix.error/v1"), (words("--json"), "aegix.error/v1"),
+            (words("sandboxes", "x", "--json"), "aegix.error/v1"), (words("--json"), "aegix.error/v1"),
             (words("--json", "doctor", "x"), "aegix.error/v1"), (words("--bogus", "--json"), "aegix.error/v1"),
         ] {
             let heard = Heard(json: true)
@@ -126,7 +126,7 @@ private final class Heard {
     @Test func unknownCommands() {
         for (word, part) in [
             ("hlep", "did you mean `aegix help`?"), ("xyzzy", "aegix -- xyzzy"),
-            ("replay", "isn't available in this version"),
+            ("replay", "RUN|BUNDLE is missing"),
         ] {
             let heard = Heard(json: false)
             #expect(heard.run([Bytes(word)]) == 125)

@@ -30,7 +30,7 @@ enum MeasuredText {
         var index = 0
         while index < bytes.count {
             let byte = bytes[index]
-            guard isDigit(byte), index == 0 || !isWord(bytes[index - 1]) else {
+            guard isDigit(byte), index == 0 || !isWord(bytes[index - 1]) && bytes[index - 1] != 0x2E else {
                 text.append(byte)
                 index += 1
                 continue

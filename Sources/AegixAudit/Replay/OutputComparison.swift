@@ -140,19 +140,23 @@ struct OutputComparison {
             comparison.unknown.append("programs beyond the bounds of the list")
             return
         }
-        let exact = (
-            OutputComparison.execs(first.record, renames: false), OutputComparison.execs(second.record, renames: false)
-        )
-        if exact.0 == exact.1 { return }
-        let (one, other) = (
-            OutputComparison.execs(first.record, renames: true), OutputComparison.execs(second.record, renames: true)
-        )
-        if one == other, !strict {
-            comparison.disregarded.append("processes: names that programs made up in /tmp")
-            return
+        func execs(renames: Bool) -> ([Bytes: Int], [Bytes: Int]) {
+            (
+                OutputComparison.execs(first.record, renames: renames),
+                OutputComparison.execs(second.record, renames: renames)
+            )
         }
-        let execs = Set(one.keys).union(other.keys).filter { one[$0] != other[$0] }
-        for exec in execs.sorted(by: { $0.lexicographicallyPrecedes($1) }).prefix(OutputComparison.most) {
+        var (one, other) = execs(renames: false)
+        if one == other { return }
+        if !strict {
+            (one, other) = execs(renames: true)
+            if one == other {
+                comparison.disregarded.append("processes: names that programs made up in /tmp")
+                return
+            }
+        }
+        let different = Set(one.keys).union(other.keys).filter { one[$0] != other[$0] }
+        for exec in different.sorted(by: { $0.lexicographicallyPrecedes($1) }).prefix(OutputComparison.most) {
             comparison.outputs.append(
                 Difference(
                     .processes, shortened(exec, to: 400), before: Bytes("\(one[exec] ?? 0) times"),

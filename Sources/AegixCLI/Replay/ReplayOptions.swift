@@ -41,7 +41,7 @@ struct ReplayOptions {
             "vary", "LIST", repeatable: true,
             help: """
                 Run it once more for each of these, separated by commas, and tell which one changes what comes out: \
-                timezone, umask, num_cpus, env, home, file_order. Default: none.
+                timezone, umask, num_cpus, env, home, file_order. Can be given more than once. Default: none.
                 """),
         Option(
             "junit", "FILE", completes: .file,
