@@ -74,6 +74,10 @@ extension StateDirectory {
         _ id: RunID, _ request: ApplyRequest = ApplyRequest(), in named: NamedSandbox? = nil
     ) throws(Failure) -> ApplyReport {
         let run = try changes(of: id)
+        if run.record["invocation"]?["how"]?.string == RunStart.Invocation.replay {
+            throw Failure(
+                "apply.replay", "run \(id) is a replay of another one, and nothing of it is ever applied", exitCode: 1)
+        }
         let sandbox = try self.hold(id, in: run.sandbox, held: named)
         var report = ApplyReport(run: id, workspace: run.workspace, status: .nothing)
         if run.list.changes.isEmpty {

@@ -52,8 +52,11 @@ public struct RunStart: Sendable {
     public struct Invocation: Equatable, Sendable {
         public var argv: [Bytes]
         public var cwd: Bytes?
-        /// `cmd`, `script`, `python`, `argv`.
+        /// `cmd`, `script`, `python`, `program`, `replay`.
         public var how: String?
+
+        /// Of a run that runs another one again.
+        public static let replay = "replay"
 
         public init(argv: [Bytes], cwd: Bytes?, how: String?) {
             self.argv = argv
@@ -68,11 +71,27 @@ public struct RunStart: Sendable {
         public var program: Bytes?
         /// Its SHA-256 where it is known by now; else `RunEnd.programDigest`.
         public var digest: String?
+        /// A script of the caller's that no view shows; nil: there is none.
+        public var script: Script?
 
         public init(argv: [Bytes], program: Bytes? = nil, digest: String? = nil) {
             self.argv = argv
             self.program = program
             self.digest = digest
+        }
+    }
+
+    /// It was handed in by its bytes, so a replay needs them.
+    public struct Script: Equatable, Sendable {
+        public var path: Bytes
+        public var digest: String
+        /// nil: it holds a secret, and isn't kept.
+        public var content: Bytes?
+
+        public init(path: Bytes, content: Bytes, kept: Bool) {
+            self.path = path
+            digest = SHA256.hex(content)
+            self.content = kept ? content : nil
         }
     }
 

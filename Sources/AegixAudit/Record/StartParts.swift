@@ -72,6 +72,17 @@ struct StartParts: Sendable {
             json.optional(digest) { $0.string($1) }
             json.key("program")
             json.optional(command.program) { $0.string($1) }
+            json.key("script")
+            json.optional(command.script) { json, script in
+                json.object { json in
+                    json.key("kept")
+                    json.bool(script.content != nil)
+                    json.key("path")
+                    json.string(script.path)
+                    json.key("sha256")
+                    json.string(script.digest)
+                }
+            }
         }
     }
 

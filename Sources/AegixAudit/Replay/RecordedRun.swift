@@ -14,6 +14,7 @@ public final class RecordedRun {
     private static let longestLog = 64 << 20
     private static let longestList = 512 << 20
     private static let longestPolicy = 4 << 20
+    private static let longestScript = 16 << 20
 
     public init(in tree: Tree) throws(Failure) {
         self.tree = tree
@@ -33,6 +34,20 @@ public final class RecordedRun {
             throw Failure("run.damaged", "policy.toml isn't the one that the record of run \(id) names")
         }
         return text
+    }
+
+    /// The script that was handed in by its bytes: its path and these; nil: there was none.
+    public func script() throws(Failure) -> (path: Bytes, content: Bytes)? {
+        guard let told = record["command"]?["script"], told != .null else { return nil }
+        guard told["kept"]?.bool == true, let path = told["path"]?.bytesValue, Path.isAbsolute(path), !path.contains(0)
+        else {
+            throw Failure("replay.impossible", "the script of run \(id) held a secret, and wasn't kept")
+        }
+        let content = try RecordedRun.read(RunDirectory.scriptName, RecordedRun.longestScript, in: tree)
+        guard told["sha256"]?.string == SHA256.hex(content) else {
+            throw Failure("run.damaged", "the script isn't the one that the record of run \(id) names")
+        }
+        return (path, content)
     }
 
     /// All changes; nil: not known.

@@ -42,6 +42,9 @@ public struct RunDirectory: ~Copyable {
             events.start(start, parts)
             if let failure = events.failure { throw failure }
             if let policy = start.policy { try StateFile.write(policy.toml, to: "policy.toml", in: opened) }
+            if let script = start.command.script?.content {
+                try StateFile.write(script, to: RunDirectory.scriptName, in: opened)
+            }
             var ledger = try Ledger.open(in: state)
             if let signer = start.signer { try state.know(signer.key) }
             if start.durable { try sync(opened, events, state) }
@@ -185,6 +188,7 @@ public struct RunDirectory: ~Copyable {
     }
 
     static let changesName = "changes.jsonl"
+    static let scriptName = "script"
     static let artifactsName = "artifacts"
 
     /// Made for what is to be collected. Private, as all of it.
@@ -212,6 +216,7 @@ public struct RunDirectory: ~Copyable {
         manifest.add("audit.json", bytes: UInt64(recordBytes), digest: recordDigest)
         manifest.add(EventLog.name, bytes: UInt64(events.bytes), digest: events.digest())
         if let policy = start.policy { manifest.add("policy.toml", policy.toml) }
+        if let script = start.command.script?.content { manifest.add(RunDirectory.scriptName, script) }
         for (log, stream) in [(Log.stdout, end.stdout), (Log.stderr, end.stderr)] where logs.contains(log) {
             if let stream {
                 manifest.add(log.rawValue, bytes: stream.captured, digest: stream.digest)

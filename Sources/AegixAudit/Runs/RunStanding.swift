@@ -35,6 +35,7 @@ extension StateDirectory {
             return .damaged
         }
         if let name = record["workspace"]?["sandbox"]?.string, try isNewest(id, in: name) { return .sandbox }
+        if record["invocation"]?["how"]?.string == RunStart.Invocation.replay { return .done }
         let applied = try appliedJournal(directory).flatMap { $0.isReset ? nil : $0 }
         guard try hasChanges(directory, record) else { return applied == nil ? .done : .applied }
         guard let applied, let all = RunStanding.count(record), applied.changes >= all else { return .waiting }

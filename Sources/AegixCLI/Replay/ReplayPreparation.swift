@@ -18,7 +18,7 @@ struct ReplayPreparation {
     ) throws(Failure) {
         let record = recorded.record
         let isStranger = options.isBundle
-        let command = try ReplayCommandLine(recorded, isStranger: isStranger)
+        let command = try ReplayCommandLine(recorded)
         var environment = ReplayEnvironment(record, isStranger: isStranger, given: options.environment)
         var rights = ReplayRights(
             record, isStranger: isStranger, options,
@@ -40,7 +40,7 @@ struct ReplayPreparation {
         run = RunPreparation(
             replaying: recorded.id, words, state: state, loaded: loaded, facts: facts,
             Invocation(command.form))
-        differences = ground.differences + rights.differences + environment.differences + command.differences
+        differences = ground.differences + rights.differences + environment.differences
     }
 
     /// A link that leads elsewhere by now isn't what the policy meant then.
@@ -79,10 +79,9 @@ struct ReplayCommandLine {
     let argv: [Bytes]
     /// Where it began; nil: not known.
     let directory: Bytes?
-    private(set) var form: Invocation.Form
-    private(set) var differences: [Difference] = []
+    let form: Invocation.Form
 
-    init(_ run: RecordedRun, isStranger: Bool) throws(Failure) {
+    init(_ run: RecordedRun) throws(Failure) {
         let record = run.record
         guard let words = record["command"]?["argv"]?.array, !words.isEmpty else {
             throw Failure("replay.impossible", "the record of run \(run.id) doesn't say what it ran")
@@ -110,7 +109,12 @@ struct ReplayCommandLine {
         directory = record["invocation"]?["cwd"]?.bytesValue.flatMap {
             Path.isAbsolute($0) && !$0.contains(0) ? $0 : nil
         }
-        form = .program(argv)
+        if let script = try run.script(), let index = argv.firstIndex(of: script.path) {
+            form = .script(
+                Invocation.Script(path: script.path, content: script.content), arguments: Array(argv[(index + 1)...]))
+        } else {
+            form = .program(argv)
+        }
     }
 }
 

@@ -11,8 +11,11 @@ extension RunPreparation {
     func start(id: RunID, plan: Plan?, named: NamedSandbox? = nil) -> RunStart {
         var start = RunStart(
             id: id, startedAt: Clock.realtime(), aegix: .init(version: Version.number, build: Version.build),
-            invocation: .init(argv: RunPreparation.argv(), cwd: facts.cwd, how: replays == nil ? invocation.form.name : "replay"),
+            invocation: .init(
+                argv: RunPreparation.argv(), cwd: facts.cwd,
+                how: replays == nil ? invocation.form.name : RunStart.Invocation.replay),
             command: .init(argv: plan?.command.argv ?? []))
+        start.command.script = script
         start.parent = replays?.description ?? options.parent
         start.isReplay = replays != nil
         start.labels = options.labels
@@ -54,6 +57,15 @@ extension RunPreparation {
             path: facts.workspace.path, mode: mode.rawValue, layer: plan?.layerStyle,
             sandbox: named.map { ($0.name, $0.path) })
         return start
+    }
+
+    /// One that lies in a view is an input like any other.
+    private var script: RunStart.Script? {
+        guard case .script(let script, _) = invocation.form else { return nil }
+        let views = ([facts.workspace] + facts.reads + facts.writes).map(\.path) + BaseView.rootPaths
+        if views.contains(where: { Path.contains($0, script.path) }) { return nil }
+        let isPlain = redactor.map { $0.redact(script.content) == script.content } ?? true
+        return .init(path: script.path, content: script.content, kept: isPlain)
     }
 
     /// What of it a difference between two runs may come from.
