@@ -56,6 +56,14 @@ private final class Place {
         return try stack.load(argument, overrides)
     }
 
+    func recorded(_ text: String, isStranger: Bool) throws(Failure) -> Policy {
+        var stack = PolicyStack(workspace: workspace, home: home)
+        stack.configuration = configuration
+        stack.ceilingPath = ceiling
+        stack.ceilingOwner = geteuid()
+        return try stack.loadRecorded(Bytes(text), named: "recorded", isStranger: isStranger) { _ in }.policy
+    }
+
     func failure(_ argument: Bytes? = nil) -> Failure? {
         do throws(Failure) {
             _ = try load(argument)
@@ -210,5 +218,36 @@ private final class Place {
         #expect(place.failure()?.code == "policy.unsafe")
         try place.write(store, "not json\n")
         #expect(place.failure()?.message.contains("damaged") == true)
+    }
+
+    /// A replay has what was recorded, and no more than this machine allows by now.
+    @Test func aRecordedPolicyIsCutToTheCeiling() throws {
+        let place = try Place()
+        let text =
+            "version = 1\n[network]\nmode = \"guarded\"\n[limits]\nwall = \"10h\"\n[env]\npass = [\"A\", \"B\"]\n"
+        let free = try place.recorded(text, isStranger: false)
+        #expect(free.network.mode == .guarded && free.limits.wall == 36_000_000_000_000 && free.env.pass == ["A", "B"])
+        try place.write(place.ceiling, "version = 1\n[network]\nmode = \"none\"\n[limits]\nwall = \"1h\"\n")
+        let cut = try place.recorded(text, isStranger: false)
+        #expect(cut.network.mode == .none && cut.limits.wall == 3_600_000_000_000 && cut.env.pass == ["A", "B"])
+        // Of a stranger, no more than what the caller has without saying anything.
+        let own = Path.join(place.configuration, Bytes("policy.toml"))
+        try place.write(own, "version = 1\n[env]\npass = [\"B\"]\n")
+        #expect(try place.recorded(text, isStranger: false).env.pass == ["A", "B"])
+        #expect(try place.recorded(text, isStranger: true).env.pass == ["B"])
+    }
+
+    @Test func aRecordedPolicyQuotesNothingAndExtendsNothing() throws {
+        let place = try Place()
+        for text in [
+            "version = 1\nextends = \"/etc/passwd\"\n", "secret-of-somebody", "version = 1\nextends = \"x.toml\"\n",
+        ] {
+            do throws(Failure) {
+                _ = try place.recorded(text, isStranger: true)
+                Issue.record("\(text) was taken")
+            } catch {
+                #expect(!error.message.contains("secret-of-somebody"))
+            }
+        }
     }
 }

@@ -81,23 +81,27 @@ public struct PolicyStack {
     /// A recorded policy, changed to what a replay may have, under the machine's ceiling as it is now: what the ceiling doesn't
     /// allow any more is cut away, as of a preset.
     ///
-    /// - workspace, home: as they were; only names are compared.
-    static func recorded(
-        _ text: Bytes, named name: String, workspace: Bytes, home: Bytes?, change: (inout Policy) -> Void
+    /// - isStranger: it is from elsewhere, and cut to the caller's own configuration as well.
+    mutating func loadRecorded(
+        _ text: Bytes, named name: String, isStranger: Bool, change: (inout Policy) -> Void
     ) throws(Failure) -> LoadedPolicy {
-        var stack = PolicyStack(workspace: workspace, home: home)
-        let ceiling = try stack.ceiling()
+        var caps: [Ceiling] = []
+        if let ceiling = try ceiling() { caps.append(ceiling) }
+        if isStranger, let own = try configured() {
+            let anchors = anchors
+            caps.append(try checked { () throws(PolicyErrors) in try Ceiling(own, anchors: anchors) })
+        }
         let chain = try PolicyChain.load(PolicySource(name: name, bytes: text, isPreset: true, quotes: false)) {
             name, _, _ throws(Failure) in throw PolicyStack.noPreset(name)
         }
-        stack.note(chain)
-        let layered = try stack.checked { () throws(PolicyErrors) in
-            var layered = try LayeredPolicy(chain, anchors: stack.anchors)
+        note(chain)
+        let layered = try checked { () throws(PolicyErrors) in
+            var layered = try LayeredPolicy(chain, anchors: anchors)
             layered.change(change)
-            if let ceiling { try layered.cut(to: ceiling, chain) }
+            for cap in caps { try layered.cut(to: cap, chain) }
             return layered
         }
-        return LoadedPolicy(policy: layered.policy, sources: stack.sources, layered: layered)
+        return LoadedPolicy(policy: layered.policy, sources: sources, layered: layered)
     }
 
     /// A policy with all that it extends, for a person who looks at it: no ceiling, no workspace, and no trust is needed,

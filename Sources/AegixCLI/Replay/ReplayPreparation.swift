@@ -24,8 +24,11 @@ struct ReplayPreparation {
             record, isStranger: isStranger, options,
             host: .init(hasSecret: ReplayPreparation.hasSecret, isThere: ReplayPreparation.isThere))
         let home = environment.home
-        let loaded = try PolicyStack.recorded(
-            try recorded.policy(), named: "policy.toml of \(recorded.id)", workspace: ground.path, home: home
+        var stack = PolicyStack(workspace: ground.path, home: home)
+        // Where the caller's own configuration lies is the caller's word, not the record's.
+        stack.configuration = TrustStore.configuration(home: PolicyStack.home)
+        let loaded = try stack.loadRecorded(
+            try recorded.policy(), named: "policy.toml of \(recorded.id)", isStranger: isStranger
         ) { rights.narrow(&$0) }
         environment.keep(to: loaded.policy.env)
         let facts = try HostSurvey.facts(
