@@ -121,7 +121,7 @@ public struct SyscallSet: Equatable, Sendable {
             plan.conditional.removeAll { $0.call == "sched_setaffinity" }
         }
         if seedsRandomness { plan.watch(["getrandom"]) }
-        if reversesListings { plan.watch(["getdents", "getdents64"]) }
+        if reversesListings { plan.watch(["getdents64"]) }
         if stopsClock {
             plan.watch(["clock_gettime", "gettimeofday", "time"])
             plan.conditional.append(SyscallTable.otherClocks)
