@@ -19,6 +19,8 @@ public struct RunStart: Sendable {
     public var host: Bytes?
     public var identity: Identity?
     public var environment: [Variable] = []
+    /// What is the same in every run, and what isn't; empty where nothing was planned.
+    public var determinism: [Pin] = []
     public var workspace: Workspace?
     /// `audit.durable`: fsync before the exit code is returned.
     public var durable = false
@@ -145,6 +147,21 @@ public struct RunStart: Sendable {
             /// `env.pass` or `--pass-env`: the caller's.
             case caller
             case secret
+        }
+    }
+
+    /// One thing that differs between runs of one command, and what holds it.
+    public struct Pin: Equatable, Sendable {
+        public var name: String
+        public var value: String?
+        public var isPinned: Bool
+        public var mechanism: String?
+
+        public init(_ name: String, value: String?, isPinned: Bool, mechanism: String?) {
+            self.name = name
+            self.value = value
+            self.isPinned = isPinned
+            self.mechanism = mechanism
         }
     }
 
