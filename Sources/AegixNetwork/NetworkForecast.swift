@@ -21,7 +21,8 @@ public enum NetworkForecast {
     private static let patience: UInt64 = 5_000_000_000
 
     /// - host: a name in its canonical form, or an address.
-    public static func connect(_ plan: NetworkPlan, to host: Host, port: UInt16, hostname: String = Plan.hostname) throws(Failure)
+    public static func connect(_ plan: NetworkPlan, to host: Host, port: UInt16, hostname: String = Plan.hostname)
+        throws(Failure)
         -> Answer
     {
         let decision = NetworkDecision(plan)

@@ -120,7 +120,9 @@ extension DeterminismPlan {
         let wish = policy.determinism
         pins = [
             isConfined
-                ? Pin("hostname", nil, isPinned: false, wish.hostname.isEmpty ? nil : "tier confined shows the host's own")
+                ? Pin(
+                    "hostname", nil, isPinned: false, wish.hostname.isEmpty ? nil : "tier confined shows the host's own"
+                )
                 : Pin("hostname", hostname, isPinned: true, "uts namespace"),
             Pin(
                 "uid", String(identity.insideUID), isPinned: policy.identity == .nobody,
@@ -138,12 +140,14 @@ extension DeterminismPlan {
                 ? Pin("clock", nil, isPinned: false, nil)
                 : Pin(
                     "clock", wish.clock, isPinned: true,
-                    "clock_gettime, gettimeofday and time answered by the supervisor, without vDSO; times of files go on"),
+                    "clock_gettime, gettimeofday and time answered by the supervisor, without vDSO; times of files go on"
+                ),
             seed.map { seed in
                 Pin(
                     "random",
                     "getrandom(2) and AT_RANDOM from seed \(seed); not /dev/random, /dev/urandom and the processor's own",
-                    isPinned: true, "getrandom answered by the supervisor, without vDSO; AT_RANDOM written at each exec")
+                    isPinned: true, "getrandom answered by the supervisor, without vDSO; AT_RANDOM written at each exec"
+                )
             } ?? Pin("random", nil, isPinned: false, nil),
         ]
     }

@@ -51,7 +51,8 @@ enum EnvironmentPlan {
         let patterns = policy.pass.map { Bytes($0) }
         for variable in facts.environment
         where passes(variable.name, patterns) && (pinned.isEmpty || !DeterminismPlan.covers(variable.name))
-            && !variables[..<own].contains(where: { $0.name == variable.name }) {
+            && !variables[..<own].contains(where: { $0.name == variable.name })
+        {
             put(.init(name: variable.name, value: variable.value, source: .passed))
         }
         if !policy.set.isEmpty {

@@ -229,7 +229,9 @@ public struct Plan: Equatable, Sendable {
         let taken = [facts.workspace.path] + facts.writes.map(\.path) + facts.reads.map(\.path)
         let usual = standardHome
         let fallback = taken.contains { Path.contains($0, usual) } ? Bytes("/aegix-home") : usual
-        guard let home = (variation.home ?? pinned ?? facts.home).map(Path.normalized), home != [Path.slash] else { return fallback }
+        guard let home = (variation.home ?? pinned ?? facts.home).map(Path.normalized), home != [Path.slash] else {
+            return fallback
+        }
         let system = ["/usr", "/etc", "/proc", "/dev", "/sys", "/bin", "/sbin", "/lib", "/lib64", "/tmp", "/.old"]
         let unusable =
             taken.contains { Path.contains($0, home) } || system.contains { Path.contains(Bytes($0), home) }

@@ -34,7 +34,8 @@ enum InterruptedRecord {
     ) {
         let found = Found(remains.events)
         var record: [String: JSON] = [
-            "aegix": nil, "command": nil, "determinism": [], "environment": [], "host": nil, "identity": nil, "invocation": nil,
+            "aegix": nil, "command": nil, "determinism": [], "environment": [], "host": nil, "identity": nil,
+            "invocation": nil,
             "labels": [:], "parent": nil, "policy": nil, "started_at": nil, "workspace": nil,
         ]
         // Only the members that a start event has: it lies where only we write, but may be damaged.

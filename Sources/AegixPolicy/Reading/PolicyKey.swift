@@ -53,7 +53,8 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     static let sorted: [PolicyKey] = [
         .approvalCommand, .approvalTimeout, .approvalVia, .artifactsCollect, .artifactsMaxBytes, .durable, .sign,
         .capabilities, .commandsDefault, .commandsRule,
-        .addressRandomness, .clock, .pinnedProcessors, .pinnedEnvironment, .pinnedHostname, .seed, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite,
+        .addressRandomness, .clock, .pinnedProcessors, .pinnedEnvironment, .pinnedHostname, .seed, .envPass, .envSet,
+        .filesDeny, .filesRead, .filesWrite,
         .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall,
         .lock, .networkAllow, .networkDeny, .networkInspect, .networkMode, .networkResolvers, .networkUnknown,
         .require, .secrets,
@@ -297,7 +298,9 @@ enum Schema {
                     name: "hostname", type: .hostname, summary: "The host's name inside; \"\" is the usual one, aegix."),
                 SchemaKey(
                     name: "seed", type: .integer(0...Int.max),
-                    summary: "What getrandom(2) answers is made from this number: predictable, so no key made inside is one."),
+                    summary:
+                        "What getrandom(2) answers is made from this number: predictable, so no key made inside is one."
+                ),
                 SchemaKey(
                     name: "cpus", type: .integer(1...4096),
                     summary: "Processors that the command sees and can use, where the host has as many."),

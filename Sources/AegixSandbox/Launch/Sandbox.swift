@@ -68,7 +68,8 @@ final class Sandbox {
             // The host's own sockets would be counted for the run's.
             watch_sockets: plan.limitPlan.watch.memory == nil || plan.network.mode == .host ? 0 : 1,
             trees: UInt32(plan.trees.count),
-            hostname: memory.string(Bytes(plan.determinism.hostname)), root_options: memory.string(Bytes(rootOptions(plan))),
+            hostname: memory.string(Bytes(plan.determinism.hostname)),
+            root_options: memory.string(Bytes(rootOptions(plan))),
             steps: memory.array(plan.steps.map(memory.step)),
             step_count: plan.steps.count, handled_fs: plan.landlock.handled, handled_scope: plan.landlock.scoped,
             rules: memory.array(
