@@ -8,7 +8,7 @@ out=../Sources/AegixPolicy/Stacking/Presets.swift
     echo
     echo 'enum Presets {'
     echo '    static let all: [Preset] = ['
-    for name in default strict python ci agent learn; do
+    for name in default strict python ci agent learn reproducible; do
         echo "        Preset("
         echo "            name: \"$name\","
         echo '            text: ##"""'

@@ -19,10 +19,12 @@ public enum NetworkForecast {
     }
 
     private static let patience: UInt64 = 5_000_000_000
-    static let own = ["localhost", Plan.hostname]
 
     /// - host: a name in its canonical form, or an address.
-    public static func connect(_ plan: NetworkPlan, to host: Host, port: UInt16) throws(Failure) -> Answer {
+    public static func connect(_ plan: NetworkPlan, to host: Host, port: UInt16, hostname: String = Plan.hostname)
+        throws(Failure)
+        -> Answer
+    {
         let decision = NetworkDecision(plan)
         if plan.mode == .host { return Answer(verdict: .allow("network.mode = \"host\"")) }
         switch host {
@@ -31,7 +33,7 @@ public enum NetworkForecast {
             return Answer(
                 verdict: decision.address(address, port: port, isOwn: own(address), name: nil), address: address)
         case .name(let name):
-            if own.contains(name) { return inside }
+            if ["localhost", hostname].contains(name) { return inside }
             let lookup = decision.lookup(name)
             if case .deny = lookup { return Answer(verdict: lookup) }
             let verdict = decision.connect(name, port: port)

@@ -14,7 +14,8 @@ public enum BaseView {
     static let devices = ["null", "zero", "full", "random", "urandom", "tty"]
 
     static func steps(
-        facts: HostFacts, identity: IdentityPlan, home: Bytes, scratch: [Bytes], network: NetworkPlan
+        facts: HostFacts, identity: IdentityPlan, home: Bytes, scratch: [Bytes], network: NetworkPlan,
+        hostname: String = Plan.hostname
     ) -> [Step] {
         var steps: [Step] = []
         var tree = Ancestors()
@@ -34,8 +35,8 @@ public enum BaseView {
             }
         }
         tree.make(Bytes("/etc/x"), in: &steps)
-        etcFiles(identity: identity, home: home, steps: &steps)
-        networkFiles(network, facts, steps: &steps)
+        etcFiles(identity: identity, home: home, hostname: hostname, steps: &steps)
+        networkFiles(network, facts, hostname: hostname, steps: &steps)
         tree.make(Bytes("/dev/x"), in: &steps)
         for name in devices {
             let path = Bytes("/dev/" + name)
@@ -61,7 +62,7 @@ public enum BaseView {
         return steps
     }
 
-    private static func etcFiles(identity: IdentityPlan, home: Bytes, steps: inout [Step]) {
+    private static func etcFiles(identity: IdentityPlan, home: Bytes, hostname: String, steps: inout [Step]) {
         let uid = String(identity.insideUID)
         let gid = String(identity.insideGID)
         let user = String(decoding: identity.userName, as: UTF8.self)
@@ -77,14 +78,16 @@ public enum BaseView {
         }
         file("/etc/passwd", passwd)
         file("/etc/group", group)
-        file("/etc/hostname", "\(Plan.hostname)\n")
+        file("/etc/hostname", "\(hostname)\n")
         file("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n")
         file("/etc/services", services)
         file("/etc/protocols", protocols)
     }
 
-    private static func networkFiles(_ network: NetworkPlan, _ facts: HostFacts, steps: inout [Step]) {
-        let own = "127.0.0.1 localhost \(Plan.hostname)\n::1 localhost\n"
+    private static func networkFiles(
+        _ network: NetworkPlan, _ facts: HostFacts, hostname: String, steps: inout [Step]
+    ) {
+        let own = "127.0.0.1 localhost \(hostname)\n::1 localhost\n"
         let hosts = network.mode == .host ? facts.networkFiles?.hosts ?? [] : []
         steps.append(.file(Bytes("/etc/hosts"), content: Bytes(own) + hosts, mode: 0o644))
         steps.append(.file(Bytes("/etc/resolv.conf"), content: network.resolverFile(facts), mode: 0o644))

@@ -36,7 +36,8 @@ public struct ConfinedPlan: Equatable, Sendable {
 extension Plan {
     /// The stages: what can't be done here, what is copied, what is granted, what runs.
     static func confined(
-        policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?, run: Bytes, reason: String
+        policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?, run: Bytes, reason: String,
+        variation: Variation = Variation()
     ) throws(Failure) -> Plan {
         try Plan.check(policy: policy, facts: facts)
         try SecretPlan.check(policy: policy, facts: facts, isConfined: true)
@@ -80,11 +81,18 @@ extension Plan {
         let cwd = mapped(Path.contains(workspace.path, facts.cwd) ? facts.cwd : workspace.path)
         let environment = Plan.confinedEnvironment(
             policy: policy, facts: facts, confined: confined, user: identity.userName,
-            path: EnvironmentPlan.path(facts: facts, views: roots + [workspace.path]).map(mapped))
-        let limits = LimitPlan.make(policy.limits, tier: .confined, processors: facts.processors)
+            path: EnvironmentPlan.path(facts: facts, views: roots + [workspace.path]).map(mapped),
+            variation: variation)
+        var limits = LimitPlan.make(policy.limits, tier: .confined, processors: facts.processors)
+        var determinism = DeterminismPlan.make(
+            policy.determinism, variation, limits: &limits, processors: facts.processors)
+        determinism.tell(
+            policy, variation, identity: identity, environment: environment, home: confined.home,
+            processors: limits.processors ?? facts.processors, isConfined: true)
         var syscalls = limits.syscalls
         syscalls.isConfined = true
         syscalls.judgesExecs = policy.commands.judges
+        determinism.apply(to: &syscalls)
         return Plan(
             tier: .confined, identity: identity, steps: [], trees: [],
             landlock: LandlockPlan.confined(facts: facts, confined: confined, mode: policy.workspace.mode),
@@ -98,14 +106,16 @@ extension Plan {
             layer: place, views: roots,
             hidden: hidden.filter { confined.copy?.leftOut.contains($0.path) == true }
                 .map { Hidden(path: $0.path, reason: $0.reason) },
-            confined: confined)
+            determinism: determinism, confined: confined)
     }
 
     private static func confinedEnvironment(
-        policy: Policy, facts: HostFacts, confined: ConfinedPlan, user: Bytes, path: [Bytes]
+        policy: Policy, facts: HostFacts, confined: ConfinedPlan, user: Bytes, path: [Bytes],
+        variation: Variation
     ) -> [PlannedVariable] {
         var environment = EnvironmentPlan.make(
-            policy: policy.env, facts: facts, home: confined.home, user: user, path: path)
+            policy: policy.env, facts: facts, home: confined.home, user: user, path: path,
+            pinned: DeterminismPlan.variables(policy.determinism), variation: variation)
         let name = Bytes("TMPDIR")
         for index in environment.indices where environment[index].name == name && environment[index].source == .base {
             environment[index].value = confined.tmp

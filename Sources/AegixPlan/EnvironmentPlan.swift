@@ -28,7 +28,8 @@ enum EnvironmentPlan {
     static let standardPath = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
     static func make(
-        policy: Policy.Environment, facts: HostFacts, home: Bytes, user: Bytes, path: [Bytes]
+        policy: Policy.Environment, facts: HostFacts, home: Bytes, user: Bytes, path: [Bytes],
+        pinned: [PlannedVariable] = [], variation: Variation = Variation()
     ) -> [PlannedVariable] {
         var variables: [PlannedVariable] = [
             .init(name: Bytes("PATH"), value: joined(path), source: .base),
@@ -37,6 +38,7 @@ enum EnvironmentPlan {
             .init(name: Bytes("LOGNAME"), value: user, source: .base),
             .init(name: Bytes("TMPDIR"), value: Bytes("/tmp"), source: .base),
         ]
+        variables += pinned
         func put(_ variable: PlannedVariable) {
             if let index = variables.firstIndex(where: { $0.name == variable.name }) {
                 variables[index] = variable
@@ -48,7 +50,9 @@ enum EnvironmentPlan {
         let own = variables.count
         let patterns = policy.pass.map { Bytes($0) }
         for variable in facts.environment
-        where passes(variable.name, patterns) && !variables[..<own].contains(where: { $0.name == variable.name }) {
+        where passes(variable.name, patterns) && (pinned.isEmpty || !DeterminismPlan.covers(variable.name))
+            && !variables[..<own].contains(where: { $0.name == variable.name })
+        {
             put(.init(name: variable.name, value: variable.value, source: .passed))
         }
         if !policy.set.isEmpty {
@@ -60,6 +64,13 @@ enum EnvironmentPlan {
             let value = secret.isFile ? SecretPlan.path(secret) : secret.value
             put(.init(name: Bytes(secret.name), value: value, source: .secret))
         }
+        if let timezone = variation.timezone {
+            put(.init(name: Bytes("TZ"), value: Bytes(timezone), source: .base))
+        }
+        if let variable = variation.variable {
+            put(.init(name: variable.name, value: variable.value, source: .base))
+        }
+        if variation.home != nil { put(.init(name: Bytes("HOME"), value: home, source: .base)) }
         return variables
     }
 

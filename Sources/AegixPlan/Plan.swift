@@ -40,10 +40,12 @@ public struct Plan: Equatable, Sendable {
     public var hidden: [Hidden]
     /// What `files.deny` hides, with its rule: the record says when it is opened.
     public var masked: [Masked] = []
+    public var determinism = DeterminismPlan()
     /// Tier confined: what stands in for the mounts.
     public var confined: ConfinedPlan?
 
     public static let hostname = "aegix"
+    static let standardHome = Bytes("/home/aegix")
     /// In the run's directory, while it runs.
     public static let copyName = Bytes("copy")
 
@@ -60,22 +62,28 @@ public struct Plan: Equatable, Sendable {
     }
 
     /// - run: the run's own directory, canonical.
+    /// - variation: what a replay has otherwise than the run that it repeats.
     ///
     /// The stages: who, what is in view, what is hidden, what may be called, what runs. Each stage's choice is in its
     /// own file. Not done here: looking at the host (HostFacts), and asking whether the host can do it (launch says).
     public static func make(
-        policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?, run: Bytes = Bytes("/run")
+        policy: Policy, facts: HostFacts, invocation: Invocation, layer: LayerPlace?, run: Bytes = Bytes("/run"),
+        variation: Variation = Variation()
     ) throws(Failure) -> Plan {
         let tier: Tier
         var cgroup: CgroupPlace?
         switch TierPlan.choose(policy: policy, facts: facts) {
         case .confined(let reason):
             return try confined(
-                policy: policy, facts: facts, invocation: invocation, layer: layer, run: run, reason: reason)
+                policy: policy, facts: facts, invocation: invocation, layer: layer, run: run, reason: reason,
+                variation: variation)
         case .isolated: tier = .isolated
         case .sealed(let place): (tier, cgroup) = (.sealed, place)
         }
-        let identity = IdentityPlan.make(policy.identity, facts: facts)
+        var identity = IdentityPlan.make(policy.identity, facts: facts)
+        if policy.determinism.env, identity.insideUID != 0, policy.identity != .nobody {
+            identity.userName = Bytes("aegix")
+        }
         try Plan.check(policy: policy, facts: facts)
         try TierPlan.checkSight(facts: facts, isConfined: false)
         try NetworkPlan.check(policy, facts: facts)
@@ -83,7 +91,7 @@ public struct Plan: Equatable, Sendable {
         try SecretPlan.check(policy: policy, facts: facts)
         let shifted = facts.uid == 0
         let workspace = facts.workspace
-        let home = Plan.home(facts: facts)
+        let home = Plan.home(facts: facts, pinned: policy.determinism.env ? Plan.standardHome : nil, variation)
         let scratch = [Bytes("/tmp"), Bytes("/dev/shm"), home].filter { $0 != workspace.path }
 
         var view = WorkspaceView(shifted: shifted)
@@ -127,22 +135,32 @@ public struct Plan: Equatable, Sendable {
         let cwd = Path.contains(workspace.path, facts.cwd) ? facts.cwd : workspace.path
         let environment = EnvironmentPlan.make(
             policy: policy.env, facts: facts, home: home, user: identity.userName,
-            path: EnvironmentPlan.path(facts: facts, views: roots))
+            path: EnvironmentPlan.path(facts: facts, views: roots),
+            pinned: DeterminismPlan.variables(policy.determinism), variation: variation)
         let staging: [Step] = [
             .directory(Staging.empty, mode: 0o755), .directory(Staging.deniedDirectory, mode: 0),
             .file(Staging.deniedFile, content: [], mode: 0),
         ]
-        let limits = LimitPlan.make(policy.limits, tier: tier, processors: facts.processors)
+        var limits = LimitPlan.make(policy.limits, tier: tier, processors: facts.processors)
+        var determinism = DeterminismPlan.make(
+            policy.determinism, variation, limits: &limits, processors: facts.processors)
+        let processors = limits.processors ?? facts.processors
+        determinism.tell(
+            policy, variation, identity: identity, environment: environment, home: home, processors: processors,
+            isConfined: false)
         let masked = Plan.masked(policy, facts: facts)
         var syscalls = limits.syscalls
         syscalls.watchesConnects = network.mode != .host
         syscalls.watchesOpens = !masked.isEmpty && tier != .confined
         syscalls.judgesExecs = policy.commands.judges
+        determinism.apply(to: &syscalls)
         return Plan(
             tier: tier, identity: identity,
             steps: staging
                 + BaseView.steps(
-                    facts: facts, identity: identity, home: home, scratch: scratch, network: network)
+                    facts: facts, identity: identity, home: home, scratch: scratch, network: network,
+                    hostname: determinism.hostname)
+                + (determinism.takesFirstProcessors ? DeterminismPlan.processorFiles(processors) : [])
                 + SecretPlan.steps(facts.secrets) + view.steps,
             trees: view.trees,
             landlock: LandlockPlan.make(
@@ -160,7 +178,8 @@ public struct Plan: Equatable, Sendable {
             layer: copy?.destination ?? layer.map { Path.join($0.directory, Bytes("upper")) },
             backing: policy.workspace.backing, copy: copy,
             views: views.map(\.fact.path),
-            hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) }, masked: masked)
+            hidden: hidden.map { Hidden(path: $0.path, reason: $0.reason) }, masked: masked,
+            determinism: determinism)
     }
 
     private static func masked(_ policy: Policy, facts: HostFacts) -> [Masked] {
@@ -206,11 +225,13 @@ public struct Plan: Equatable, Sendable {
 
     /// The caller's own home path, private and empty, so that `~` means the same inside; another place where the
     /// workspace covers it.
-    private static func home(facts: HostFacts) -> Bytes {
+    private static func home(facts: HostFacts, pinned: Bytes?, _ variation: Variation) -> Bytes {
         let taken = [facts.workspace.path] + facts.writes.map(\.path) + facts.reads.map(\.path)
-        let usual = Bytes("/home/aegix")
+        let usual = standardHome
         let fallback = taken.contains { Path.contains($0, usual) } ? Bytes("/aegix-home") : usual
-        guard let home = facts.home.map(Path.normalized), home != [Path.slash] else { return fallback }
+        guard let home = (variation.home ?? pinned ?? facts.home).map(Path.normalized), home != [Path.slash] else {
+            return fallback
+        }
         let system = ["/usr", "/etc", "/proc", "/dev", "/sys", "/bin", "/sbin", "/lib", "/lib64", "/tmp", "/.old"]
         let unusable =
             taken.contains { Path.contains($0, home) } || system.contains { Path.contains(Bytes($0), home) }

@@ -49,6 +49,7 @@ extension Plan {
                 "watched": .array(syscalls.plan.watched.map { .string($0) }),
             ],
             "network": network.json,
+            "determinism": .array(determinism.pins.map(\.json)),
             "limits": limitsJSON,
             "limit_mechanisms": .array(
                 limitPlan.controls.map {
@@ -67,6 +68,15 @@ extension Plan {
             "disk": amount(limits.disk), "output": amount(limits.output),
             "on_output": .string(limits.onOutput.rawValue),
             "open_files": amount(limits.openFiles), "execs": amount(limits.execs),
+        ]
+    }
+}
+
+extension DeterminismPlan.Pin {
+    var json: JSON {
+        [
+            "name": .string(name), "value": value.map { .string($0) } ?? .null, "pinned": .bool(isPinned),
+            "mechanism": mechanism.map { .string($0) } ?? .null,
         ]
     }
 }

@@ -34,6 +34,13 @@ public struct SyscallPlan: Equatable, Sendable {
         absentNumbers: SyscallTable.absentNumbers, watched: ["execve", "execveat"])
 }
 
+extension SyscallPlan {
+    fileprivate mutating func watch(_ calls: [String]) {
+        allowed.removeAll(where: calls.contains)
+        watched += calls
+    }
+}
+
 /// Which tables a plan uses, and what its limits change in them. They are built only when a filter has to be compiled.
 public struct SyscallSet: Equatable, Sendable {
     /// The supervisor sees every request for memory that a limit could refuse, so that the record can name the limit.
@@ -59,6 +66,15 @@ public struct SyscallSet: Equatable, Sendable {
     /// Nobody inside can hold a process or write into one whose exec is judged.
     public var judgesExecs = false
 
+    /// The supervisor answers getrandom.
+    public var seedsRandomness = false
+
+    /// The supervisor answers who asks for the time of day.
+    public var stopsClock = false
+
+    /// The supervisor answers who lists a directory.
+    public var reversesListings = false
+
     public static let standard = SyscallSet()
 
     public init() {}
@@ -69,6 +85,7 @@ public struct SyscallSet: Equatable, Sendable {
             + (watchesProcesses ? "-processes" : "") + (refusesReservation ? "-space" : "")
             + (keepsProcessors ? "-processors" : "") + (watchesConnects ? "-connects" : "")
             + (watchesOpens ? "-opens" : "") + (watchesPaths ? "-paths" : "") + (judgesExecs ? "-judged" : "")
+            + (seedsRandomness ? "-seeded" : "") + (stopsClock ? "-clock" : "") + (reversesListings ? "-listings" : "")
     }
 
     public var plan: SyscallPlan {
@@ -102,6 +119,12 @@ public struct SyscallSet: Equatable, Sendable {
         if keepsProcessors {
             plan.allowed.removeAll { $0 == "sched_setaffinity" }
             plan.conditional.removeAll { $0.call == "sched_setaffinity" }
+        }
+        if seedsRandomness { plan.watch(["getrandom"]) }
+        if reversesListings { plan.watch(["getdents64"]) }
+        if stopsClock {
+            plan.watch(["clock_gettime", "gettimeofday", "time"])
+            plan.conditional.append(SyscallTable.otherClocks)
         }
         if watchesConnects {
             plan.allowed.removeAll { $0 == "connect" }

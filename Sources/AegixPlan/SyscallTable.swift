@@ -106,6 +106,13 @@ public enum SyscallTable {
                 + (1033...1042).map { [.int(1, $0)] }),
     ]
 
+    /// All but those that tell the time of day: CLOCK_REALTIME, its coarse and its alarm's one, CLOCK_TAI. Negative numbers are
+    /// the clocks of processes and descriptors.
+    static let otherClocks = SyscallPlan.Conditional(
+        call: "clock_gettime",
+        alternatives: [1, 2, 3, 4, 6, 7, 9].map { [.int(0, $0)] }
+            + [[.init(argument: 0, mask: 0x8000_0000, value: 0x8000_0000)]])
+
     private static func mode(_ call: String, _ argument: UInt32) -> SyscallPlan.Conditional {
         .init(call: call, alternatives: [[.without(argument, bits: setID)]])
     }

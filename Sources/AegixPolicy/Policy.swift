@@ -24,6 +24,7 @@ public struct Policy: Equatable, Sendable {
     public var artifacts = Artifacts()
     public var approval = Approval()
     public var audit = Audit()
+    public var determinism = Determinism()
 
     public init() {}
 
@@ -193,6 +194,20 @@ public struct Policy: Equatable, Sendable {
         public enum Via: String, CaseIterable, Sendable {
             case tty, command, deny
         }
+        public init() {}
+    }
+
+    /// What is the same whoever runs the command, when, and on which host. No right: everything here only takes chance away.
+    public struct Determinism: Equatable, Sendable {
+        /// Empty: the usual one.
+        public var hostname = ""
+        public var seed: UInt64?
+        public var cpus: UInt64?
+        /// Addresses are random.
+        public var aslr = true
+        public var env = false
+        /// RFC 3339; empty: it goes on.
+        public var clock = ""
         public init() {}
     }
 

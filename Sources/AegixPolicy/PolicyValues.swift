@@ -46,6 +46,12 @@ extension Policy {
         case .approvalTimeout: .amount(approval.timeout)
         case .durable: .flag(audit.durable)
         case .sign: .word(audit.sign)
+        case .pinnedHostname: .word(determinism.hostname)
+        case .seed: .amount(determinism.seed)
+        case .pinnedProcessors: .amount(determinism.cpus)
+        case .addressRandomness: .flag(determinism.aslr)
+        case .pinnedEnvironment: .flag(determinism.env)
+        case .clock: .word(determinism.clock)
         }
     }
 
@@ -94,6 +100,12 @@ extension Policy {
         case (.approvalTimeout, .amount(let amount)): approval.timeout = amount ?? 0
         case (.durable, .flag(let flag)): audit.durable = flag
         case (.sign, .word(let word)): audit.sign = word
+        case (.pinnedHostname, .word(let word)): determinism.hostname = word
+        case (.seed, .amount(let amount)): determinism.seed = amount
+        case (.pinnedProcessors, .amount(let amount)): determinism.cpus = amount
+        case (.addressRandomness, .flag(let flag)): determinism.aslr = flag
+        case (.pinnedEnvironment, .flag(let flag)): determinism.env = flag
+        case (.clock, .word(let word)): determinism.clock = word
         default: preconditionFailure("\(key.rawValue) got a value of another type")
         }
     }

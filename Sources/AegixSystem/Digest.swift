@@ -26,6 +26,15 @@ public struct SHA256 {
         running.update(bytes)
         return running.finish()
     }
+
+    /// 32 bytes.
+    public static func digest(_ bytes: Bytes) -> Bytes {
+        var running = SHA256()
+        running.update(bytes)
+        var digest = Bytes(repeating: 0, count: 32)
+        SHA256_Final(&digest, &running.context)
+        return digest
+    }
 }
 
 public enum Hex {

@@ -1,6 +1,8 @@
 /* Holding threads by ptrace, for as long as one exec takes. No decisions. */
 #include "aegix_hold.h"
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/ptrace.h>
 #include <signal.h>
 #include <stdio.h>
@@ -81,6 +83,42 @@ int aegix_hold_call(pid_t thread, struct aegix_hold_call *call) {
         return -1;
     }
     return 0;
+}
+
+/* The words at the top of a new stack: argc, argv, NULL, environment, NULL, pairs of kind and value, the last of kind 0. */
+static int pin(int memory, uint64_t at, const uint8_t *random) {
+    uint64_t words[512], count;
+    if (pread(memory, &count, sizeof count, (off_t)at) != sizeof count) return -1;
+    at += (count + 2) * sizeof count;
+    int in_pairs = 0;
+    for (unsigned pieces = 0; pieces < 4096; pieces++) {
+        ssize_t got = pread(memory, words, sizeof words, (off_t)at);
+        if (got < 16) return -1;
+        size_t i = 0, read = (size_t)got / sizeof *words;
+        while (!in_pairs && i < read) in_pairs = words[i++] == 0;
+        for (; in_pairs && i + 1 < read; i += 2) {
+            uint64_t place = at + i * sizeof *words, none = AT_IGNORE;
+            if (words[i] == AT_NULL) return 0;
+            if (words[i] == AT_SYSINFO_EHDR && pwrite(memory, &none, sizeof none, (off_t)place) != sizeof none) return -1;
+            if (words[i] == AT_RANDOM && random && pwrite(memory, random, 16, (off_t)words[i + 1]) != 16) return -1;
+        }
+        at += i * sizeof *words;
+    }
+    return errno = EPROTO, -1;
+}
+
+int aegix_hold_pin(pid_t pid, const uint8_t *random) {
+    struct ptrace_syscall_info info;
+    char path[40];
+    if (trace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, (unsigned long)&info) < 0) return -1;
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
+    int memory = open(path, O_RDWR | O_CLOEXEC);
+    if (memory < 0) return -1;
+    int rc = pin(memory, info.stack_pointer, random);
+    int error = errno;
+    close(memory);
+    errno = error;
+    return rc;
 }
 
 int aegix_hold_image(pid_t pid, uint64_t *device, uint64_t *inode) {

@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -220,6 +221,8 @@ static _Noreturn void run_command(const struct aegix_launch *launch, int slave, 
     if (chdir(launch->cwd) < 0) fail(page, AEGIX_STAGE_CWD, 0);
     reset_signals();
     wait_for(&page->sealed);
+    /* Nothing of the sandbox's runs yet that could look into what we were cloned from, and the exec takes that away. */
+    if (launch->held && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0) fail(page, AEGIX_STAGE_EXEC, 1);
     int error = ENOENT;
     for (const char *const *candidate = launch->candidates; *candidate; candidate++) {
         struct stat st;
@@ -274,7 +277,7 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
     if (hung_up(launch->control)) fail(page, AEGIX_STAGE_PARENT, 2);
     if (!launch->confined) enter_root(launch);
     else if (aegix_child_confined_identity(launch) < 0) fail(page, AEGIX_STAGE_IDENTITY, 0);
-    umask(022);
+    umask(launch->umask);
     int descriptors[3] = {-1, -1, -1}, slave = -1;
     if (launch->stdio[0] == -2 || launch->stdio[1] == -2 || launch->stdio[2] == -2)
         if (aegix_child_terminal(launch, &descriptors[2], &slave) < 0) fail(page, AEGIX_STAGE_TERMINAL, 0);
@@ -286,6 +289,9 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
         fail(page, AEGIX_STAGE_PRIVILEGES, 1);
     index = 0;
     if (set_limits(launch, &index) < 0) fail(page, AEGIX_STAGE_LIMITS, index);
+    /* Kept over fork and exec. The filter refuses the call to everybody inside. */
+    if (launch->plain_addresses && syscall(SYS_personality, ADDR_NO_RANDOMIZE) < 0)
+        fail(page, AEGIX_STAGE_ADDRESSES, 0);
     if ((launch->confined ? aegix_child_powerless() : aegix_child_privileges(launch->keep)) < 0)
         fail(page, AEGIX_STAGE_PRIVILEGES, 0);
     if (aegix_child_landlock(launch, &index, launch->confined ? &ruleset : NULL) < 0)

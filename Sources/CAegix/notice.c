@@ -28,13 +28,14 @@ int aegix_notice_receive(int listener, struct aegix_notice *notice) {
 
 int aegix_notice_valid(int listener, uint64_t id) { return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0; }
 
-static int answer(int listener, uint64_t id, int error, uint32_t flags) {
+static int answer(int listener, uint64_t id, int64_t value, int error, uint32_t flags) {
     union {
         struct seccomp_notif_resp answer;
         char room[256];
     } out;
     memset(&out, 0, sizeof out);
     out.answer.id = id;
+    out.answer.val = value;
     out.answer.error = -error;
     out.answer.flags = flags;
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &out) < 0) return errno == ENOENT ? 1 : -1;
@@ -42,10 +43,12 @@ static int answer(int listener, uint64_t id, int error, uint32_t flags) {
 }
 
 int aegix_notice_continue(int listener, uint64_t id) {
-    return answer(listener, id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+    return answer(listener, id, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 }
 
-int aegix_notice_refuse(int listener, uint64_t id, int error) { return answer(listener, id, error, 0); }
+int aegix_notice_refuse(int listener, uint64_t id, int error) { return answer(listener, id, 0, error, 0); }
+
+int aegix_notice_answer(int listener, uint64_t id, int64_t value) { return answer(listener, id, value, 0, 0); }
 
 void aegix_notice_wake_locally(int listener) {
     /* Since Linux 6.6; without it the wake-up is only slower. */

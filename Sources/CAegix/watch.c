@@ -240,9 +240,12 @@ int aegix_watch_compare_memory(pid_t one, pid_t other) { return (int)syscall(SYS
 /* Since Linux 6.11. */
 #ifndef NS_GET_PID_FROM_PIDNS
 #define NS_GET_PID_FROM_PIDNS _IOR(0xb7, 0x6, int)
+#define NS_GET_PID_IN_PIDNS _IOR(0xb7, 0x8, int)
 #endif
 
 pid_t aegix_watch_outside(int pid_namespace, pid_t pid) { return ioctl(pid_namespace, NS_GET_PID_FROM_PIDNS, pid); }
+
+pid_t aegix_watch_inside(int pid_namespace, pid_t pid) { return ioctl(pid_namespace, NS_GET_PID_IN_PIDNS, pid); }
 
 static long resident(void) {
     char text[256];

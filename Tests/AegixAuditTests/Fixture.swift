@@ -71,6 +71,10 @@ enum Sample {
             effective: Bytes(#"{"limits":{"wall":"120s"},"version":1}"#), digest: SHA256.hex(Bytes("version = 1\n")),
             toml: Bytes("version = 1\n"))
         start.host = Bytes(#"{"kernel":"6.18"}"#)
+        start.determinism = [
+            .init("umask", value: "0022", isPinned: true, mechanism: "umask before the exec"),
+            .init("clock", value: nil, isPinned: false, mechanism: nil),
+        ]
         start.identity = .init(insideUID: 1000, insideGID: 1000, outsideUID: 1000, outsideGID: 1000)
         start.environment = [
             .init(name: Bytes("TOKEN"), value: Bytes("hunter2"), origin: .caller),

@@ -156,6 +156,15 @@ private func gains(_ child: Policy, _ parent: Policy) -> [String] {
     if !Set(child.capabilities).isSubset(of: parent.capabilities) { all.append("capabilities") }
     if parent.audit.durable, !child.audit.durable { all.append("durable") }
     if child.artifacts.maxBytes > parent.artifacts.maxBytes { all.append("max_bytes") }
+    if parent.lock.contains(.determinism) {
+        let (own, other) = (child.determinism, parent.determinism)
+        if !other.hostname.isEmpty, own.hostname != other.hostname { all.append("hostname") }
+        if other.seed != nil, own.seed != other.seed { all.append("seed") }
+        if other.cpus != nil, own.cpus != other.cpus { all.append("pinned cpus") }
+        if !other.aslr, own.aslr { all.append("aslr") }
+        if other.env, !own.env { all.append("pinned env") }
+        if !other.clock.isEmpty, own.clock != other.clock { all.append("clock") }
+    }
     func collects(_ policy: Policy, _ path: [String]) -> Bool {
         policy.artifacts.collect.contains { pattern in
             (1...path.count).contains { matches(names(pattern), Array(path[..<$0])) }
@@ -202,7 +211,9 @@ private func text(_ random: inout Random, keys: Int) -> String {
     }
     var out = "version = 1\n"
     if random.chance(keys) { out += "require = \"\(random.pick(["sealed", "isolated", "confined"]))\"\n" }
-    if random.chance(keys) { out += "lock = \(list(random.some(["env", "files", "limits"], most: 3)))\n" }
+    if random.chance(keys) {
+        out += "lock = \(list(random.some(["env", "files", "limits", "determinism"], most: 3)))\n"
+    }
     if random.chance(keys) { out += "[identity]\nuser = \"\(random.pick(["keep", "nobody"]))\"\n" }
     out += "[workspace]\n"
     if random.chance(keys) { out += "mode = \"\(random.pick(["layer", "read-only", "direct"]))\"\n" }
@@ -255,6 +266,12 @@ private func text(_ random: inout Random, keys: Int) -> String {
         if random.chance(3) { out += "inspect = \(random.chance(2))\n" }
         if random.chance(3) { out += "resolvers = \(list(random.some(["9.9.9.9", "1.1.1.1"], most: 2)))\n" }
     }
+    out += "[determinism]\n"
+    if random.chance(keys) { out += "hostname = \"\(random.pick(["", "a", "b"]))\"\n" }
+    if random.chance(keys) { out += "seed = \(random.pick(["\"none\"", "0", "1"]))\n" }
+    if random.chance(keys) { out += "cpus = \(random.pick(["\"none\"", "1", "2"]))\n" }
+    if random.chance(keys) { out += "aslr = \(random.chance(2))\nenv = \(random.chance(2))\n" }
+    if random.chance(keys) { out += "clock = \"\(random.pick(["", "2035-01-01T00:00:00Z"]))\"\n" }
     if random.chance(keys) { out += "[audit]\ndurable = \(random.chance(2))\n" }
     return out
 }

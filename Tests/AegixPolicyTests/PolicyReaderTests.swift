@@ -63,9 +63,6 @@ struct PolicyReaderTests {
 
     @Test(arguments: [
         "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"",
-        "[determinism]\nhostname = \"a\"",
-        "[determinism]\nseed = 0", "[determinism]\ncpus = 1", "[determinism]\naslr = false",
-        "[determinism]\nenv = true",
     ])
     func whatALaterVersionEnforcesIsRefused(_ text: String) {
         let found = errors("version = 1\n" + text)

@@ -10,12 +10,12 @@ extension Integration {
 
         @Test func theyAreListed() throws {
             let text = try ground.run("policy", "list").text
-            for name in ["default", "strict", "ci", "agent", "python"] {
+            for name in ["default", "strict", "ci", "agent", "python", "reproducible"] {
                 #expect(text.contains(name), "\(name) isn't listed")
             }
         }
 
-        @Test(arguments: ["default", "ci", "agent", "python", "strict"])
+        @Test(arguments: ["default", "ci", "agent", "python", "strict", "reproducible"])
         func itRuns(preset: String) throws {
             let ended = try ground.run("--policy", preset, "--python", "print(6 * 7)")
             if preset == "strict", ended.code == 125 {
@@ -28,7 +28,7 @@ extension Integration {
         }
 
         @Test func eachIsAPolicyFile() throws {
-            for name in ["default", "strict", "ci", "agent", "python"] {
+            for name in ["default", "strict", "ci", "agent", "python", "reproducible"] {
                 let shown = try ground.run("policy", "show", name)
                 #expect(shown.text.contains("version = 1") && shown.text.contains("name = \"\(name)\""))
                 let copy = try ground.write("\(ground.directory)/\(name).toml", shown.out)

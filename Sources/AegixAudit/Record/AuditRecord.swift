@@ -46,6 +46,8 @@ public enum AuditRecord {
             StartParts.write(command, digest: end.programDigest ?? command.digest, into: &json, &cuts)
             json.key("cut")
             cuts.write(into: &json)
+            json.key("determinism")
+            json.raw(parts.determinism)
             json.key("duration_ns")
             json.big(end.durationNanoseconds)
             json.key("enforcement")

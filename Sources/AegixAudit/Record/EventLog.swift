@@ -118,6 +118,8 @@ public final class EventLog {
                     StartParts.write(start.command, digest: start.command.digest, into: &json, &cuts)
                     json.key("cut")
                     cuts.write(into: &json)
+                    json.key("determinism")
+                    json.raw(parts.determinism)
                     json.key("environment")
                     json.raw(parts.environment)
                     json.key("host")

@@ -34,8 +34,9 @@ enum InterruptedRecord {
     ) {
         let found = Found(remains.events)
         var record: [String: JSON] = [
-            "aegix": nil, "command": nil, "environment": [], "host": nil, "identity": nil, "invocation": nil,
-            "labels": [:], "parent": nil, "policy": nil, "started_at": nil, "views": [], "workspace": nil,
+            "aegix": nil, "command": nil, "determinism": [], "environment": [], "host": nil, "identity": nil,
+            "invocation": nil, "labels": [:], "parent": nil, "policy": nil, "started_at": nil, "views": [],
+            "workspace": nil,
         ]
         // Only the members that a start event has: it lies where only we write, but may be damaged.
         for (name, value) in found.start where record[name] != nil { record[name] = value }

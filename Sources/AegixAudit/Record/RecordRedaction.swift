@@ -17,6 +17,11 @@ extension RunStart {
         start.invocation.argv = invocation.argv.map { redactor.redact($0) }
         start.command.argv = command.argv.map { redactor.redact($0) }
         start.command.program = command.program.map { redactor.redact($0) }
+        start.determinism = determinism.map { pin in
+            var pin = pin
+            pin.value = pin.value.map(redactor.redact)
+            return pin
+        }
         start.environment = environment.map { variable in
             var variable = variable
             variable.value = redactor.redact(variable.value)

@@ -19,6 +19,8 @@ public struct RunStart: Sendable {
     public var host: Bytes?
     public var identity: Identity?
     public var environment: [Variable] = []
+    /// What is the same in every run, and what isn't; empty where nothing was planned.
+    public var determinism: [Pin] = []
     public var workspace: Workspace?
     /// It runs another one again: it is nobody's `last`, and nothing of it is ever applied.
     public var isReplay = false
@@ -179,6 +181,21 @@ public struct RunStart: Sendable {
         public init(_ path: Bytes, isWritable: Bool) {
             self.path = path
             self.isWritable = isWritable
+        }
+    }
+
+    /// One thing that differs between runs of one command, and what holds it.
+    public struct Pin: Equatable, Sendable {
+        public var name: String
+        public var value: String?
+        public var isPinned: Bool
+        public var mechanism: String?
+
+        public init(_ name: String, value: String?, isPinned: Bool, mechanism: String?) {
+            self.name = name
+            self.value = value
+            self.isPinned = isPinned
+            self.mechanism = mechanism
         }
     }
 

@@ -5,6 +5,7 @@ import AegixSystem
 
 struct StartParts: Sendable {
     let aegix: Bytes
+    let determinism: Bytes
     let environment: Bytes
     let host: Bytes
     let identity: Bytes
@@ -28,6 +29,7 @@ struct StartParts: Sendable {
                 json.string(start.aegix.version)
             }
         }
+        determinism = part { StartParts.write(start.determinism, into: &$0) }
         environment = part { StartParts.write(start.environment, into: &$0, &cuts) }
         host = part { $0.optional(start.host) { $0.raw($1) } }
         identity = part { $0.optional(start.identity) { StartParts.write($1, into: &$0) } }
@@ -132,6 +134,21 @@ struct StartParts: Sendable {
                 json.string(view.isWritable ? "write" : "read")
                 json.key("path")
                 json.string(view.path)
+            }
+        }
+    }
+
+    private static func write(_ pins: [RunStart.Pin], into json: inout JSONWriter) {
+        json.array(pins) { json, pin in
+            json.object { json in
+                json.key("mechanism")
+                json.optional(pin.mechanism) { $0.string($1) }
+                json.key("name")
+                json.string(pin.name)
+                json.key("pinned")
+                json.bool(pin.isPinned)
+                json.key("value")
+                json.optional(pin.value) { $0.string($1) }
             }
         }
     }

@@ -95,7 +95,8 @@ struct Foresight {
     private func connect(
         _ host: NetworkForecast.Host, _ port: UInt16, _ asked: Bytes
     ) throws(Failure) -> Judgement {
-        let answer = try NetworkForecast.connect(plan.network, to: host, port: port)
+        let answer = try NetworkForecast.connect(
+            plan.network, to: host, port: port, hostname: plan.determinism.hostname)
         let decision: Judgement.Decision =
             switch answer.verdict {
             case .allow: .allow

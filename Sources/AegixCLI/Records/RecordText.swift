@@ -16,6 +16,7 @@ enum RecordText {
         if let rule = outcome["rule"]?.string { lines.append("  rule: " + Bytes(rule).shown) }
         lines += [""] + facts(record)
         lines += section("controls", controls(record))
+        lines += section("pinned", pins(record))
         lines += section("programs", ProcessTree.lines(record, limit: processLines).map { clipped($0) })
         lines += section("network", network(record))
         lines += section("refused", violations(record))
@@ -91,6 +92,18 @@ enum RecordText {
                 held + padded(shown(control["name"]), width) + shown(control["asked"]) + "  by "
                     + shown(control["mechanism"]))
         }
+    }
+
+    /// In two lines: what is pinned, with its value, and what isn't.
+    private static func pins(_ record: JSON) -> [String] {
+        let all = record["determinism"]?.array ?? []
+        func words(_ isPinned: Bool) -> String {
+            all.filter { $0["pinned"]?.bool == isPinned }.map { pin in
+                shown(pin["name"]) + (isPinned ? pin["value"]?.string.map { " " + Bytes($0).shown } ?? "" : "")
+            }.joined(separator: ", ")
+        }
+        let (held, loose) = (words(true), words(false))
+        return (held.isEmpty ? [] : [clipped("  " + held)]) + (loose.isEmpty ? [] : [clipped("  not: " + loose)])
     }
 
     private static func violations(_ record: JSON) -> [String] {

@@ -37,6 +37,10 @@ enum PlanText {
             for rule in plan.network.allow { lines.append("  allow    \(rule.text)") }
             for rule in plan.network.deny { lines.append("  deny     \(rule.text)") }
         }
+        let pins = plan.determinism.pins
+        lines.append("pinned     \(pins.filter(\.isPinned).map(PlanText.pin).joined(separator: ", "))")
+        let loose = pins.filter { !$0.isPinned }
+        if !loose.isEmpty { lines.append("by chance  \(loose.map(PlanText.pin).joined(separator: ", "))") }
         lines.append("")
         let width = controls.map(\.name.count).max() ?? 0
         for control in controls {
@@ -44,5 +48,11 @@ enum PlanText {
             lines.append("\(control.name)\(pad)  \(control.asked): \(control.mechanism)")
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// `umask 0022`; of what isn't pinned though it was asked for, why.
+    private static func pin(_ pin: DeterminismPlan.Pin) -> String {
+        let why = pin.isPinned ? "" : pin.mechanism.map { " (\($0))" } ?? ""
+        return pin.name + (pin.value.map { " \($0)" } ?? "") + why
     }
 }

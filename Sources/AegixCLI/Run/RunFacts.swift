@@ -52,6 +52,9 @@ extension RunPreparation {
                 }
             return .init(name: variable.name, value: variable.value, origin: origin)
         }
+        start.determinism = (plan?.determinism.pins ?? []).map {
+            .init($0.name, value: $0.value, isPinned: $0.isPinned, mechanism: $0.mechanism)
+        }
         let mode = loaded.policy.workspace.mode
         start.workspace = .init(
             path: facts.workspace.path, mode: mode.rawValue, layer: plan?.layerStyle,

@@ -14,7 +14,6 @@ enum Availability {
     static let later: [String: Accepted] = [
         "audit.detail": .only(["processes"]),
         "audit.inputs": .only(["none"]),
-        "determinism": .nothing,
     ]
 
     /// Whether a value that is right in itself asks for something that isn't there yet.

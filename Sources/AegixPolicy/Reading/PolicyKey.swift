@@ -42,11 +42,19 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case approvalTimeout = "approval.timeout"
     case durable = "audit.durable"
     case sign = "audit.sign"
+    case pinnedHostname = "determinism.hostname"
+    case seed = "determinism.seed"
+    case pinnedProcessors = "determinism.cpus"
+    case addressRandomness = "determinism.aslr"
+    case pinnedEnvironment = "determinism.env"
+    case clock = "determinism.clock"
 
     /// In the order of canonical JSON. `name` and `version` stand before `network` and `workspace`.
     static let sorted: [PolicyKey] = [
         .approvalCommand, .approvalTimeout, .approvalVia, .artifactsCollect, .artifactsMaxBytes, .durable, .sign,
-        .capabilities, .commandsDefault, .commandsRule, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite,
+        .capabilities, .commandsDefault, .commandsRule,
+        .addressRandomness, .clock, .pinnedProcessors, .pinnedEnvironment, .pinnedHostname, .seed, .envPass, .envSet,
+        .filesDeny, .filesRead, .filesWrite,
         .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall,
         .lock, .networkAllow, .networkDeny, .networkInspect, .networkMode, .networkResolvers, .networkUnknown,
         .require, .secrets,
@@ -69,6 +77,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .artifactsCollect, .artifactsMaxBytes: .artifacts
         case .approvalVia, .approvalCommand, .approvalTimeout: .approval
         case .durable, .sign: .audit
+        case .pinnedHostname, .seed, .pinnedProcessors, .addressRandomness, .pinnedEnvironment, .clock: .determinism
         }
     }
 
@@ -89,7 +98,12 @@ indirect enum ValueType {
     case choice([String])
     /// Any of these words.
     case choices([String])
+    /// Or "none".
     case integer(ClosedRange<Int>)
+    /// A host's name; empty for the usual one.
+    case hostname
+    /// A moment in RFC 3339; empty for none.
+    case instant
     /// Processors, with a fraction.
     case processors
     case duration(orNone: Bool)
@@ -280,13 +294,25 @@ enum Schema {
         SchemaTable(
             "determinism",
             [
-                SchemaKey(name: "hostname", type: .text, summary: "The host's name inside."),
-                SchemaKey(name: "seed", type: .integer(0...Int.max), summary: "Seed of the random numbers inside."),
-                SchemaKey(name: "cpus", type: .integer(1...4096), summary: "CPUs that the command sees."),
-                SchemaKey(name: "aslr", type: .flag, summary: "Whether addresses are random."),
+                SchemaKey(
+                    name: "hostname", type: .hostname, summary: "The host's name inside; \"\" is the usual one, aegix."),
+                SchemaKey(
+                    name: "seed", type: .integer(0...Int.max),
+                    summary:
+                        "What getrandom(2) answers is made from this number: predictable, so no key made inside is one."
+                ),
+                SchemaKey(
+                    name: "cpus", type: .integer(1...4096),
+                    summary: "Processors that the command sees and can use, where the host has as many."),
+                SchemaKey(name: "aslr", type: .flag, summary: "Whether the addresses of programs are random."),
                 SchemaKey(
                     name: "env", type: .flag,
-                    summary: "Whether TZ, LANG, PYTHONHASHSEED, SOURCE_DATE_EPOCH and umask are fixed."),
+                    summary:
+                        "Whether TZ, LANG, LC_ALL, HOME, USER, PYTHONHASHSEED and SOURCE_DATE_EPOCH are the same for every caller."
+                ),
+                SchemaKey(
+                    name: "clock", type: .instant,
+                    summary: "The moment in RFC 3339 at which the wall clock stands; \"\" lets it go on."),
             ]),
     ]
 

@@ -26,9 +26,18 @@ extension PolicyReader {
             let good = items.filter { choice($0.text, words, $0.node, path) }
             return good.count == items.count ? .words(good.map(\.text)) : nil
         case .integer(let range):
-            if case .integer(let number) = node.value, range.contains(number) { return .word(String(number)) }
+            if case .string("none") = node.value { return .amount(nil) }
+            if case .integer(let number) = node.value, range.contains(number) { return .amount(UInt64(number)) }
             let most = range.upperBound == Int.max ? "" : " to \(range.upperBound)"
-            return wrong(node, path, "must be a whole number from \(range.lowerBound)\(most)")
+            return wrong(node, path, "must be a whole number from \(range.lowerBound)\(most), or \"none\"")
+        case .hostname:
+            guard let text = string(node, path) else { return nil }
+            if text.isEmpty || Hostname.isValid(text) { return .word(text) }
+            return wrong(node, path, "must be \(Hostname.allowed)")
+        case .instant:
+            guard let text = string(node, path) else { return nil }
+            if text.isEmpty || Instant.parse(text) != nil { return .word(text) }
+            return wrong(node, path, "must be \(Instant.allowed), or \"\" for a clock that goes on")
         case .processors: return processors(node, path)
         case .duration(let orNone): return amount(node, path, orNone, TimeSpan.allowed, TimeSpan.parse, integers: false)
         case .size(let orNone): return amount(node, path, orNone, ByteSize.allowed, ByteSize.parse, integers: true)

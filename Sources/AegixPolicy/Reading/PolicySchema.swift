@@ -67,7 +67,12 @@ public enum PolicySchema {
         case .flag: return ["type": "boolean"]
         case .choice(let choices): return ["enum": .array(choices.map { .string($0) })]
         case .choices(let choices): return list(words(choices))
-        case .integer(let range): return ["type": "integer", "minimum": .int(range.lowerBound)]
+        case .integer(let range):
+            var number: [String: JSON] = ["type": "integer", "minimum": .int(range.lowerBound)]
+            if range.upperBound < Int.max { number["maximum"] = .int(range.upperBound) }
+            return ["anyOf": [.object(number), none]]
+        case .hostname: return ["type": "string", "pattern": .string(Hostname.pattern)]
+        case .instant: return ["type": "string", "pattern": .string(Instant.pattern)]
         case .processors:
             return ["oneOf": [["type": "number", "minimum": .double(0.01), "maximum": 4096], ["enum": ["none", 0]]]]
         case .duration(let orNone): return ["anyOf": orNone ? [duration, zero, none] : [duration, zero]]

@@ -365,5 +365,73 @@ enum Presets {
                 durable = false
 
                 """##),
+        Preset(
+            name: "reproducible",
+            text: ##"""
+                # For results that have to be the same each time, on this machine and on the next: a build that is compared, a test that
+                # fails now and then, a run that is to be replayed. What is pinned by what, and what isn't: docs/determinism.md.
+                version = 1
+                name = "reproducible"
+                require = "isolated"
+                lock = []
+
+                [identity]
+                # uid 65534 for every caller. The workspace is its own, too.
+                user = "nobody"
+
+                [workspace]
+                mode = "layer"
+                protect = [".git/hooks", ".git/config", ".envrc", "aegix.toml"]
+
+                [files]
+                # What a host has beyond /usr differs from host to host.
+                read = []
+                write = []
+                deny = []
+
+                [network]
+                # The outside is the largest input of all.
+                mode = "none"
+
+                [limits]
+                # The wall clock stands still inside, so a command that waits for a time of day waits until here.
+                wall = "1h"
+                grace = "2s"
+                cpu_time = "none"
+                pids = 4096
+                cpus = "none"
+                memory = "none"
+                disk = "none"
+                output = "16MiB"
+                on_output = "truncate"
+                open_files = 1024
+                execs = 100000
+
+                [env]
+                # Nothing of the caller's, not even TERM.
+                pass = []
+                set = {}
+
+                [capabilities]
+                keep = []
+
+                [audit]
+                detail = "processes"
+                durable = false
+
+                [determinism]
+                hostname = "aegix"
+                # What getrandom(2) gives. Any number will do; everybody who knows it knows every key that is made inside.
+                seed = 1
+                # Threads that take turns on one processor come closer to one order than those on many.
+                cpus = 1
+                # false: the same addresses in every run.
+                aslr = false
+                # true: TZ, LANG, LC_ALL, HOME, USER, PYTHONHASHSEED and SOURCE_DATE_EPOCH.
+                env = true
+                # Later than the time of any file, so that make and its like see nothing from the future.
+                clock = "2035-01-01T00:00:00Z"
+
+                """##),
     ]
 }

@@ -97,13 +97,20 @@ enum ProcessFacts {
     }
 
     /// The process that a thread belongs to.
-    static func group(_ thread: pid_t) -> pid_t? {
+    static func group(_ thread: pid_t) -> pid_t? { status(thread, "Tgid").flatMap { pid_t($0) } }
+
+    /// A thread's number in the innermost namespace that it is in.
+    static func inside(_ thread: pid_t) -> pid_t? {
+        status(thread, "NSpid").flatMap { pid_t(String($0.split { $0 == " " || $0 == "\t" }.last ?? "")) }
+    }
+
+    private static func status(_ thread: pid_t, _ name: String) -> String? {
         do {
             let text = try Descriptor.open(Bytes("/proc/\(thread)/status"), O_RDONLY).readAll(limit: 8192)
-            let key = Bytes("\nTgid:")
+            let key = Bytes("\n\(name):")
             for start in text.indices.dropLast(key.count) where text[start..<start + key.count].elementsEqual(key) {
                 let rest = text[(start + key.count)...].drop { $0 == 0x09 || $0 == 0x20 }.prefix { $0 != 0x0A }
-                return pid_t(String(decoding: rest, as: UTF8.self))
+                return String(decoding: rest, as: UTF8.self)
             }
             return nil
         } catch {

@@ -27,6 +27,7 @@ final class ExecJudge {
     private var known: KnownPrograms { rules.known }
     private let hold = ExecHold()
     private let follower = ExecFollower()
+    private let image: ImagePin?
     private struct Expected {
         var picture: ExecPicture
         var event: ExecEvent
@@ -47,7 +48,8 @@ final class ExecJudge {
     private static let mostApproved = 1000
 
     /// - listener, root: stay the caller's.
-    init(_ plan: Plan, listener: Int32, root: Int32, cache: CacheDirectory) {
+    init(_ plan: Plan, listener: Int32, root: Int32, cache: CacheDirectory, image: ImagePin? = nil) {
+        self.image = image
         self.listener = listener
         execveat = SyscallFilter.number(of: "execveat")
         let files = ExecFiles(root: root, writable: plan.confined == nil ? nil : plan.landlock.writable)
@@ -135,7 +137,7 @@ final class ExecJudge {
                     via: "run", by: nil, answer: .remembered, message: nil, askedAt: event.time, duration: 0,
                     cwd: question.cwd)
             }
-            return isCommand ? goOn(notice, event) : goOn(notice, event, held: picture)
+            return isCommand && image == nil ? goOn(notice, event) : goOn(notice, event, held: picture)
         }
     }
 
@@ -148,7 +150,7 @@ final class ExecJudge {
             return deny(question.notice, event, nil)
         }
         if approval.answer == .run, approved.count < ExecJudge.mostApproved { approved.append(question.key) }
-        return question.isCommand
+        return question.isCommand && image == nil
             ? goOn(question.notice, event) : goOn(question.notice, event, held: question.picture)
     }
 
@@ -242,6 +244,9 @@ final class ExecJudge {
         }
         if let fault = difference(pid, expected.picture) {
             return stopped(pid, "\(fault) was changed after it was judged", expected.event)
+        }
+        if let image, !image.apply(to: pid) {
+            return stopped(pid, "a program that can't be changed at its start (determinism)", expected.event)
         }
         if let script = expected.picture.script ?? expected.carried {
             follower.begin(pid, script)

@@ -21,6 +21,8 @@ final class ExecWatch {
     private let opens: OpenWatch?
     private let paths: PathWatch?
     private let judge: ExecJudge?
+    private let pins: ExecPins?
+    private let pinned: PinnedCalls?
     private var known: SystemNames
     /// Places of the command's program that were tried.
     private var tries = 0
@@ -51,7 +53,13 @@ final class ExecWatch {
         confined = plan.tier == .confined ? ConfinedCalls(plan, init: pid, root: root.raw) : nil
         processes = plan.limitPlan.watch.requests.map { ProcessRequests(limit: $0, root: root.raw) }
         paths = sightings.map { PathWatch($0, plan: plan, root: root.raw) }
-        judge = plan.commands.judges ? ExecJudge(plan, listener: listener.raw, root: root.raw, cache: cache) : nil
+        let random = plan.determinism.seed.map { SeededRandom(seed: $0, isConfined: plan.tier == .confined) }
+        let image = plan.determinism.hidesVDSO ? ImagePin(random: random) : nil
+        pinned = PinnedCalls(plan.determinism, random: random)
+        judge =
+            plan.commands.judges
+            ? ExecJudge(plan, listener: listener.raw, root: root.raw, cache: cache, image: image) : nil
+        pins = judge == nil ? image.map { ExecPins($0, listener: listener.raw) } : nil
         self.listener = listener
         self.root = root
         self.plan = plan
@@ -88,6 +96,7 @@ final class ExecWatch {
         var notice = aegix_notice()
         if aegix_notice_receive(listener.raw, &notice) != 1 { return .nothing }
         if notice.call == execve || notice.call == execveat { return exec(notice) }
+        if let pinned, pinned.answer(notice, listener: listener.raw) { return .nothing }
         if let connects, notice.call == connect {
             connects.see(notice, listener: listener.raw)
             return .nothing
@@ -136,6 +145,7 @@ final class ExecWatch {
     private func exec(_ notice: aegix_notice) -> Seen {
         let isCommand = execs == 0
         if let judge { return judged(notice, judge, isCommand: isCommand) }
+        if let pins, pins.postpones(notice) { return .nothing }
         let shift = notice.call == execveat ? 1 : 0
         let pid = pid_t(bitPattern: notice.pid)
         var memory = RemoteMemory(pid)
@@ -156,7 +166,16 @@ final class ExecWatch {
         let command = isCommand ? path.map { programFile($0) } : nil
         let parent = ProcessFacts.parent(pid)
         // A caller killed meanwhile may have left its number to another: what was read is then not its own.
-        if aegix_notice_continue(listener.raw, notice.id) != 0 { return .nothing }
+        if let pins, path != nil {
+            switch pins.goOn(notice) {
+            case .on: break
+            case .gone: return .nothing
+            case .refused:
+                return .refused(violation("determinism", "an exec whose caller can't be held", EACCES, notice))
+            }
+        } else if aegix_notice_continue(listener.raw, notice.id) != 0 {
+            return .nothing
+        }
         // From here on the caller runs, and we only write down.
         guard let path else { return .nothing }  // no such file: a search along PATH, not an exec
         execs += 1
@@ -198,7 +217,17 @@ final class ExecWatch {
     }
 
     /// What the held threads came to, after a SIGCHLD.
-    func collect() -> [Seen] { judge.map { $0.collect().map(seen) } ?? [] }
+    func collect() -> [Seen] {
+        if let judge { return judge.collect().map(seen) }
+        guard let found = pins?.collect() else { return [] }
+        let ended = found.ended.map { pid in
+            Seen.refused(
+                Violation(
+                    control: "determinism", rule: "a program that can't be changed at its start", errno: 0, count: 1,
+                    firstTime: Clock.realtime(), firstPid: pid))
+        }
+        return ended + found.next.map(exec)
+    }
 
     func answer(_ question: ExecQuestion, _ approval: Approval) -> Seen {
         judge.map { seen($0.answer(question, approval)) } ?? .nothing

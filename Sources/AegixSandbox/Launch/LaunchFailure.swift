@@ -43,6 +43,11 @@ enum LaunchFailure {
             return Failure("launch.root", "can't assemble the sandbox's root\(hint)", errno: code)
         case AEGIX_STAGE_TERMINAL: return Failure("launch.terminal", "can't make a terminal: \(reason)", errno: code)
         case AEGIX_STAGE_LIMITS: return Failure("launch.limits", "can't set the limits: \(reason)", errno: code)
+        case AEGIX_STAGE_ADDRESSES:
+            return Failure(
+                "launch.addresses",
+                "can't do without random addresses (determinism.aslr = false): \(reason). A container's filter may refuse "
+                    + "personality(2); leave the key out there", errno: code)
         case AEGIX_STAGE_PRIVILEGES:
             return Failure("launch.privileges", "can't drop privileges: \(reason)", errno: code)
         case AEGIX_STAGE_LANDLOCK:

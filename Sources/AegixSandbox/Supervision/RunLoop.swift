@@ -293,7 +293,9 @@ final class RunLoop {
         }
         if came == 3 {
             let names = Descriptor(owning: listener)
-            if let log = connects?.log { closedNames = ClosedNames(names, hostname: Plan.hostname, log: log) }
+            if let log = connects?.log {
+                closedNames = ClosedNames(names, hostname: plan.determinism.hostname, log: log)
+            }
             return
         }
         handedOver = true

@@ -21,7 +21,7 @@ public struct Supervisor {
         }
         let filter = try SyscallFilter.program(plan.syscalls, cache: io.cache)
         // A held thread that stops is told by SIGCHLD.
-        let wanted = plan.commands.judges ? signals + [SIGCHLD] : signals
+        let wanted = plan.commands.judges || plan.determinism.hidesVDSO ? signals + [SIGCHLD] : signals
         let signal = aegix_signalfd(wanted, wanted.count)
         if signal < 0 { throw Failure("launch.signals", "can't watch signals", SystemError.last("signalfd")) }
         let watched = Descriptor(owning: signal)

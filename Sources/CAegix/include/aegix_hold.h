@@ -39,6 +39,10 @@ struct aegix_hold_call {
 };
 int aegix_hold_call(pid_t thread, struct aegix_hold_call *call);
 
+/* Of a process at its exec stop: takes the vDSO out of what its program is told of the system, so that libraries make system
+   calls, and puts `random` where its 16 random bytes are (NULL: they stay). 0 or -1 with errno. */
+int aegix_hold_pin(pid_t pid, const uint8_t *_Nullable random);
+
 /* What /proc/PID/exe leads to. 0 or -1 with errno. */
 int aegix_hold_image(pid_t pid, uint64_t *device, uint64_t *inode);
 

@@ -23,6 +23,7 @@ enum aegix_stage {
     AEGIX_STAGE_SEAL_ROOT, /* the old root detached, the new one read-only */
     AEGIX_STAGE_TERMINAL,
     AEGIX_STAGE_LIMITS, /* index is the limit's */
+    AEGIX_STAGE_ADDRESSES, /* no address randomisation */
     AEGIX_STAGE_PRIVILEGES,
     AEGIX_STAGE_LANDLOCK, /* index is the rule's, -1 for the rule set itself */
     AEGIX_STAGE_SECCOMP,
@@ -122,6 +123,9 @@ struct aegix_launch {
     const struct aegix_limit *limits;
     size_t limit_count;
     uint32_t processors, first_processor; /* how many of the caller's, from which one on; 0: all of them */
+    uint32_t umask;
+    uint32_t plain_addresses; /* no address randomisation, for everything that is exec'd */
+    uint32_t held;            /* the supervisor holds the command at its exec, too */
     uint64_t keep; /* capabilities kept, as bits */
 
     const struct sock_filter *filter;

@@ -103,11 +103,22 @@ int aegix_notice_valid(int listener, uint64_t id);
 /* Lets the call go on (exec only), or answers it with an errno. 1: the caller is gone, what was read of it may be another's. */
 int aegix_notice_continue(int listener, uint64_t id);
 int aegix_notice_refuse(int listener, uint64_t id, int error);
+/* Answers it with a value. */
+int aegix_notice_answer(int listener, uint64_t id, int64_t value);
 void aegix_notice_wake_locally(int listener);
 
 /* Of a thread's process; -1 on a kernel that doesn't tell (before 6.13). */
 pid_t aegix_parent(pid_t thread);
 ssize_t aegix_read_memory(pid_t pid, uint64_t address, void *buffer, size_t length);
+
+/* The memory of a thread's process, for the notification `id`: once this is open and the notification was valid, a number that
+   goes to another meanwhile changes nothing. Writes all of it or says -1 with errno: ENOENT where the caller is gone. */
+int aegix_write_memory(int listener, uint64_t id, pid_t thread, uint64_t address, const void *bytes, size_t length);
+/* A copy of a thread's descriptor, for the notification `id`. -1 with errno: ENOENT where the caller is gone. */
+int aegix_copy_descriptor(int listener, uint64_t id, pid_t thread, int descriptor);
+/* As getdents64, with the entries of the batch in the opposite order. What is told of places in the directory stays in order,
+   so that reading on from the last one works. */
+ssize_t aegix_list_reversed(int directory, void *buffer, size_t room);
 
 /* What one openat2 beneath `root` finds: never through magic links, never outside. */
 int aegix_open_in_root(int root, const char *path, int flags);

@@ -36,6 +36,8 @@ int aegix_watch_compare_memory(pid_t one, pid_t other);
 
 /* What the caller calls a process that the pid namespace numbers so; -1 with errno. Linux 6.11. */
 pid_t aegix_watch_outside(int pid_namespace, pid_t pid);
+/* The other way round. */
+pid_t aegix_watch_inside(int pid_namespace, pid_t pid);
 
 /* By how many bytes the resident size of a process in statm may be off. */
 uint64_t aegix_watch_doubt(void);
