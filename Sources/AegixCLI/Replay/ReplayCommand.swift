@@ -26,7 +26,7 @@ public enum ReplayCommand: Command {
         limits, network), then what came out (exit, streams, changes, artifacts, programs that ran), each difference with its likeliest cause. \
         If nothing says why, it is run once more, to tell chance from what can't be explained.
 
-        It exits with 0 if the same came out, with 1 if not, and with 2 if it can't be replayed. `docs/replay.md` says more.
+        It exits with 0 if the same came out, with 1 if not or if a variation changed it, and with 2 if it can't be replayed. `docs/replay.md` says more.
         """
     public static let options = ReplayOptions.table
 
@@ -121,7 +121,8 @@ struct ReplayAttempt {
 
     /// With what it can't have as the run had it.
     func run(_ variation: ReplayVariation? = nil) throws(Failure) -> (Finished, [Difference]) {
-        let preparation = try ReplayPreparation(recorded, options, on: ground, state: state.path)
+        let preparation = try ReplayPreparation(
+            recorded, options, on: ground, state: state.path, variation: variation)
         console.redactor = preparation.run.redactor
         let given = try takeStdin()
         var recorder = try RunRecorder(preparation.run, in: state)

@@ -60,14 +60,14 @@ struct ReplayJUnit {
             }
             return Case(
                 name: area.rawValue, isFailure: area.isOutput && !found.isEmpty,
-                lines: found.prefix(100).map(ReplayText.line))
+                lines: found.prefix(100).map { ReplayText.line($0) })
         }
     }
 
     private func variation(_ variation: ReplayReport.Variation) -> Case {
         Case(
             name: "vary \(variation.name.rawValue)", isFailure: variation.isHiddenInput,
-            lines: variation.comparison.outputs.prefix(100).map(ReplayText.line))
+            lines: variation.comparison.outputs.prefix(100).map { ReplayText.line($0, cause: false) })
     }
 
     /// What is shown has no control characters any more; of the rest these five mean something in XML.

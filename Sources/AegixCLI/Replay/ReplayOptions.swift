@@ -78,21 +78,3 @@ struct ReplayOptions {
         }
     }
 }
-
-/// What `--vary` changes in one more replay.
-enum ReplayVariation: String, CaseIterable {
-    case timezone
-    case umask
-    case processors = "num_cpus"
-    case variable = "env"
-    case home
-    case fileOrder = "file_order"
-
-    static func named(_ word: Bytes) throws(Failure) -> ReplayVariation {
-        let names = allCases.map(\.rawValue)
-        if let text = word.text, let found = ReplayVariation(rawValue: text) { return found }
-        let near = Spelling.nearest(to: word.shown, in: names).map { "; did you mean \($0)?" } ?? ""
-        throw Failure(
-            "usage.value", "--vary knows \(names.joined(separator: ", ")), not \(word.shown)\(near)")
-    }
-}

@@ -14,7 +14,8 @@ struct ReplayPreparation {
 
     /// - state: the state directory, absolute.
     init(
-        _ recorded: RecordedRun, _ options: ReplayOptions, on ground: ReplayGround, state: Bytes
+        _ recorded: RecordedRun, _ options: ReplayOptions, on ground: ReplayGround, state: Bytes,
+        variation: ReplayVariation? = nil
     ) throws(Failure) {
         let record = recorded.record
         let isStranger = options.isBundle
@@ -42,7 +43,7 @@ struct ReplayPreparation {
         words.labels = ReplayPreparation.labels(record)
         run = RunPreparation(
             replaying: recorded.id, words, state: state, loaded: loaded, facts: facts,
-            Invocation(command.form))
+            Invocation(command.form), variation?.planned(record) ?? Variation())
         differences = ground.differences + rights.differences + environment.differences
     }
 

@@ -43,22 +43,23 @@ enum ReplayText {
     private static func variation(_ variation: ReplayReport.Variation) -> [String] {
         let head = "  " + RecordText.padded(variation.name.rawValue, 12)
         if !variation.isHiddenInput { return [head + "same"] }
-        return [head + "a hidden input"] + section(variation.comparison.outputs).map { "  " + $0 }
+        // The cause is the variation itself.
+        return [head + "a hidden input"] + section(variation.comparison.outputs, causes: false).map { "  " + $0 }
     }
 
-    private static func section(_ differences: [Difference]) -> [String] {
+    private static func section(_ differences: [Difference], causes: Bool = true) -> [String] {
         var lines: [String] = []
         for area in Difference.Area.allCases {
             let all = differences.filter { $0.area == area }
             for one in all.prefix(most) {
-                lines.append("  \(RecordText.padded(area.rawValue, 12))\(line(one))")
+                lines.append("  \(RecordText.padded(area.rawValue, 12))\(line(one, cause: causes))")
             }
             if all.count > most { lines.append("  \(RecordText.padded("", 12))… and \(all.count - most) more") }
         }
         return lines
     }
 
-    static func line(_ difference: Difference) -> String {
+    static func line(_ difference: Difference, cause isTold: Bool = true) -> String {
         var text = clipped(difference.subject)
         switch (difference.before, difference.after) {
         case (let before?, let after?): text += ": \(clipped(before)) → \(clipped(after))"
@@ -67,7 +68,7 @@ enum ReplayText {
         case (nil, nil): break
         }
         if let note = difference.note { text += "; \(Bytes(note).shown)" }
-        if difference.area.isOutput { text += "  (\(cause(difference.cause)))" }
+        if isTold, difference.area.isOutput { text += "  (\(cause(difference.cause)))" }
         return text
     }
 

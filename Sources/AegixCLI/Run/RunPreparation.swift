@@ -25,11 +25,14 @@ struct RunPreparation {
     let signer: RunSigner?
     /// The run that is run again; nil: none is.
     let replays: RunID?
+    /// What is other than recorded on purpose.
+    let variation: Variation
 
     /// - runs: whether a run follows, which may ask the user's systemd for a cgroup.
     init(_ options: RunOptions, state: Bytes, runs: Bool, learns: Bool = false) throws(Failure) {
         self.learns = learns
         replays = nil
+        variation = Variation()
         self.options = options
         let cwd = try RunPreparation.currentDirectory()
         self.state = state
@@ -53,7 +56,7 @@ struct RunPreparation {
     /// A run that runs another one again: nothing of it is signed, and it has a sandbox of its own.
     init(
         replaying run: RunID, _ options: RunOptions, state: Bytes, loaded: LoadedPolicy, facts: HostFacts,
-        _ invocation: Invocation
+        _ invocation: Invocation, _ variation: Variation
     ) {
         self.options = options
         self.state = state
@@ -65,6 +68,7 @@ struct RunPreparation {
         learns = false
         signer = nil
         replays = run
+        self.variation = variation
     }
 
     /// - run: the run's own directory.
@@ -76,7 +80,9 @@ struct RunPreparation {
             policy.workspace.backing = .copy
             facts.mapsOwners = noOverlay.code != Plan.noOwnerMap
         }
-        var plan = try Plan.make(policy: policy, facts: facts, invocation: invocation, layer: layer, run: run)
+        var plan = try Plan.make(
+            policy: policy, facts: facts, invocation: invocation, layer: layer, run: run,
+            variation: variation)
         if plan.network.asks { plan.network.asksOrigin = loaded.origin(of: .networkUnknown) }
         plan.syscalls.watchesPaths = learns
         plan.copy?.reason = noOverlay.map { failure in
