@@ -7,8 +7,8 @@ enum Commands {
     static var all: [any Command.Type] {
         [
             RunCommand.self, PlanCommand.self, LearnCommand.self, ShowCommand.self, WhyCommand.self, ReviewCommand.self,
-            ApplyCommand.self, DiscardCommand.self, ResetCommand.self, HistoryCommand.self, VerifyCommand.self,
-            KeygenCommand.self, PruneCommand.self, SandboxesCommand.self,
+            ApplyCommand.self, DiscardCommand.self, ResetCommand.self, HistoryCommand.self, ExportCommand.self,
+            VerifyCommand.self, KeygenCommand.self, PruneCommand.self, SandboxesCommand.self,
             PolicyCommand.self, DoctorCommand.self, HelpCommand.self,
         ]
     }
@@ -18,7 +18,7 @@ enum Commands {
 
     /// Commands that the contract knows and this version doesn't have: named in an error, never in help.
     static let unavailable = [
-        "replay", "export",
+        "replay"
     ]
 
     static func named(_ name: Bytes) -> (any Command.Type)? { all.first { name.elementsEqual($0.name.utf8) } }

@@ -78,7 +78,7 @@ struct BundleParser: ~Copyable {
         }
     }
 
-    private func fault(_ reason: String) -> BundleFault { BundleFault(name, offset, reason) }
+    func fault(_ reason: String) -> BundleFault { BundleFault(name, offset, reason) }
 
     mutating func feed(_ bytes: UnsafeRawBufferPointer) throws(BundleFault) {
         var rest = bytes
