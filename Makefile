@@ -37,6 +37,7 @@ DEPS := \
 	/usr/include/sys/capability.h:libcap-dev \
 	/usr/include/openssl/sha.h:libssl-dev \
 	/usr/include/zlib.h:zlib1g-dev \
+	/usr/include/zstd.h:libzstd-dev \
 	/usr/include/ares.h:libc-ares-dev \
 	/usr/include/toml++/toml.h:libtomlplusplus-dev
 
@@ -65,7 +66,8 @@ TEST_DEPS := \
 	/usr/lib/python3/dist-packages/jsonschema/__init__.py:python3-jsonschema \
 	/usr/lib/python3/dist-packages/yaml/__init__.py:python3-yaml \
 	/usr/sbin/useradd:passwd \
-	/usr/bin/pgrep:procps
+	/usr/bin/pgrep:procps \
+	/usr/bin/zstd:zstd
 
 # For Tests/VM. The kernels themselves are fetched by Tests/VM/kernel.sh, and not installed.
 VM_DEPS := \

@@ -13,6 +13,7 @@ let package = Package(
         .systemLibrary(name: "CCap", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
         .target(name: "CAegix", cSettings: strictC),
         .target(name: "CTOML", cxxSettings: [.treatAllWarnings(as: .error)]),
@@ -33,7 +34,8 @@ let package = Package(
         .target(
             name: "AegixAudit",
             dependencies: [
-                "AegixWorkspace", "AegixSandbox", "AegixNetwork", "AegixPlan", "AegixPolicy", "AegixSystem",
+                "AegixWorkspace", "AegixSandbox", "AegixNetwork", "AegixPlan", "AegixPolicy", "AegixSystem", "CAegix",
+                "CZstd",
             ],
             swiftSettings: strict),
         .target(

@@ -7,19 +7,14 @@ enum Commands {
     static var all: [any Command.Type] {
         [
             RunCommand.self, PlanCommand.self, LearnCommand.self, ShowCommand.self, WhyCommand.self, ReviewCommand.self,
-            ApplyCommand.self, DiscardCommand.self, ResetCommand.self, HistoryCommand.self, ReplayCommand.self, VerifyCommand.self,
-            KeygenCommand.self, PruneCommand.self, SandboxesCommand.self,
+            ApplyCommand.self, DiscardCommand.self, ResetCommand.self, HistoryCommand.self, ReplayCommand.self,
+            ExportCommand.self, VerifyCommand.self, KeygenCommand.self, PruneCommand.self, SandboxesCommand.self,
             PolicyCommand.self, DoctorCommand.self, HelpCommand.self,
         ]
     }
 
     /// The command when the first word is an option: `aegix --cmd …` is `aegix run --cmd …`.
     static var implied: any Command.Type { named(Bytes("run")) ?? HelpCommand.self }
-
-    /// Commands that the contract knows and this version doesn't have: named in an error, never in help.
-    static let unavailable = [
-        "export",
-    ]
 
     static func named(_ name: Bytes) -> (any Command.Type)? { all.first { name.elementsEqual($0.name.utf8) } }
 }

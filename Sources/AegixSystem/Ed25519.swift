@@ -109,9 +109,12 @@ public struct VerifyingKey: Equatable, Hashable, Sendable {
         return raw.map(VerifyingKey.init)
     }
 
+    /// DER.
+    public var subjectPublicKeyInfo: Bytes { PEM.publicPrefix + raw }
+
     public var pem: Bytes {
         Bytes(
-            "-----BEGIN \(PEM.publicLabel)-----\n\(Base64.encode(PEM.publicPrefix + raw))\n-----END \(PEM.publicLabel)-----\n"
+            "-----BEGIN \(PEM.publicLabel)-----\n\(Base64.encode(subjectPublicKeyInfo))\n-----END \(PEM.publicLabel)-----\n"
         )
     }
 

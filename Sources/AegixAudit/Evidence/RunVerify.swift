@@ -49,18 +49,29 @@ extension StateDirectory {
         return report
     }
 
-    private func told(_ id: RunID) throws(SystemError) -> (start: LedgerHead?, closing: LedgerEntry.Closing?) {
+    /// The run's two lines of the ledger.
+    struct Told {
         var start: LedgerHead?
         var closing: LedgerEntry.Closing?
+        /// As they stand there, the start's first, without their newlines.
+        var lines: [Bytes] = []
+    }
+
+    func told(_ id: RunID) throws(SystemError) -> Told {
+        var told = Told()
         let needle = Bytes(id.description)
         _ = try LedgerReader.open(in: self)?.newestLines { line in
-            guard line.mentions(needle), let told = LedgerLine(line.bytes), told.entry.run == id else { return true }
-            if closing == nil { closing = told.entry.closing }
-            if told.entry.kind != .start { return true }
-            start = LedgerHead(seq: told.seq, hash: SHA256.hex(Bytes(line.bytes)))
+            guard line.mentions(needle), let found = LedgerLine(line.bytes), found.entry.run == id else { return true }
+            if told.closing == nil, let closing = found.entry.closing {
+                told.closing = closing
+                told.lines.append(Bytes(line.bytes))
+            }
+            if found.entry.kind != .start { return true }
+            told.start = LedgerHead(seq: found.seq, hash: SHA256.hex(Bytes(line.bytes)))
+            told.lines.insert(Bytes(line.bytes), at: 0)
             return false
         }
-        return (start, closing)
+        return told
     }
 }
 

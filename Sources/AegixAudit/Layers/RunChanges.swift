@@ -28,6 +28,19 @@ extension StateDirectory {
         let record = try parse(try self.record(of: id), "audit.json", of: id)
         guard let workspace = record["workspace"]?["path"]?.bytesValue, let mode = record["workspace"]?["mode"]?.string
         else { throw Failure("run.unreadable", "run \(id) had no workspace: it never began") }
+        let (layer, sandbox) = try layer(of: id, record)
+        guard let changes = record["changes"]?.array else {
+            throw Failure(
+                "run.unlisted", "what run \(id) changed isn't known: \(RunChanges.reason(record["outcome"]))")
+        }
+        let list = changes.isEmpty ? ChangeList() : try readList(id)
+        return RunChanges(
+            run: id, workspace: workspace, mode: mode, layer: layer, sandbox: sandbox, list: list,
+            record: record)
+    }
+
+    /// Where the layer lies by now, and the named sandbox that has it still.
+    func layer(of id: RunID, _ record: JSON) throws(Failure) -> (layer: Layer?, sandbox: String?) {
         var layer: Layer?
         if let found = record["layer"], found != .null {
             guard let path = found["path"]?.bytesValue, let style = found["style"]?.string.flatMap(Layer.Style.init)
@@ -39,14 +52,7 @@ extension StateDirectory {
         if sandbox == nil, record["workspace"]?["sandbox"]?.string != nil {
             layer?.upper = runPath(id) + Bytes("/layer/upper")
         }
-        guard let changes = record["changes"]?.array else {
-            throw Failure(
-                "run.unlisted", "what run \(id) changed isn't known: \(RunChanges.reason(record["outcome"]))")
-        }
-        let list = changes.isEmpty ? ChangeList() : try readList(id)
-        return RunChanges(
-            run: id, workspace: workspace, mode: mode, layer: layer, sandbox: sandbox, list: list,
-            record: record)
+        return (layer, sandbox)
     }
 
     /// The named sandbox that has the run's layer still; nil: the run has it itself.

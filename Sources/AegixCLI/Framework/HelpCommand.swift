@@ -59,9 +59,6 @@ public enum HelpCommand: Command {
 
     /// A word that is no command: perhaps misspelled, perhaps a program.
     static func unknown(_ word: Bytes) -> Failure {
-        if let known = Commands.unavailable.first(where: { word.elementsEqual($0.utf8) }) {
-            return Failure("usage.unavailable", "the command \(known) isn't available in this version")
-        }
         let near = Spelling.nearest(to: String(decoding: word, as: UTF8.self), in: Commands.all.map { $0.name })
         return Failure(
             "usage.command",

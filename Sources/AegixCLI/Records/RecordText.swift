@@ -9,7 +9,8 @@ enum RecordText {
     private static let networkLines = 100
     private static let columns = 200
 
-    static func lines(_ record: JSON) -> [String] {
+    /// - isElsewhere: the record is read from a bundle, and what it says of this machine's files is another's.
+    static func lines(_ record: JSON, isElsewhere: Bool = false) -> [String] {
         let outcome = record["outcome"] ?? .null
         var lines = ["run \(shown(record["run_id"])): \(RecordText.outcome(outcome))\(duration(record))"]
         if let message = outcome["message"]?.string { lines.append("  " + Bytes(message).shown) }
@@ -23,7 +24,7 @@ enum RecordText {
         lines += section("output", streams(record))
         lines += section("changes", changes(record))
         lines += section("artifacts", ArtifactText.lines(record))
-        if let layer = record["layer"]?["path"] {
+        if !isElsewhere, let layer = record["layer"]?["path"] {
             lines += [
                 "", "changes are waiting, not applied (aegix review \(shown(record["run_id"]))), in",
                 "  " + shown(layer),

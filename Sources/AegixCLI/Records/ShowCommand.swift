@@ -5,15 +5,18 @@ import AegixSystem
 import AegixWorkspace
 import Glibc
 
-/// `aegix show RUN`.
+/// `aegix show RUN|BUNDLE`.
 public enum ShowCommand: Command {
     public static let name = "show"
     public static let summary = "show the record of a run"
-    public static let usage = ["show RUN [--state-dir DIR] [--json]"]
+    public static let usage = ["show RUN [--state-dir DIR] [--json]", "show BUNDLE [--json]"]
     public static let details = """
         RUN is a run id, a unique prefix of one, or `last`: the newest finished run of the workspace that the current \
         directory lies in. Shown are the outcome, the controls that held, the programs that ran, what was refused, what \
         changed, and where output and changes lie. Names are shown with control characters made visible.
+
+        BUNDLE is a file of `aegix export`: a path with a slash, or one that ends in .aegix. It is verified before anything of \
+        it is shown; whose signature it carries `aegix verify` tells.
 
         With --json it prints `audit.json` as it is on disk; `docs/audit.md` explains each member.
         """
@@ -21,6 +24,7 @@ public enum ShowCommand: Command {
 
     public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
         let word = try arguments.operands("RUN")[0]
+        if BundleReader.isPath(word) { return try show(word, console) }
         guard let text = word.text else { throw Failure("run.unknown", "there is no run \(word.shown)") }
         let path = try StateLocation.current(option: arguments.value("state-dir"))
         guard let state = try RecordState.open(at: path, console) else {
@@ -41,6 +45,30 @@ public enum ShowCommand: Command {
             let place = ["", "all of it is in", "  " + state.runPath(id).shown]
             try console.print((RecordText.lines(record) + place).joined(separator: "\n"))
         }
+        return 0
+    }
+
+    private static func show(_ bundle: Bytes, _ console: Console) throws(Failure) -> Int32 {
+        let reader = try BundleReader(bundle)
+        let verdict: BundleVerdict
+        switch reader.verify(keys: .none) {
+        case .failure(let fault): throw reader.failure(fault)
+        case .success(let found): verdict = found
+        }
+        let record: JSON
+        do { record = try JSON.parse(verdict.record) } catch {
+            throw Failure("bundle.damaged", "the record in \(bundle.shown) is damaged \(error)")
+        }
+        if console.json {
+            try console.document(record)
+            return 0
+        }
+        let signed =
+            verdict.signatures.isEmpty
+            ? ["not signed: whoever made the file could have written all of it"]
+            : verdict.signatures.map(BundleText.signature)
+        let lines = RecordText.lines(record, isElsewhere: true) + ["", "from the bundle " + bundle.shown]
+        try console.print((lines + (signed + BundleText.leftOut(verdict.index)).map { "  " + $0 }).joined(separator: "\n"))
         return 0
     }
 }

@@ -6,14 +6,19 @@ import AegixSystem
 /// `aegix verify`.
 public enum VerifyCommand: Command {
     public static let name = "verify"
-    public static let summary = "check that a run's files, or the ledger, are as they were written"
+    public static let summary = "check that a run's files, a bundle or the ledger are as they were written"
     public static let usage = [
         "verify RUN [--key FILE]… [--state-dir DIR] [--json]",
+        "verify BUNDLE [--key FILE]… [--json]",
         "verify --ledger [--head SEQ:HASH]… [--key FILE]… [--state-dir DIR] [--json]",
     ]
     public static let details = """
         With RUN: the ledger's entry of the run's end names the record and the manifest, and the manifest names every other \
         file, so that a changed byte in any of them shows. Where the record was signed, the signature is checked.
+
+        With BUNDLE, a path with a slash or one that ends in .aegix: each byte of the file has to be the one that its own lists \
+        name, as `aegix export` wrote it. Nothing is unpacked to disk, and no state directory is needed. A signature whose key isn't \
+        known here is told, and not checked; with --key the bundle has to be signed with one of these.
 
         With --ledger: each entry is chained to the one before; the first line that doesn't hold is named. That the newest \
         entries were cut off shows by the signed head, which a run with `audit.sign` leaves, by --head, and by records that the ledger \
@@ -50,6 +55,9 @@ public enum VerifyCommand: Command {
         }
         let named = try arguments.values("key").map { path throws(Failure) in try SigningKeyFile.readPublic(path) }
         let path = try StateLocation.current(option: arguments.value("state-dir"))
+        if !isLedger, BundleReader.isPath(operands[0]) {
+            return try tell(operands[0], named, stateAt: path, console)
+        }
         guard let state = try RecordState.open(at: path, console) else {
             throw Failure("run.unknown", "no run was ever recorded in \(path.shown)", exitCode: 1)
         }
@@ -58,6 +66,44 @@ public enum VerifyCommand: Command {
         guard let text = operands[0].text else { throw Failure("run.unknown", "there is no run \(operands[0].shown)") }
         let id = try state.find(text, from: RecordState.currentDirectory())
         return try tell(try state.verify(id, keys: keys), id, console)
+    }
+
+    private static func tell(
+        _ bundle: Bytes, _ named: [VerifyingKey], stateAt path: Bytes, _ console: Console
+    ) throws(Failure) -> Int32 {
+        let keys = named.isEmpty ? knownKeys(path, console) : named
+        let reader: BundleReader
+        do throws(Failure) { reader = try BundleReader(bundle) } catch {
+            throw Failure(error.code, error.message, errno: error.errno, exitCode: 1)
+        }
+        switch reader.verify(keys: BundleKeys(keys, isNamed: !named.isEmpty)) {
+        case .failure(let fault):
+            if console.json { try console.document(BundleText.document(bundle, fault)) } else {
+                console.note("\(bundle.shown): \(fault.words)")
+            }
+            return 1
+        case .success(let verdict):
+            if console.json {
+                try console.document(BundleText.document(bundle, verdict))
+                return 0
+            }
+            var lines = ["\(bundle.shown): run \(verdict.index.run), all \(verdict.entries) entries are those that were written"]
+            lines += verdict.signatures.map(BundleText.signature)
+            if verdict.signatures.isEmpty { lines.append("not signed: whoever made the file could have written all of it") }
+            lines += BundleText.leftOut(verdict.index)
+            try console.print(lines.joined(separator: "\n"))
+            return 0
+        }
+    }
+
+    /// Those of this machine's state directory, if it has one. A bundle can be read without.
+    private static func knownKeys(_ path: Bytes, _ console: Console) -> [VerifyingKey] {
+        do throws(Failure) {
+            return try StateDirectory.openExisting(at: path)?.publicKeys() ?? []
+        } catch {
+            console.note("no keys of this machine are known: \(error.message)")
+            return []
+        }
     }
 
     private static func tell(_ report: LedgerReport, _ console: Console) throws(Failure) -> Int32 {

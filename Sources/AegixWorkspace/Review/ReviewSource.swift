@@ -25,24 +25,20 @@ public final class ReviewSource {
     }
 
     private let base: Tree
-    private let upper: Tree
+    private let upper: LayerFiles
     /// Directories that moved whole: where they are in the layer, and where they lie in the workspace.
     private let moved: [Bytes: Bytes]
-    private var opened: [(tree: Tree, mode: mode_t)] = []
     private var nearBase: (path: Bytes, tree: Tree)?
-    private var nearUpper: (path: Bytes, tree: Tree)?
 
     public init(_ layer: Layer, over workspace: Bytes, _ list: ChangeList) throws(SystemError) {
         base = try Tree(at: workspace)
-        upper = try Tree(at: layer.upper)
+        upper = try LayerFiles(layer)
         var moved: [Bytes: Bytes] = [:]
         for change in list.changes where change.kind == .renamed && change.after?.kind == .directory {
             moved[change.path] = change.from
         }
         self.moved = moved
     }
-
-    deinit { for (tree, mode) in opened.reversed() { _ = fchmod(tree.raw, mode) } }
 
     // MARK: - Before
 
@@ -154,7 +150,7 @@ public final class ReviewSource {
         // A further name of a file may be there in the record only: the first one holds the content.
         for place in [change.path, change.linkOf].compactMap({ $0 }) {
             do throws(SystemError) {
-                let tree = try upperParent(of: place)
+                let tree = try upper.parent(of: place)
                 guard try tree.facts(name: ReviewSource.name(place)) != nil else { continue }
                 return try content(entry, ReviewSource.name(place), in: tree, limit: limit, else: .altered)
             } catch {
@@ -199,36 +195,6 @@ public final class ReviewSource {
         if let nearBase, nearBase.path == above { return nearBase.tree }
         let tree = try base.directory(above)
         nearBase = (above, tree)
-        return tree
-    }
-
-    private func upperParent(of path: Bytes) throws(SystemError) -> Tree {
-        let above = Path.relativeParent(path)
-        if let nearUpper, nearUpper.path == above { return nearUpper.tree }
-        let tree: Tree
-        do throws(SystemError) {
-            tree = try upper.directory(above)
-        } catch {
-            guard error.errno == EACCES else { throw error }
-            tree = try openUp(above)
-        }
-        nearUpper = (above, tree)
-        return tree
-    }
-
-    /// The layer is the caller's own: what the run closed is opened until we are done.
-    private func openUp(_ path: Bytes) throws(SystemError) -> Tree {
-        var tree = upper
-        for name in Path.components(path) {
-            if let facts = try tree.facts(name: name), facts.isDirectory, facts.permissions & 0o500 != 0o500 {
-                let mode = facts.permissions | 0o700
-                if name.withCString({ fchmodat(tree.raw, $0, mode, 0) }) < 0 { throw SystemError.last("chmod", name) }
-                tree = try tree.directory(name)
-                opened.append((tree, facts.permissions))
-            } else {
-                tree = try tree.directory(name)
-            }
-        }
         return tree
     }
 
