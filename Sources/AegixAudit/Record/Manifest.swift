@@ -9,7 +9,10 @@ struct Manifest: Equatable, Sendable {
     /// With the paths of all artifacts, each byte of them escaped.
     static let longest = 64 << 20
     /// In canonical order.
-    static let files = ["audit.json", "changes.jsonl", "events.jsonl", "policy.toml", "stderr.log", "stdout.log"]
+    static let files = [
+        "audit.json", "changes.jsonl", "events.jsonl", "inputs.jsonl", "policy.toml", "stderr.log", "stdin.log",
+        "stdout.log",
+    ]
 
     /// Files beneath `artifacts/`, whose names may be any bytes: in the order of their paths.
     var artifacts: [(path: Bytes, bytes: UInt64, digest: String)] = []

@@ -12,8 +12,6 @@ enum Availability {
 
     /// Every key under a table's name alone, or one key by its path.
     static let later: [String: Accepted] = [
-        "audit.detail": .only(["processes"]),
-        "audit.inputs": .only(["none"]),
         "determinism": .nothing,
     ]
 

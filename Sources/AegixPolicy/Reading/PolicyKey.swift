@@ -40,13 +40,15 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case approvalVia = "approval.via"
     case approvalCommand = "approval.command"
     case approvalTimeout = "approval.timeout"
+    case detail = "audit.detail"
     case durable = "audit.durable"
+    case inputs = "audit.inputs"
     case sign = "audit.sign"
 
     /// In the order of canonical JSON. `name` and `version` stand before `network` and `workspace`.
     static let sorted: [PolicyKey] = [
-        .approvalCommand, .approvalTimeout, .approvalVia, .artifactsCollect, .artifactsMaxBytes, .durable, .sign,
-        .capabilities, .commandsDefault, .commandsRule, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite,
+        .approvalCommand, .approvalTimeout, .approvalVia, .artifactsCollect, .artifactsMaxBytes, .detail, .durable,
+        .inputs, .sign, .capabilities, .commandsDefault, .commandsRule, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite,
         .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall,
         .lock, .networkAllow, .networkDeny, .networkInspect, .networkMode, .networkResolvers, .networkUnknown,
         .require, .secrets,
@@ -68,7 +70,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .capabilities: .capabilities
         case .artifactsCollect, .artifactsMaxBytes: .artifacts
         case .approvalVia, .approvalCommand, .approvalTimeout: .approval
-        case .durable, .sign: .audit
+        case .detail, .durable, .inputs, .sign: .audit
         }
     }
 
