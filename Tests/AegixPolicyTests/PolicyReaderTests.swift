@@ -62,7 +62,6 @@ struct PolicyReaderTests {
     }
 
     @Test(arguments: [
-        "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"",
         "[determinism]\nhostname = \"a\"",
         "[determinism]\nseed = 0", "[determinism]\ncpus = 1", "[determinism]\naslr = false",
         "[determinism]\nenv = true",
@@ -75,8 +74,8 @@ struct PolicyReaderTests {
 
     @Test func theRefusalNamesTheValue() {
         #expect(
-            errors("version = 1\n[audit]\ndetail = \"files\"") == [
-                "3:10: audit.detail = \"files\" isn't available in this version"
+            errors("version = 1\n[determinism]\ncpus = 2") == [
+                "3:8: determinism.cpus = 2 isn't available in this version"
             ])
     }
 

@@ -14,10 +14,11 @@ enum InputParts {
             input.write(into: &json, isListed: false)
             kept += 1
         }
-        if end.inputs.map({ $0.cut.contains(.count) || $0.cut.contains(.time) }) == true {
+        // Of opens that there was no room for nobody knows how many files they were of.
+        if end.readsLeftOut > 0 || end.inputs?.cut.isDisjoint(with: [.count, .time]) == false {
             cuts.note("inputs", kept: kept)
         } else {
-            cuts.note("inputs", kept: kept, of: UInt64(told.count) + end.readsLeftOut)
+            cuts.note("inputs", kept: kept, of: UInt64(told.count))
         }
         return json.bytes
     }

@@ -37,7 +37,7 @@ public struct RunEnd: Sendable {
     public var inputs: InputFindings?
     /// `audit.inputs`; nil: nothing was to be kept, or nothing ran.
     public var keeps: InputList.Mode?
-    /// Files that were read and aren't in `inputs`.
+    /// Opens that weren't noted, for lack of room.
     public var readsLeftOut: UInt64 = 0
     public var loaded: [Loaded] = []
     /// Some of them have no digest for a bound.

@@ -226,7 +226,7 @@ final class RunRecorder: RunObserver {
         attempt.changes = end.changes
         if let artifacts { attempt.artifacts = collect(artifacts, attempt) }
         end.artifacts = attempt.artifacts
-        noteInputs(attempt, &end)
+        noteInputs(&attempt, &end)
         attempt.isInPlace = snapshot != nil
         guard let directory = directory.take() else {
             // It couldn't be begun, so nothing ran and nothing is left.
@@ -290,10 +290,11 @@ final class RunRecorder: RunObserver {
     }
 
     /// While the workspace is as the run left it: nothing is applied yet.
-    private func noteInputs(_ attempt: RunAttempt, _ end: inout RunEnd) {
+    private func noteInputs(_ attempt: inout RunAttempt, _ end: inout RunEnd) {
         guard let plan, let began = inputsBegan, attempt.result?.program != nil else { return }
         let inputs = RunInputs(preparation, plan, sightings, began: began, denied: denied, isContinued: isContinued)
         inputs.note(&end) { [self] in try makeInputs() }
+        attempt.inputs = end.inputs
     }
 
     private func makeInputs() throws(Failure) -> Bytes {
