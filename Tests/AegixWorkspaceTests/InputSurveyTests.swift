@@ -35,6 +35,8 @@ import Testing
     private func survey(
         _ ground: InputGround, _ mode: InputList.Mode? = .all, _ bounds: InputBounds = InputBounds()
     ) throws -> (InputFindings, [String: Input]) {
+        try? FileManager.default.removeItem(atPath: top + "/inputs")
+        mkdir(top + "/inputs", 0o700)
         let found = InputSurvey.survey(ground, keeps: mode, into: { [place] in place }, bounds)
         let inputs = (found.list?.inputs ?? found.told).map { ($0.path.shown, $0) }
         return (found, Dictionary(uniqueKeysWithValues: inputs))

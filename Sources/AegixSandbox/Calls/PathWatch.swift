@@ -88,7 +88,7 @@ final class PathWatch {
     func see(_ notice: aegix_notice) {
         guard let call = calls[notice.call] else { return }
         let pid = pid_t(bitPattern: notice.pid)
-        func by() -> Bytes { ProcessFacts.link(pid, "exe") ?? [] }
+        func by() -> Bytes { learns ? ProcessFacts.link(pid, "exe") ?? [] : [] }
         if call.name > 5 {
             if sightings.tracer == nil { sightings.tracer = by() }
             return
