@@ -18,6 +18,8 @@ public struct ConfinedPlan: Equatable, Sendable {
     /// procfs makes an entry anew when the old one is forgotten, and Landlock's rule would be forgotten with it: these are
     /// held open for as long as the run takes.
     public var pinned: [Bytes]
+    /// What is read was to be told, and isn't seen here.
+    public var lacksReads = false
 
     public struct Owner: Equatable, Sendable {
         public var uid: UInt32
@@ -50,6 +52,7 @@ extension Plan {
             reason: reason, place: place,
             owner: facts.uid == 0 ? .init(uid: workspace.uid, gid: workspace.gid) : nil,
             pinned: facts.shared.filter { Path.contains(Bytes("/proc"), $0) })
+        confined.lacksReads = policy.audit.detail == .files || policy.audit.inputs == .read
         let system = facts.base.map(\.path) + BaseView.rootPaths
         let hidden = Plan.hidden(
             facts: facts, views: [workspace.path] + (facts.reads + facts.writes).map(\.path) + system)

@@ -152,6 +152,7 @@ public struct Plan: Equatable, Sendable {
         var syscalls = limits.syscalls
         syscalls.watchesConnects = network.mode != .host
         syscalls.watchesOpens = !masked.isEmpty && tier != .confined
+        syscalls.watchesReads = policy.audit.detail == .files || policy.audit.inputs == .read
         syscalls.judgesExecs = policy.commands.judges
         determinism.apply(to: &syscalls)
         return Plan(

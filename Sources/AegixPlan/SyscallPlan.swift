@@ -60,6 +60,9 @@ public struct SyscallSet: Equatable, Sendable {
     /// The supervisor sees every call that names a file, so that a policy can be learned from them.
     public var watchesPaths = false
 
+    /// The supervisor sees every file that is opened or gets another name, so that the record can tell what was read.
+    public var watchesReads = false
+
     /// No sockets, no System V IPC, and the supervisor's hand on what Landlock leaves out.
     public var isConfined = false
 
@@ -84,8 +87,9 @@ public struct SyscallSet: Equatable, Sendable {
         (isConfined ? "confined" : "standard") + (watchesMemory ? "-memory" : "")
             + (watchesProcesses ? "-processes" : "") + (refusesReservation ? "-space" : "")
             + (keepsProcessors ? "-processors" : "") + (watchesConnects ? "-connects" : "")
-            + (watchesOpens ? "-opens" : "") + (watchesPaths ? "-paths" : "") + (judgesExecs ? "-judged" : "")
-            + (seedsRandomness ? "-seeded" : "") + (stopsClock ? "-clock" : "") + (reversesListings ? "-listings" : "")
+            + (watchesOpens ? "-opens" : "") + (watchesReads ? "-reads" : "") + (watchesPaths ? "-paths" : "")
+            + (judgesExecs ? "-judged" : "") + (seedsRandomness ? "-seeded" : "") + (stopsClock ? "-clock" : "")
+            + (reversesListings ? "-listings" : "")
     }
 
     public var plan: SyscallPlan {
@@ -105,7 +109,12 @@ public struct SyscallSet: Equatable, Sendable {
             plan.watched += SyscallSet.paths
             if judgesExecs { plan.watched.removeAll(where: SyscallRefusal.judged.contains) }
         }
-        if watchesOpens, !watchesPaths {
+        if watchesReads, !watchesPaths {
+            plan.allowed.removeAll(where: SyscallSet.reads.contains)
+            plan.conditional.removeAll { SyscallSet.reads.contains($0.call) }
+            plan.watched += SyscallSet.reads
+        }
+        if watchesOpens, !watchesPaths, !watchesReads {
             plan.conditional.removeAll { SyscallSet.opens.contains($0.call) }
             plan.watched += SyscallSet.opens
         }
@@ -135,6 +144,9 @@ public struct SyscallSet: Equatable, Sendable {
 
     /// Calls that open a file by its name.
     public static let opens = ["open", "openat", "creat"]
+
+    /// Calls after which what a file held is somewhere else: in the command's memory, or under another name.
+    public static let reads = opens + ["truncate", "link", "linkat", "rename", "renameat", "renameat2"]
 
     /// Calls that name a file, and those by which one process holds another.
     public static let paths =

@@ -216,7 +216,25 @@ public struct Policy: Equatable, Sendable {
         public var durable = false
         /// Path of a private key; empty: nothing is signed.
         public var sign = ""
+        public var detail = Detail.processes
+        /// What of the workspace is kept for replay.
+        public var inputs = Inputs.none
         public init() {}
+
+        /// What the record tells of what a run did.
+        public enum Detail: String, CaseIterable, Sendable {
+            case processes
+            /// Files that were read, too, and each program and library that was loaded.
+            case files
+        }
+
+        /// The least first.
+        public enum Inputs: String, CaseIterable, Sendable {
+            case none
+            /// What the run read.
+            case read
+            case all
+        }
     }
 }
 

@@ -44,7 +44,9 @@ extension Policy {
         case .approvalVia: .word(approval.via.rawValue)
         case .approvalCommand: .words(approval.command)
         case .approvalTimeout: .amount(approval.timeout)
+        case .detail: .word(audit.detail.rawValue)
         case .durable: .flag(audit.durable)
+        case .inputs: .word(audit.inputs.rawValue)
         case .sign: .word(audit.sign)
         case .pinnedHostname: .word(determinism.hostname)
         case .seed: .amount(determinism.seed)
@@ -98,7 +100,9 @@ extension Policy {
         case (.approvalVia, .word(let word)): Approval.Via(rawValue: word).map { approval.via = $0 }
         case (.approvalCommand, .words(let words)): approval.command = words
         case (.approvalTimeout, .amount(let amount)): approval.timeout = amount ?? 0
+        case (.detail, .word(let word)): Audit.Detail(rawValue: word).map { audit.detail = $0 }
         case (.durable, .flag(let flag)): audit.durable = flag
+        case (.inputs, .word(let word)): Audit.Inputs(rawValue: word).map { audit.inputs = $0 }
         case (.sign, .word(let word)): audit.sign = word
         case (.pinnedHostname, .word(let word)): determinism.hostname = word
         case (.seed, .amount(let amount)): determinism.seed = amount

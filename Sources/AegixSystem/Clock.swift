@@ -9,6 +9,20 @@ public enum Clock {
     /// Nanoseconds since 1970, for the record.
     public static func realtime() -> UInt64 { read(CLOCK_REALTIME) }
 
+    /// The time by the clock that stamps files, right after it has moved on: what was changed before has an older stamp, and what is changed
+    /// from now on hasn't. It takes a few milliseconds at most.
+    public static func tick() -> UInt64 {
+        let start = read(CLOCK_REALTIME_COARSE)
+        let end = monotonic() + 100_000_000
+        while monotonic() < end {
+            let now = read(CLOCK_REALTIME_COARSE)
+            if now != start { return now }
+            var pause = timespec(tv_sec: 0, tv_nsec: 200_000)
+            _ = nanosleep(&pause, nil)
+        }
+        return start
+    }
+
     /// Nanoseconds that this thread has run, whatever others did meanwhile.
     public static func processor() -> UInt64 { read(CLOCK_THREAD_CPUTIME_ID) }
 

@@ -139,6 +139,11 @@ public struct FileFacts: Equatable, Sendable {
         self.init(facts)
     }
 
+    /// The same object, as far as its content is concerned, with nothing written to it since.
+    public func isSame(_ other: FileFacts) -> Bool {
+        (device, inode, size, modified, changed) == (other.device, other.inode, other.size, other.modified, other.changed)
+    }
+
     public var type: mode_t { mode & S_IFMT }
     public var permissions: mode_t { mode & 0o7777 }
     public var isFile: Bool { type == S_IFREG }

@@ -77,8 +77,8 @@ import Testing
         #expect(message("--tiemout=1s") == "unknown option --tiemout; did you mean --timeout?")
         #expect(message("-json") == "unknown option -json; did you mean --json?")
         #expect(message("--xyzzy") == "unknown option --xyzzy; `aegix run --help` lists the options")
-        #expect(message("--record-stdin") == "--record-stdin isn't available in this version")
-        #expect(message("--record-stdin=dist") == "--record-stdin isn't available in this version")
+        #expect(message("--later") == "--later isn't available in this version")
+        #expect(message("--later=dist") == "--later isn't available in this version")
         #expect(message("--\u{1B}[2J")?.contains("\u{1B}") == false)
     }
 

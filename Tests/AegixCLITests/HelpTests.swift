@@ -57,7 +57,6 @@ import Testing
             #expect(!command.usage.isEmpty, "\(command.name)")
         }
         #expect(Set(Commands.all.map { $0.name }).count == Commands.all.count)
-        #expect(Set(Commands.unavailable).isDisjoint(with: Commands.all.map { $0.name }))
     }
 
     @Test func helpFitsATerminal() {

@@ -82,11 +82,9 @@ import Testing
         #expect(fails(words("--label", "a=1", "--label", "a=2", "--cmd", "true"))?.code == "usage.repeated")
     }
 
-    @Test(arguments: RunOptions.unavailable) func laterOptionsAreRefusedByName(name: String) {
-        let found = fails(words("--" + name, "x", "--cmd", "true"))
-        #expect(found?.code == "usage.unavailable")
-        #expect(found?.message == "--\(name) isn't available in this version")
-        #expect(!RunOptions.table.contains { $0.name == name })
+    @Test func stdinIsKeptWhenItIsAskedFor() throws {
+        #expect(try options(words("--record-stdin", "--cmd", "true")).recordsStdin)
+        #expect(try !options(words("--cmd", "true")).recordsStdin)
     }
 
     @Test func theStateDirectorysPlace() throws {

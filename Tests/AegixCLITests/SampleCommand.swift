@@ -23,7 +23,7 @@ enum SampleRun: Command {
     static let usage = RunOptions.usage
     static let details = "It does nothing."
     static let options = RunOptions.table
-    static let unavailable = RunOptions.unavailable
+    static let unavailable = ["later"]
     static let passesRest = true
     static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 { 0 }
 }

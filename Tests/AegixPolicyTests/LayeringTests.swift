@@ -42,6 +42,7 @@ struct LayeringTests {
         "[workspace]\nprotect = []", "[workspace]\nmode = \"direct\"", "lock = []", "require = \"confined\"",
         "[limits]\nopen_files = 0",
         "[limits]\ngrace = \"1s\"", "[limits]\non_output = \"truncate\"", "[audit]\ndurable = false",
+        "[audit]\ndetail = \"processes\"", "[audit]\ninputs = \"none\"",
         "[identity]\nuser = \"keep\"",
     ])
     func loosens(_ text: String) throws {
@@ -61,6 +62,8 @@ struct LayeringTests {
             set = { TZ = "UTC" }
             [audit]
             durable = true
+            detail = "files"
+            inputs = "read"
             """
         var layered = try LayeredPolicy(chain(parent), anchors: anchors)
         #expect(throws: (any Error).self) {

@@ -155,6 +155,9 @@ private func gains(_ child: Policy, _ parent: Policy) -> [String] {
     if child.secrets.contains(where: { parent.secrets[$0.key] != $0.value }) { all.append("secrets") }
     if !Set(child.capabilities).isSubset(of: parent.capabilities) { all.append("capabilities") }
     if parent.audit.durable, !child.audit.durable { all.append("durable") }
+    if parent.audit.detail == .files, child.audit.detail != .files { all.append("detail") }
+    let kept: [Policy.Audit.Inputs] = [.none, .read, .all]
+    if kept.prefix(while: { $0 != parent.audit.inputs }).contains(child.audit.inputs) { all.append("inputs") }
     if child.artifacts.maxBytes > parent.artifacts.maxBytes { all.append("max_bytes") }
     if parent.lock.contains(.determinism) {
         let (own, other) = (child.determinism, parent.determinism)
@@ -272,7 +275,10 @@ private func text(_ random: inout Random, keys: Int) -> String {
     if random.chance(keys) { out += "cpus = \(random.pick(["\"none\"", "1", "2"]))\n" }
     if random.chance(keys) { out += "aslr = \(random.chance(2))\nenv = \(random.chance(2))\n" }
     if random.chance(keys) { out += "clock = \"\(random.pick(["", "2035-01-01T00:00:00Z"]))\"\n" }
-    if random.chance(keys) { out += "[audit]\ndurable = \(random.chance(2))\n" }
+    out += "[audit]\n"
+    if random.chance(keys) { out += "durable = \(random.chance(2))\n" }
+    if random.chance(keys) { out += "detail = \"\(random.pick(["processes", "files"]))\"\n" }
+    if random.chance(keys) { out += "inputs = \"\(random.pick(["none", "read", "all"]))\"\n" }
     return out
 }
 

@@ -61,23 +61,6 @@ struct PolicyReaderTests {
         #expect(errors("") == ["1:1: `version` is missing. A policy begins with `version = 1`"])
     }
 
-    @Test(arguments: [
-        "[audit]\ndetail = \"files\"", "[audit]\ninputs = \"read\"",
-    ])
-    func whatALaterVersionEnforcesIsRefused(_ text: String) {
-        let found = errors("version = 1\n" + text)
-        #expect(found.count == 1)
-        #expect(found.first?.hasSuffix("isn't available in this version") == true)
-    }
-
-    @Test func theRefusalNamesTheValue() {
-        #expect(
-            errors("version = 1\n[audit]\ndetail = \"files\"") == [
-                "3:10: audit.detail = \"files\" isn't available in this version"
-            ])
-    }
-
-    /// Each is an error with its place, and never read as one of its halves.
     @Test func whatCantBeMeantTogether() {
         func one(_ text: String, _ part: String) {
             let found = errors("version = 1\n" + text)

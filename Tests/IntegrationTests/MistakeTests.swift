@@ -33,10 +33,7 @@ extension Integration {
                 ("[limits]\nwall = \"1s\"\n", ["version"]),
                 ("version = 1\n[files]\ndeni = []\n", ["broken.toml:3:1", "deny"]),
                 ("version = 1\n[workspace]\nmode = \"dirct\"\n", ["broken.toml:3:", "direct"]),
-                (
-                    "version = 1\n[audit]\ndetail = \"files\"\n",
-                    ["broken.toml:3:", "isn't available in this version"]
-                ),
+                ("version = 1\n[audit]\ndetail = \"fils\"\n", ["broken.toml:3:", "files"]),
                 (
                     "version = 1\n[network]\nmode = \"allow\"\nallow = [\"10.1.2.3/24\"]\n",
                     ["broken.toml:4:10", "10.1.2.0/24"]

@@ -77,6 +77,19 @@ extension Integration {
             #expect(try ground.record()["streams"]["stdout"]["terminal"].bool == true)
         }
 
+        /// Keys aren't kept, and the record says so.
+        @Test func nothingTypedIsKept() throws {
+            var screen = ""
+            var child = try start("echo READY; read word; echo END", ["--record-stdin"])
+            shown(until: "READY", &screen)
+            #expect(write(master, "typed\n", 6) == 6)
+            shown(until: "END", &screen)
+            #expect(end(&child, deadline: 10).code == 0)
+            let stream = try ground.record()["streams"]["stdin"]
+            #expect(stream["reason"].string == "terminal" && stream["sha256"].string == nil)
+            #expect(ground.read("\(ground.runs.last ?? "")/stdin.log") == nil)
+        }
+
         @Test func itFollowsTheWindow() throws {
             var screen = ""
             var child = try start(

@@ -1,6 +1,7 @@
 // Side effects: reads a run's directory and the ledger. Whether a run's files are those that were written at its end.
 
 import AegixSystem
+import AegixWorkspace
 import CAegix
 import Glibc
 
@@ -37,6 +38,7 @@ extension StateDirectory {
             if let record, !check.isRecord(record) { check.fault("audit.json isn't the record of this run") }
             let manifest = check.file(Manifest.name, Manifest.longest, closing.manifest, by: "the ledger", directory)
             if let manifest { check.files(of: manifest, directory) }
+            check.inputs(directory)
             check.signature(closing, told.start, keys, directory)
             report = check.report
         } catch {
@@ -144,6 +146,26 @@ private struct RunFileCheck {
                 }
                 return try file.digest()
             }
+        }
+    }
+
+    /// The manifest covers the list, and the list the contents.
+    mutating func inputs(_ directory: borrowing Descriptor) {
+        do throws(SystemError) {
+            let hasList = try StateFile.facts(of: InputList.name, in: directory) != nil
+            let hasContents = try StateFile.facts(of: InputList.directoryName, in: directory) != nil
+            if !hasList, !hasContents { return }
+            if !hasList { return fault("\(InputList.directoryName) is there without \(InputList.name)") }
+        } catch {
+            return fault("\(InputList.name) can't be looked at: \(error.reason)")
+        }
+        do throws(Failure) {
+            let list = try InputList.read(in: directory)
+            let faults = list.faults(in: directory, most: RunFileCheck.mostFaults)
+            for reason in faults { fault(reason) }
+            if faults.isEmpty { report.files += list.contents.count }
+        } catch {
+            fault(error.message)
         }
     }
 

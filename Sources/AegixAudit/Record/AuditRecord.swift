@@ -20,6 +20,8 @@ public enum AuditRecord {
         let changes = self.changes(end.changes, &cuts)
         let artifacts = self.artifacts(end.artifacts, &cuts)
         let network = self.network(end, &cuts)
+        let inputs = InputParts.inputs(end, &cuts)
+        let loaded = InputParts.loaded(end, &cuts)
         let violations = end.violations.prefix(RecordBounds.violations)
         if end.hasAllViolations {
             cuts.note("violations", kept: violations.count, of: UInt64(end.violations.count))
@@ -61,13 +63,15 @@ public enum AuditRecord {
             json.key("identity")
             json.raw(parts.identity)
             json.key("inputs")
-            json.array([]) { $0.raw($1) }
+            json.raw(inputs)
             json.key("invocation")
             json.raw(parts.invocation)
             json.key("labels")
             json.raw(parts.labels)
             json.key("layer")
             json.layer(layer, start.workspace?.layer ?? .user, in: start.workspace?.sandbox?.path ?? directory)
+            json.key("loaded")
+            json.raw(loaded)
             json.key("network")
             json.raw(network)
             json.key("outcome")
@@ -78,6 +82,8 @@ public enum AuditRecord {
             json.raw(parts.policy)
             json.key("processes")
             json.raw(processes)
+            json.key("retention")
+            json.optional(end.keeps) { $0.retention($1, end, in: directory) }
             json.key("run_id")
             json.raw(parts.runID)
             json.key("schema")
@@ -90,6 +96,8 @@ public enum AuditRecord {
                 json.size((end.stdout?.redacted ?? 0) + (end.stderr?.redacted ?? 0))
                 json.key("stderr")
                 json.optional(end.stderr) { $0.stream($1, "stderr.log", in: directory, text: end.includeText) }
+                json.key("stdin")
+                json.optional(end.stdin) { $0.input($1, in: directory) }
                 json.key("stdout")
                 json.optional(end.stdout) { $0.stream($1, "stdout.log", in: directory, text: end.includeText) }
             }

@@ -53,12 +53,14 @@ enum InterruptedRecord {
         record["violations"] = .array(found.violations)
         record["usage"] = .null
         record["streams"] = [
-            "redacted": nil, "stderr": stream("stderr.log", remains), "stdout": stream("stdout.log", remains),
+            "redacted": nil, "stderr": stream("stderr.log", remains), "stdin": nil,
+            "stdout": stream("stdout.log", remains),
         ]
         record["changes"] = .null
         record["collection"] = .null
         record["layer"] = .null
-        for name in ["artifacts", "inputs", "network"] { record[name] = [] }
+        record["retention"] = .null
+        for name in ["artifacts", "inputs", "loaded", "network"] { record[name] = [] }
         if found.start["workspace"]?["mode"]?.string == "direct", found.outcome == nil {
             record["outcome"] = interrupted(
                 "it wrote the workspace in place, and what that was like before went with it")

@@ -10,7 +10,8 @@ struct Manifest: Equatable, Sendable {
     static let longest = 64 << 20
     /// In canonical order.
     static let files = [
-        "audit.json", "changes.jsonl", "events.jsonl", "policy.toml", "script", "stderr.log", "stdout.log",
+        "audit.json", "changes.jsonl", "events.jsonl", "inputs.jsonl", "policy.toml", "script", "stderr.log", "stdin.log",
+        "stdout.log",
     ]
 
     /// Files beneath `artifacts/`, whose names may be any bytes: in the order of their paths.

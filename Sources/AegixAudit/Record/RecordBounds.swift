@@ -20,6 +20,12 @@ enum RecordBounds {
     static let artifacts = 11_000
     /// `artifacts`, as JSON.
     static let artifactBytes = 8 << 20
+    static let inputs = 10_000
+    /// `inputs`, as JSON.
+    static let inputBytes = 8 << 20
+    static let loaded = 10_000
+    /// `loaded`, as JSON.
+    static let loadedBytes = 4 << 20
     static let variables = 1024
     static let variableBytes = 256 << 10
     static let controls = 256

@@ -42,6 +42,8 @@ extension RunEnd {
         end.violations = violations.map { $0.redacted(by: redactor) }
         end.network = network.map { $0.redacted(by: redactor) }
         end.artifacts = artifacts?.redacted(by: redactor)
+        end.inputs = inputs?.redacted(by: redactor)
+        for index in loaded.indices { end.loaded[index].path = redactor.redact(loaded[index].path) }
         if case .listed(var list) = changes {
             list.changes = list.changes.map { $0.redacted(by: redactor) }
             end.changes = .listed(list)
@@ -126,6 +128,16 @@ extension ArtifactCollection {
         collection.out?.path = redactor.redact(out?.path ?? [])
         collection.out?.error = out?.error.map(redactor.redact)
         return collection
+    }
+}
+
+extension InputFindings {
+    /// The list is another file, and has no name with a secret in it.
+    func redacted(by redactor: Redactor) -> InputFindings {
+        var found = self
+        for index in told.indices { found.told[index].path = redactor.redact(told[index].path) }
+        found.error = error.map(redactor.redact)
+        return found
     }
 }
 

@@ -33,6 +33,17 @@ public struct RunEnd: Sendable {
     public var changes = Changes.unknown
     /// nil: nothing was asked for, or nothing ran.
     public var artifacts: ArtifactCollection?
+    /// nil: nothing of what was read was asked for, or nothing ran.
+    public var inputs: InputFindings?
+    /// `audit.inputs`; nil: nothing was to be kept, or nothing ran.
+    public var keeps: InputList.Mode?
+    /// Opens that weren't noted, for lack of room.
+    public var readsLeftOut: UInt64 = 0
+    public var loaded: [Loaded] = []
+    /// Some of them have no digest for a bound.
+    public var isLoadedCut = false
+    /// What was kept of stdin; nil: it wasn't asked for.
+    public var stdin: InputSummary?
 
     public init(_ outcome: Outcome, finishedAt: UInt64, durationNanoseconds: UInt64) {
         self.outcome = outcome
@@ -48,6 +59,17 @@ public struct RunEnd: Sendable {
         public init(tier: String, controls: [Control]) {
             self.tier = tier
             self.controls = controls
+        }
+    }
+
+    /// A program or library that was loaded.
+    public struct Loaded: Equatable, Sendable {
+        public var path: Bytes
+        public var kind: LoadedFile.Kind
+        public var digest: String?
+
+        public init(path: Bytes, kind: LoadedFile.Kind, digest: String?) {
+            (self.path, self.kind, self.digest) = (path, kind, digest)
         }
     }
 

@@ -159,6 +159,9 @@ extension Recovery {
         try TreeRemoval.remove(Path.join(path, Plan.copyName))
         // Nothing says whether those that are there are whole.
         try TreeRemoval.remove(Path.join(path, Bytes(RunDirectory.artifactsName)))
+        try TreeRemoval.remove(Path.join(path, Bytes(InputList.directoryName)))
+        // Of stdin nobody knows by now whether a secret is in it.
+        for name in [InputList.name, RunDirectory.Log.stdin.rawValue] { try StateFile.remove(name, in: directory) }
         remains.layer = try RunLayer.finish(in: directory, mode: nil)
         return remains
     }

@@ -24,6 +24,7 @@ public struct RunDirectory: ~Copyable {
     public enum Log: String, Sendable {
         case stdout = "stdout.log"
         case stderr = "stderr.log"
+        case stdin = "stdin.log"
     }
 
     /// Stages: the start event, from which an interrupted record is made; the policy; last the ledger's start entry,
@@ -119,6 +120,8 @@ public struct RunDirectory: ~Copyable {
         do {
             // What an apply goes by: paths as they are.
             let changes = try writeChanges(end)
+            let inputs = end.inputs?.list?.encode()
+            if let inputs { try StateFile.write(inputs, to: InputList.name, in: directory) }
             let end = end.redacted(by: start.redactor)
             events.outcome(end.outcome, time: end.finishedAt)
             if let failure = events.failure { throw failure }
@@ -127,12 +130,16 @@ public struct RunDirectory: ~Copyable {
             let auditDigest = SHA256.hex(record)
             var covered = try self.manifest(end, recordBytes: record.count, recordDigest: auditDigest)
             if let changes { covered.add(RunDirectory.changesName, changes) }
+            if let inputs { covered.add(InputList.name, inputs) }
             covered.artifacts = (end.artifacts?.all ?? []).compactMap { artifact in
                 artifact.digest.map { (artifact.path, artifact.size, $0) }
             }
             let manifest = covered.encode(id)
             try StateFile.write(manifest, to: Manifest.name, in: directory)
-            if start.durable { try syncAll(hasArtifacts: !covered.artifacts.isEmpty) }
+            if start.durable {
+                try syncAll(
+                    hasContents: !covered.artifacts.isEmpty || end.inputs?.contents ?? 0 > 0)
+            }
             let signing = try sign(record, manifest)
             var entry = RunDirectory.entry(.finish, start, time: end.finishedAt)
             entry.closing = LedgerEntry.Closing(
@@ -201,6 +208,16 @@ public struct RunDirectory: ~Copyable {
         return Path.join(path, Bytes(RunDirectory.artifactsName))
     }
 
+    /// Made for the contents of inputs.
+    public func makeInputs() throws(Failure) -> Bytes {
+        do throws(SystemError) {
+            try StateFile.makeDirectory(InputList.directoryName, in: directory)
+        } catch {
+            throw Failure("inputs.failed", "can't keep inputs of run \(id)", error, exitCode: 123)
+        }
+        return Path.join(path, Bytes(InputList.directoryName))
+    }
+
     /// All of them, where the record itself holds no more than its bounds let it. nil: there are none.
     private borrowing func writeChanges(_ end: RunEnd) throws(SystemError) -> Bytes? {
         guard case .listed(let list) = end.changes, list != ChangeList() else { return nil }
@@ -226,6 +243,14 @@ public struct RunDirectory: ~Copyable {
                 manifest.add(log.rawValue, bytes: content.bytes, digest: content.digest)
             }
         }
+        // One that was dropped leaves an empty file, which says nothing.
+        if logs.contains(.stdin) {
+            if let digest = end.stdin?.digest, let stdin = end.stdin {
+                manifest.add(Log.stdin.rawValue, bytes: stdin.captured, digest: digest)
+            } else {
+                try StateFile.remove(Log.stdin.rawValue, in: directory)
+            }
+        }
         return manifest
     }
 
@@ -248,8 +273,8 @@ public struct RunDirectory: ~Copyable {
     }
 
     /// The logs have been written by the supervision and are opened once more: fsync is of the file, not of the opening.
-    private borrowing func syncAll(hasArtifacts: Bool) throws(SystemError) {
-        if hasArtifacts, aegix_sync_file_system(directory.raw) < 0 { throw SystemError.last("syncfs") }
+    private borrowing func syncAll(hasContents: Bool) throws(SystemError) {
+        if hasContents, aegix_sync_file_system(directory.raw) < 0 { throw SystemError.last("syncfs") }
         for name in Manifest.files + [Manifest.name] where try StateFile.facts(of: name, in: directory) != nil {
             try StateFile.sync(try StateFile.openRegular(name, in: directory))
         }

@@ -49,7 +49,7 @@ public enum LearnCommand: Command {
         let teller = try console.json || output != nil ? console : partStdout(console)
         var recorder = try RunRecorder(preparation, in: state)
         var attempt = RunAttempt()
-        let sightings = Sightings()
+        let sightings = recorder.sightings ?? Sightings()
         do throws(Failure) {
             var io = RunIO(
                 captureOnly: console.json, headLimit: 0,

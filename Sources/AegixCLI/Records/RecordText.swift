@@ -73,6 +73,7 @@ enum RecordText {
             rows.append(("label", Bytes(key).shown + "=" + shown(value)))
         }
         if let usage = record["usage"], usage != .null { rows.append(("used", RecordText.usage(usage))) }
+        if let inputs = InputText.line(record) { rows.append(("inputs", inputs)) }
         return rows.map { clipped("  " + padded($0.0, 11) + $0.1) }
     }
 
@@ -167,8 +168,9 @@ enum RecordText {
     }
 
     private static func streams(_ record: JSON) -> [String] {
-        ["stdout", "stderr"].compactMap { name in
+        ["stdin", "stdout", "stderr"].compactMap { name in
             guard let stream = record["streams"]?[name], stream != .null else { return nil }
+            if let reason = stream["reason"]?.string { return "  \(name)  not kept: \(InputText.words(reason))" }
             let captured = stream["captured"]?.int ?? 0
             let size = Units.size(stream["bytes"]?.int ?? captured)
             let cut = stream["truncated"]?.bool == true ? ", of which \(Units.size(captured)) are kept" : ""

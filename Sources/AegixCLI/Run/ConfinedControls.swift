@@ -35,6 +35,9 @@ enum ConfinedControls {
             "whether a path is there, its size, owner and times can be asked of any that the user may reach")
         add("/dev/shm, /sys, terminals of others", "none", "Landlock")
         add("exec", "every exec recorded", "seccomp notification")
+        if confined.lacksReads {
+            lack("reads", "every file opened by name recorded", "what a command opens isn't watched in this tier")
+        }
         add("environment", "built from nothing", "execve; TMPDIR and HOME are private, /tmp isn't there")
     }
 

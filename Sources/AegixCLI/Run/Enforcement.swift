@@ -35,6 +35,9 @@ enum Enforcement {
                     held: held && plan.network.mode != .host))
             add("exec", "every exec recorded", "seccomp notification")
             add("environment", "built from nothing", "execve")
+            if plan.syscalls.watchesReads {
+                add("reads", "every file opened by name recorded", "seccomp notification")
+            }
             if !plan.hidden.isEmpty { add("hidden", "\(plan.hidden.count) paths", "masked by read-only mounts") }
         }
         if !facts.secrets.isEmpty {

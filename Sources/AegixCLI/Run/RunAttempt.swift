@@ -15,6 +15,8 @@ struct RunAttempt {
     var changes = RunEnd.Changes.unknown
     /// nil: nothing was asked for, or nothing ran.
     var artifacts: ArtifactCollection?
+    /// nil: nothing was asked for, or nothing ran.
+    var inputs: InputFindings?
     /// They are in the workspace already, and wait for nothing.
     var isInPlace = false
     /// In mode `apply`, of a run that exited with 0.

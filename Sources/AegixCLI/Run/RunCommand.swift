@@ -51,6 +51,7 @@ public enum RunCommand: Command {
                 cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))), run: recorder.runID)
             io.redactor = preparation.redactor
             io.rawOutput = options.rawOutput
+            io.sightings = recorder.sightings
             attempt.result = try Supervisor.run(try recorder.makePlan(), io: io, observer: &recorder)
             if let other = try recorder.makePlan(after: attempt.result) {
                 attempt.result = try Supervisor.run(other, io: io, observer: &recorder)

@@ -37,6 +37,8 @@ public struct RunOptions: Equatable, Sendable {
     public var json: Bool
     public var quiet: Bool
     public var failsOnViolation: Bool
+    /// What the command reads from stdin is kept.
+    public var recordsStdin: Bool
 
     /// What is to be run, in the form it was asked for.
     public enum Request: Equatable, Sendable {
@@ -88,6 +90,7 @@ public struct RunOptions: Equatable, Sendable {
         json = arguments.flag("json")
         quiet = arguments.flag("quiet")
         failsOnViolation = arguments.flag("fail-on-violation")
+        recordsStdin = arguments.flag("record-stdin")
     }
 
     /// What of these options is the policy's business; relative paths are the caller's.

@@ -7,9 +7,7 @@ extension RunOptions {
     public static var table: [Option] { forms + views + limits + records }
 
     /// What the contract knows and this version refuses by name.
-    public static let unavailable = [
-        "record-stdin"
-    ]
+    public static let unavailable: [String] = []
 
     public static let usage = ["--cmd STRING", "--script FILE [ARG…]", "--python CODE [ARG…]", "-- PROGRAM [ARG…]"]
 
@@ -143,6 +141,12 @@ extension RunOptions {
             Option(
                 "record", "FILE", completes: .file,
                 help: "Write a copy of the record, audit.json, to FILE. Default: only to the state directory."),
+            Option(
+                "record-stdin",
+                help: """
+                    Keep what the command reads from stdin, byte by byte, in the run's directory, for a replay. Nothing is kept \
+                    where a secret of the run is in it, or where stdin is a terminal. Default: only what stdin was is recorded.
+                    """),
             Option(
                 "artifact", "GLOB", repeatable: true,
                 help: """

@@ -27,7 +27,14 @@ final class RunRecorder: RunObserver {
     private var snapshot: WorkspaceSnapshot?
     private var stdoutLog = Descriptor.none
     private var stderrLog = Descriptor.none
+    private var stdinLog = Descriptor.none
     private(set) var plan: Plan?
+    /// What is seen of files; nil: nothing is to be told of them.
+    let sightings: Sightings?
+    /// By the clock that stamps files, in between its ticks: what has an older stamp is what the run found.
+    private var inputsBegan: UInt64?
+    /// The named sandbox held changes of earlier runs.
+    private var isContinued = false
     private(set) var execs: [ExecEvent] = []
     private(set) var execsLeftOut: UInt64 = 0
     private(set) var violations: [Violation] = []
@@ -42,6 +49,7 @@ final class RunRecorder: RunObserver {
         self.preparation = preparation
         self.out = out
         self.state = state
+        sightings = RunInputs.sightings(preparation)
         do throws(SystemError) {
             id = try RunID.make()
         } catch {
@@ -60,6 +68,7 @@ final class RunRecorder: RunObserver {
         layer = try makeLayer()
         let made = try preparation.plan(layer: layer, run: path)
         plan = made
+        startOfInputs(made, isCopied: true)
         if made.workspaceMode == .direct { snapshot = try takeSnapshot() }
         return made
     }
@@ -72,7 +81,14 @@ final class RunRecorder: RunObserver {
         }
         let made = try preparation.plan(layer: layer, run: path, noOverlay: failure)
         plan = made
+        startOfInputs(made, isCopied: true)
         return made
+    }
+
+    /// What a copy is made of is of another time than what is seen through an overlay.
+    private func startOfInputs(_ plan: Plan, isCopied: Bool) {
+        let asksInputs = RunInputs.asks(preparation.loaded.policy.audit)
+        if asksInputs, ((plan.copy ?? plan.confined?.copy) != nil) == isCopied { inputsBegan = Clock.tick() }
     }
 
     private func takeSnapshot() throws(Failure) -> WorkspaceSnapshot {
@@ -118,6 +134,7 @@ final class RunRecorder: RunObserver {
             allowed: preparation.loaded.namesBoth)
         named = sandbox
         let made = try sandbox.makeLayer(mode: mode, owner: owner)
+        isContinued = RunInputs.holdsChanges(made.upper)
         try sandbox.begin(id, denied: preparation.facts.denials)
         var place = LayerPlace(directory: Path.parent(made.upper))
         let keep = policy.workspace.keep
@@ -129,6 +146,7 @@ final class RunRecorder: RunObserver {
     // MARK: - During
 
     func starting() throws(Failure) -> RunLogs {
+        if let plan { startOfInputs(plan, isCopied: false) }
         try begin()
         if let controls { directory?.events.enforced(controls) }
         if let error = directory?.events.failure {
@@ -137,7 +155,8 @@ final class RunRecorder: RunObserver {
         // Still empty where this is the second start.
         if stdoutLog.raw < 0, let log = try directory?.openLog(.stdout) { stdoutLog = log }
         if stderrLog.raw < 0, let log = try directory?.openLog(.stderr) { stderrLog = log }
-        return RunLogs(stdout: stdoutLog.raw, stderr: stderrLog.raw)
+        if preparation.options.recordsStdin, stdinLog.raw < 0, let log = try directory?.openLog(.stdin) { stdinLog = log }
+        return RunLogs(stdout: stdoutLog.raw, stderr: stderrLog.raw, stdin: stdinLog.raw)
     }
 
     private func begin() throws(Failure) {
@@ -207,6 +226,7 @@ final class RunRecorder: RunObserver {
         attempt.changes = end.changes
         if let artifacts { attempt.artifacts = collect(artifacts, attempt) }
         end.artifacts = attempt.artifacts
+        noteInputs(&attempt, &end)
         attempt.isInPlace = snapshot != nil
         guard let directory = directory.take() else {
             // It couldn't be begun, so nothing ran and nothing is left.
@@ -269,6 +289,19 @@ final class RunRecorder: RunObserver {
         }
     }
 
+    /// While the workspace is as the run left it: nothing is applied yet.
+    private func noteInputs(_ attempt: inout RunAttempt, _ end: inout RunEnd) {
+        guard let plan, let began = inputsBegan, attempt.result?.program != nil else { return }
+        let inputs = RunInputs(preparation, plan, sightings, began: began, denied: denied, isContinued: isContinued)
+        inputs.note(&end) { [self] in try makeInputs() }
+        attempt.inputs = end.inputs
+    }
+
+    private func makeInputs() throws(Failure) -> Bytes {
+        guard let place = try directory?.makeInputs() else { throw Failure("inputs.failed", "there is no run directory") }
+        return place
+    }
+
     private func listed(_ layer: Layer) throws(Failure) -> ChangeList {
         let workspace = preparation.facts.workspace.host
         return try flagged { () throws in
@@ -329,6 +362,7 @@ final class RunRecorder: RunObserver {
         end.programDigest = result.programDigest
         end.stdout = result.stdout
         end.stderr = result.stderr
+        end.stdin = result.input
         if let plan {
             var enforcement = Enforcement.controls(plan, facts: preparation.facts, held: result.program != nil)
             enforcement.controls.append(

@@ -55,6 +55,7 @@ struct RunReport {
         let violations = violations.filter { $0.rule != "socket(AF_UNIX)" }
         if let refused = refused(violations.filter { $0.rule != outcome.rule }, explainer) { parts.append(refused) }
         if let artifacts = attempt.artifacts { parts += ArtifactText.problems(artifacts) }
+        parts += InputText.problems(attempt.inputs, attempt.result?.input)
         if attempt.sharesNetwork { parts.append("network.mode = \"host\": it had the host's own network") }
         if let applied = attempt.applied, applied.status != .conflict {
             parts.append(applied.line)

@@ -40,7 +40,9 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     case approvalVia = "approval.via"
     case approvalCommand = "approval.command"
     case approvalTimeout = "approval.timeout"
+    case detail = "audit.detail"
     case durable = "audit.durable"
+    case inputs = "audit.inputs"
     case sign = "audit.sign"
     case pinnedHostname = "determinism.hostname"
     case seed = "determinism.seed"
@@ -51,8 +53,8 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
 
     /// In the order of canonical JSON. `name` and `version` stand before `network` and `workspace`.
     static let sorted: [PolicyKey] = [
-        .approvalCommand, .approvalTimeout, .approvalVia, .artifactsCollect, .artifactsMaxBytes, .durable, .sign,
-        .capabilities, .commandsDefault, .commandsRule,
+        .approvalCommand, .approvalTimeout, .approvalVia, .artifactsCollect, .artifactsMaxBytes, .detail, .durable,
+        .inputs, .sign, .capabilities, .commandsDefault, .commandsRule,
         .addressRandomness, .clock, .pinnedProcessors, .pinnedEnvironment, .pinnedHostname, .seed, .envPass, .envSet,
         .filesDeny, .filesRead, .filesWrite,
         .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall,
@@ -76,7 +78,7 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
         case .capabilities: .capabilities
         case .artifactsCollect, .artifactsMaxBytes: .artifacts
         case .approvalVia, .approvalCommand, .approvalTimeout: .approval
-        case .durable, .sign: .audit
+        case .detail, .durable, .inputs, .sign: .audit
         case .pinnedHostname, .seed, .pinnedProcessors, .addressRandomness, .pinnedEnvironment, .clock: .determinism
         }
     }

@@ -2,8 +2,7 @@
 
 import AegixSystem
 
-/// Reads one source. Stages: TOML, then each key against the schema, then its value, then whether this version can
-/// enforce it. What isn't done here: `extends` isn't followed, and nothing is compared with another source.
+/// Reads one source. Stages: TOML, then each key against the schema, then its value. What isn't done here: `extends` isn't followed, and nothing is compared with another source.
 public struct PolicyReader {
     let source: String
     /// Whether an error may show a value. Not for a file that the user didn't name: it may be no policy at all, and the
@@ -43,7 +42,7 @@ public struct PolicyReader {
         }
         for member in members {
             if let key = Schema.top.first(where: { $0.name == member.key }) {
-                setting(key, path: member.key, table: nil, member.node)
+                setting(key, path: member.key, member.node)
             } else if let table = Schema.tables.first(where: { $0.name == member.key }) {
                 self.table(table, member.node)
             } else {
@@ -67,7 +66,7 @@ public struct PolicyReader {
         }
         for member in members {
             if let key = table.keys.first(where: { $0.name == member.key }) {
-                setting(key, path: "\(table.name).\(member.key)", table: table.name, member.node)
+                setting(key, path: "\(table.name).\(member.key)", member.node)
             } else if let entries = table.entries {
                 entry(entries, member, in: table)
             } else {
@@ -76,13 +75,8 @@ public struct PolicyReader {
         }
     }
 
-    private mutating func setting(_ key: SchemaKey, path: String, table: String?, _ node: TOMLNode) {
+    private mutating func setting(_ key: SchemaKey, path: String, _ node: TOMLNode) {
         guard let value = value(node, key.type, path: path) else { return }
-        if Availability.refuses(path, in: table, value) {
-            var written = path
-            if case .word(let word) = value, case .choice = key.type { written += " = \"\(word)\"" }
-            return fail(node.position, "\(written) isn't available in this version")
-        }
         if let known = PolicyKey(rawValue: path) {
             draft.settings[known] = Setting(value: value, position: node.position)
         } else if path == "name", case .word(let word) = value {

@@ -4,14 +4,14 @@ import AegixSystem
 
 public enum PolicySchema {
     public static var document: JSON {
-        var properties = members(Schema.top, table: nil)
+        var properties = members(Schema.top)
         for table in Schema.tables {
             var object: [String: JSON] = ["type": "object", "additionalProperties": false]
             if let entries = table.entries {
                 object["propertyNames"] = ["pattern": "^[A-Za-z_][A-Za-z0-9_]*$"]
-                object["additionalProperties"] = member(entries, path: "\(table.name).NAME", table: table.name)
+                object["additionalProperties"] = member(entries)
             } else {
-                object["properties"] = .object(members(table.keys, table: table.name))
+                object["properties"] = .object(members(table.keys))
             }
             properties[table.name] = .object(object)
         }
@@ -22,26 +22,14 @@ public enum PolicySchema {
         ]
     }
 
-    private static func members(_ keys: [SchemaKey], table: String?) -> [String: JSON] {
-        Dictionary(
-            keys.map { key in
-                (key.name, member(key, path: table.map { "\($0).\(key.name)" } ?? key.name, table: table))
-            }
-        ) { $1 }
+    private static func members(_ keys: [SchemaKey]) -> [String: JSON] {
+        Dictionary(keys.map { ($0.name, member($0)) }) { $1 }
     }
 
-    private static func member(_ key: SchemaKey, path: String, table: String?) -> JSON {
+    private static func member(_ key: SchemaKey) -> JSON {
         var members = type(key.type)
-        let later = Availability.later[path] ?? table.flatMap { Availability.later[$0] }
-        members["description"] = .string(key.summary + (later.map(note) ?? ""))
+        members["description"] = .string(key.summary)
         return .object(members)
-    }
-
-    private static func note(_ accepted: Availability.Accepted) -> String {
-        switch accepted {
-        case .only(let words): " Only \(words.joined(separator: ", ")) is available in this version."
-        default: " Not available in this version."
-        }
     }
 
     private static func type(_ type: ValueType) -> [String: JSON] {
@@ -105,7 +93,7 @@ public enum PolicySchema {
         case .rules:
             let rule: JSON = [
                 "type": "object", "required": ["argv", "decision"], "additionalProperties": false,
-                "properties": .object(members(Schema.rule, table: "commands.rule")),
+                "properties": .object(members(Schema.rule)),
             ]
             return list(rule)
         }

@@ -77,6 +77,8 @@ public enum Narrowing {
             // It runs on the host.
             return looser(child.approval.command != parent.approval.command && !child.approval.command.isEmpty)
         case .approvalTimeout: return looser(child.approval.timeout > parent.approval.timeout)
+        case .detail: return looser(child.audit.detail == .processes && parent.audit.detail == .files)
+        case .inputs: return looser(kept(child.audit.inputs) < kept(parent.audit.inputs))
         case .durable: return looser(!child.audit.durable && parent.audit.durable)
         case .pinnedHostname, .seed, .pinnedProcessors, .addressRandomness, .pinnedEnvironment, .clock:
             return unpinned(key, child, parent)
@@ -107,6 +109,14 @@ public enum Narrowing {
         case .copy: 0
         case .overlay: 1
         case .auto: 2
+        }
+    }
+
+    private static func kept(_ inputs: Policy.Audit.Inputs) -> Int {
+        switch inputs {
+        case .none: 0
+        case .read: 1
+        case .all: 2
         }
     }
 

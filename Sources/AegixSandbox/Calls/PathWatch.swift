@@ -5,7 +5,7 @@ import AegixSystem
 import CAegix
 import Glibc
 
-/// A learning run's eye on calls that name files. It decides nothing but what the filter would have decided: a mode with setuid
+/// The eye on calls that name files: on all of them in a learning run, on those that read in one that is to tell what it read. It decides nothing but what the filter would have decided: a mode with setuid
 /// or setgid bits, or a rename that makes a device, isn't its own and is refused as ever.
 final class PathWatch {
     private let sightings: Sightings
@@ -14,6 +14,9 @@ final class PathWatch {
     private let views: [Bytes]
     private let base: [Bytes]
     private let calls: [Int32: Call]
+    /// Looking at a file counts, too.
+    private let learns: Bool
+    private let loads: LoadWatch?
     /// What was looked up already, by what was asked of it.
     private var known: Set<Bytes> = []
 
@@ -38,9 +41,13 @@ final class PathWatch {
         self.root = root
         base = BaseView.rootPaths + ["/proc", "/sys", "/dev"].map { Bytes($0) }
         views = plan.views.filter { !BaseView.rootPaths.contains($0) }
+        learns = plan.syscalls.watchesPaths
+        loads = sightings.tellsLoads ? LoadWatch(sightings, root: root) : nil
         var calls: [Int32: Call] = [:]
         for (name, call) in PathWatch.table
-        where !plan.syscalls.judgesExecs || !SyscallRefusal.judged.contains(name) {
+        where learns
+            ? !plan.syscalls.judgesExecs || !SyscallRefusal.judged.contains(name) : SyscallSet.reads.contains(name)
+        {
             calls[SyscallFilter.number(of: name)] = call
         }
         self.calls = calls
@@ -81,7 +88,7 @@ final class PathWatch {
     func see(_ notice: aegix_notice) {
         guard let call = calls[notice.call] else { return }
         let pid = pid_t(bitPattern: notice.pid)
-        func by() -> Bytes { ProcessFacts.link(pid, "exe") ?? [] }
+        func by() -> Bytes { learns ? ProcessFacts.link(pid, "exe") ?? [] : [] }
         if call.name > 5 {
             if sightings.tracer == nil { sightings.tracer = by() }
             return
@@ -92,19 +99,25 @@ final class PathWatch {
             let flags = call.flags.map { Int32(truncatingIfNeeded: argument(notice, $0)) } ?? (O_CREAT | O_WRONLY)
             use = flags & O_ACCMODE == O_RDONLY && flags & (O_CREAT | O_TRUNC) == 0 ? .read : .written
             if flags & 0o20_000_000 == 0o20_000_000 { use = .written }
+            // What it held is there still when it isn't emptied.
+            if !learns, use == .written, flags & O_TRUNC == 0, call.flags != nil {
+                use = flags & O_ACCMODE == O_RDONLY ? .read : [.read, .written]
+            }
             if flags & Descriptor.pathOnly == Descriptor.pathOnly { use = .looked }
-        case .look, .follow: use = .looked
+        case .look, .follow: use = learns ? .looked : .named
         case .make, .remove: use = .named
-        case .change: use = .written
+        case .change: use = learns ? .written : [.read, .written]
         }
         see(name(notice, call.directory, call.name, pid), use, follows: call.kind != .look && use != .named, by)
         if let other = call.other {
-            see(name(notice, other.directory, other.name, pid), .named, follows: false, by)
+            see(
+                name(notice, other.directory, other.name, pid), learns ? .named : .written, follows: false, by)
         }
     }
 
     /// What the first line of a script names, before it runs: it may be gone afterwards.
     func lookAt(program path: Bytes) {
+        loads?.executed(path)
         if sightings.interpreters[path] != nil { return }
         if views.contains(where: { Path.contains($0, path) }) {
             sightings.add(path, .read) { Path.name(path) }
@@ -118,6 +131,9 @@ final class PathWatch {
         if let words = Shebang.words(head) { sightings.add(script: path, words) }
     }
 
+    /// It was looked at, and isn't run.
+    func denied(program path: Bytes) { sightings.deny(program: path) }
+
     // MARK: - One name
 
     private func see(_ named: Bytes?, _ use: Sightings.Use, follows: Bool, _ by: () -> Bytes) {
@@ -126,11 +142,14 @@ final class PathWatch {
         if known.contains(key) { return }
         if known.count < PathWatch.mostKnown { known.insert(key) }
         let path = Path.normalized(named)
-        if base.contains(where: { Path.contains($0, path) }) { return }
+        if use.contains(.read) { loads?.opened(path) }
+        if base.contains(where: { Path.contains($0, path) }) {
+            if learns || !views.contains(where: { Path.contains($0, path) }) { return }
+        }
         guard let found = find(named, follows: follows) else {
             if views.contains(where: { Path.contains($0, path) }) {
                 if use.contains(.written) || use.contains(.named) { sightings.add(path, use, by: by) }
-            } else if use != .named {
+            } else if learns, use != .named {
                 sightings.add(missing: path, by: by)
             }
             return
@@ -143,7 +162,7 @@ final class PathWatch {
         if found.path != path { links(on: path, by) }
         if !views.contains(where: { Path.contains($0, found.path) }) { return }
         var use = use
-        if found.isDirectory { use = use == .read ? [.listed, .directory] : use.union(.directory) }
+        if found.isDirectory { use = use.contains(.read) ? [.listed, .directory] : use.union(.directory) }
         sightings.add(found.path, use, by: by)
     }
 

@@ -1,4 +1,4 @@
-// Data. What a learning run was seen to do with files, bounded.
+// Data. What a run was seen to do with files, bounded.
 
 import AegixSystem
 
@@ -43,7 +43,16 @@ public final class Sightings {
     private static let mostMissing = 2_000
     private static let mostScripts = 2_000
 
-    public init() {}
+    /// Programs that were executed, by their canonical paths, and what their loading took besides.
+    private var programs: [Bytes: Program] = [:]
+    /// Files opened that a dynamic loader would map.
+    private var libraries: [Bytes: LoadedFile] = [:]
+    /// Programs and libraries are told, too.
+    let tellsLoads: Bool
+    private static let mostLoads = 10_000
+
+    /// - loads: programs and libraries are told, too.
+    public init(loads: Bool = false) { tellsLoads = loads }
 
     func add(_ path: Bytes, _ use: Use, by program: () -> Bytes) {
         if let known = seen[path] {
@@ -59,7 +68,70 @@ public final class Sightings {
         if missing[path] == nil, missing.count < Sightings.mostMissing { missing[path] = program() }
     }
 
+    // MARK: - What was loaded
+
+    private struct Program {
+        var file: LoadedFile
+        var others: [LoadedFile]
+        var asked = 1
+        var denied = 0
+    }
+
+    func isKnown(program path: Bytes) -> Bool {
+        programs[path]?.asked += 1
+        return programs[path] != nil
+    }
+
+    func add(program file: LoadedFile, _ others: [LoadedFile]) {
+        if programs.count < Sightings.mostLoads { programs[file.path] = Program(file: file, others: others) }
+    }
+
+    /// What was asked for last was denied by a rule.
+    func deny(program path: Bytes) { programs[path]?.denied += 1 }
+
+    func add(library file: LoadedFile) {
+        if libraries[file.path] == nil, libraries.count < Sightings.mostLoads { libraries[file.path] = file }
+    }
+
+    /// All of it, each path once, in the order of the paths' bytes.
+    public var loaded: [LoadedFile] {
+        var all = libraries
+        for program in programs.values where program.asked > program.denied {
+            for file in [program.file] + program.others where all[file.path].map({ $0.kind < file.kind }) ?? true {
+                all[file.path] = file
+            }
+        }
+        return all.values.sorted { $0.path.lexicographicallyPrecedes($1.path) }
+    }
+
     func add(script path: Bytes, _ words: [Bytes]) {
         if interpreters.count < Sightings.mostScripts { interpreters[path] = words }
+    }
+}
+
+/// A file that was made a part of a process.
+public struct LoadedFile: Sendable {
+    public var path: Bytes
+    public var kind: Kind
+    /// What it was when it was seen.
+    var facts: FileFacts
+
+    /// Of a file that is several, the last counts.
+    public enum Kind: String, CaseIterable, Comparable, Sendable {
+        case library, script
+        /// What the first line of a script or the head of a program names.
+        case interpreter
+        case program
+
+        public static func < (a: Kind, b: Kind) -> Bool { a.rank < b.rank }
+
+        private var rank: Int {
+            switch self {
+            case .library: 0
+            case .script: 1
+            case .interpreter: 2
+            case .program: 3
+            }
+        }
     }
 }

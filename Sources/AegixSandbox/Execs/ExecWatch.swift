@@ -237,7 +237,9 @@ final class ExecWatch {
         switch answer {
         case .nothing: return .nothing
         case .ask(let question): return .ask(question)
-        case .denied(let event, let violation): return .denied(event, violation, isCommand: execs == 0)
+        case .denied(let event, let violation):
+            paths?.denied(program: event.program)
+            return .denied(event, violation, isCommand: execs == 0)
         case .allowed(let event):
             execs += 1
             return .exec(event, program: execs == 1 ? programFile(event.program) : nil)

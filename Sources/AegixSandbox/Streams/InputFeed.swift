@@ -29,10 +29,15 @@ final class InputFeed {
     private var ended = false
     /// For the record: what stdin was.
     let mechanism: String
+    /// What the command took of it is kept there; nil: it isn't.
+    var log: InputLog?
+    /// It is a terminal, of which nothing is kept.
+    private let isTerminal: Bool
 
     private enum Kind { case none, pipe, file, stream }
 
     init(_ descriptor: Int32) throws(Failure) {
+        isTerminal = false
         var facts = stat()
         let mode = fstat(descriptor, &facts) < 0 ? 0 : facts.st_mode & S_IFMT
         switch mode {
@@ -76,6 +81,7 @@ final class InputFeed {
         source = -1
         reopened = .none
         kind = .none
+        isTerminal = true
         mechanism = typed ? "terminal of the sandbox's own" : "terminal that isn't typed on, replaced by /dev/null"
     }
 
@@ -131,6 +137,7 @@ final class InputFeed {
             let taken = aegix_read_ready(source, &buffer, left)
             if taken < 0 && errno == EINTR { continue }
             if taken <= 0 { return }  // another reader of the caller's took it
+            log?.add(buffer[..<taken])
             left -= taken
         }
     }
@@ -148,6 +155,7 @@ final class InputFeed {
                 return
             }
             sent += off_t(count)
+            log?.add(waiting.prefix(count))
             waiting = waiting.dropFirst(count)
         }
     }
@@ -171,8 +179,17 @@ final class InputFeed {
         if !reader.isOpen || aegix_unread_bytes(reader.raw, &left) < 0 { return }
         switch kind {
         case .pipe: if shown > Int(left) { take(shown - Int(left)) }
-        case .file where start >= 0: lseek(source, start + max(0, sent - off_t(left)), SEEK_SET)
-        default: return
+        case .file:
+            log?.giveBack(UInt64(left))
+            if start >= 0 { lseek(source, start + max(0, sent - off_t(left)), SEEK_SET) }
+        case .stream: log?.giveBack(UInt64(left))
+        case .none: return
         }
+    }
+
+    /// After `finish`. nil: nothing was to be kept.
+    func summary() -> InputSummary? {
+        if isTerminal { return log == nil ? nil : InputSummary(reason: .terminal) }
+        return log?.finish()
     }
 }

@@ -14,7 +14,7 @@ public struct RunIO {
     public var redactor: Redactor?
     /// The caller's stdout gets them all the same.
     public var rawOutput = false
-    /// A learning run's notes of the files it sees; nil: it is none.
+    /// Notes of the files that are seen; nil: none are kept.
     public var sightings: Sightings?
     /// The run's id: its cgroup is named after it.
     public var run: String
@@ -31,10 +31,13 @@ public struct RunIO {
 public struct RunLogs {
     public var stdout: Int32
     public var stderr: Int32
+    /// -1: what the command reads isn't kept.
+    public var stdin: Int32
 
-    public init(stdout: Int32, stderr: Int32) {
+    public init(stdout: Int32, stderr: Int32, stdin: Int32 = -1) {
         self.stdout = stdout
         self.stderr = stderr
+        self.stdin = stdin
     }
 }
 
@@ -59,6 +62,8 @@ public struct RunResult {
     public var networkLeftOut: UInt64
     public var stdout: StreamSummary
     public var stderr: StreamSummary
+    /// nil: it wasn't to be kept.
+    public var input: InputSummary?
     public var program: Bytes?
     public var programDigest: String?
     /// What stdin was, and how it reached the command.

@@ -412,6 +412,7 @@ final class RunLoop {
             relay.end()
         }
         streams.input.finish()
+        let input = streams.input.summary()
         streams.restore()
         let page = sandbox.page.pointee
         aegix_page_unmap(sandbox.page)
@@ -430,9 +431,9 @@ final class RunLoop {
         return RunResult(
             outcome: outcome, usage: usage, network: connects?.log.events ?? [],
             networkLeftOut: connects?.log.leftOut ?? 0, stdout: streams.output.finish(),
-            stderr: streams.errors.finish(),
+            stderr: streams.errors.finish(), input: input,
             program: program, programDigest: digest?.digest, stdin: streams.input.mechanism,
-            logError: streams.output.logError ?? streams.errors.logError, cgroupError: cgroupError,
+            logError: streams.output.logError ?? streams.errors.logError ?? streams.input.log?.error, cgroupError: cgroupError,
             failure: failure)
     }
 }

@@ -58,6 +58,9 @@ public struct Supervisor {
             }
             streams.output.log = logs.stdout
             streams.errors.log = logs.stderr
+            if logs.stdin >= 0 {
+                streams.input.log = InputLog(logs.stdin, limit: plan.limits.output, secrets: io.redactor)
+            }
         } catch {
             loop.kill()
             loop.failure = error
