@@ -61,6 +61,16 @@ public final class RecordedRun {
         return list
     }
 
+    /// What was kept of the workspace; nil: nothing was.
+    public func inputs() throws(Failure) -> InputList? {
+        do throws(SystemError) {
+            if try tree.facts(name: Bytes(InputList.name)) == nil { return nil }
+        } catch {
+            throw Failure("run.unreadable", "can't look at the inputs of run \(id)", error)
+        }
+        return try InputList.read(in: tree.descriptor)
+    }
+
     /// A stream as it was captured; nil: it wasn't, or is too long to be looked into.
     func log(_ stream: String) -> Bytes? {
         guard record["streams"]?[stream]?.object != nil else { return nil }

@@ -18,6 +18,12 @@ public final class Scratch {
         (self.path, self.tree, self.away, self.name) = (path, tree, away, name)
     }
 
+    /// A directory in it, new and private.
+    public func makeDirectory(_ name: Bytes) throws(SystemError) -> Tree {
+        if name.withCString({ aegix_mkdirat(tree.raw, $0, 0o700) }) < 0 { throw SystemError.last("mkdir", name) }
+        return try tree.directory(name)
+    }
+
     public func remove() throws(Failure) {
         do throws(SystemError) {
             try away.removeAll(name)

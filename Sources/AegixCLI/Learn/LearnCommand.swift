@@ -47,22 +47,12 @@ public enum LearnCommand: Command {
         RecordState.tellCgroups(recovered, console)
         for one in recovered.transactions { console.note(RecordState.line(one.run, one.remainder)) }
         let teller = try console.json || output != nil ? console : partStdout(console)
-        var recorder = try RunRecorder(preparation, in: state)
+        let recorder = try RunRecorder(preparation, in: state)
         var attempt = RunAttempt()
         let sightings = recorder.sightings ?? Sightings()
-        do throws(Failure) {
-            var io = RunIO(
-                captureOnly: console.json, headLimit: 0,
-                cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))), run: recorder.runID)
-            io.redactor = preparation.redactor
-            io.sightings = sightings
-            attempt.result = try Supervisor.run(try learningPlan(recorder), io: io, observer: &recorder)
-            if let other = try recorder.makePlan(after: attempt.result) {
-                attempt.result = try Supervisor.run(other, io: io, observer: &recorder)
-            }
-        } catch {
-            attempt.failure = error
-        }
+        var io = recorder.io(captureOnly: console.json)
+        io.sightings = sightings
+        attempt.run(recorder, io, check: checkTier)
         _ = try recorder.finish(&attempt, includeText: false)
         if let error = attempt.result?.cgroupError {
             console.note("can't remove the run's cgroup: \(error.reason); a later command will try again")
@@ -85,14 +75,12 @@ public enum LearnCommand: Command {
     }
 
     /// Watching needs the mounts of the stronger tiers: in a copy at another path nothing would be where a policy names it.
-    private static func learningPlan(_ recorder: RunRecorder) throws(Failure) -> Plan {
-        let plan = try recorder.makePlan()
+    private static func checkTier(_ plan: Plan) throws(Failure) {
         if plan.tier == .confined {
             throw Failure(
                 "learn.tier",
                 "tier confined shows too little to learn from: this host allows no namespaces. `aegix doctor`")
         }
-        return plan
     }
 
     /// The caller's own word, else the preset that was made for this; nil: his configuration.

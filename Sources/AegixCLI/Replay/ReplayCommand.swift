@@ -47,22 +47,36 @@ public enum ReplayCommand: Command {
     private static func replay(_ options: ReplayOptions, _ console: Console) throws(Failure) -> Int32 {
         let state = try StateDirectory.open(at: try StateLocation.current(option: options.stateDirectory))
         RecordState.tell(try state.closeInterrupted(), console)
-        let recorded = try source(options, state)
-        let ground = try ReplayGround(recorded, isStranger: options.isBundle, in: state)
+        var scratch: Scratch?
         let report: ReplayReport
         do throws(Failure) {
+            if options.isBundle { scratch = try state.makeScratch() }
+            let recorded = try source(options, state, unpackedIn: scratch)
+            if !options.isBundle, try recorded.inputs() != nil { scratch = try state.makeScratch() }
+            let ground = try ReplayGround(recorded, in: scratch)
             report = try compare(recorded, options, ground, state, console)
         } catch {
-            do throws(Failure) { try ground.remove() } catch let other { console.note(other.message) }
+            do throws(Failure) { try scratch?.remove() } catch let other { console.note(other.message) }
             throw error
         }
-        try ground.remove()
+        try scratch?.remove()
         if let file = options.junit { try ReplayJUnit(report).write(to: file) }
         if console.json { try console.document(report.json) } else { try console.print(ReplayText.text(report)) }
         return report.isSame ? 0 : 1
     }
 
-    private static func source(_ options: ReplayOptions, _ state: StateDirectory) throws(Failure) -> RecordedRun {
+    private static func source(
+        _ options: ReplayOptions, _ state: StateDirectory, unpackedIn scratch: Scratch?
+    ) throws(Failure) -> RecordedRun {
+        if let scratch {
+            let bundle = try BundleReader(options.what)
+            let place: Tree
+            do throws(SystemError) { place = try scratch.makeDirectory(Bytes("run")) } catch {
+                throw Failure("bundle.unpacked", "can't make a directory in \(scratch.path.shown)", error)
+            }
+            _ = try bundle.extract(into: place.descriptor)
+            return try RecordedRun(in: place)
+        }
         guard let text = options.what.text else {
             throw Failure("run.unknown", "there is no run \(options.what.shown)")
         }
@@ -74,7 +88,8 @@ public enum ReplayCommand: Command {
         _ console: Console
     ) throws(Failure) -> ReplayReport {
         let attempt = ReplayAttempt(recorded, options, on: ground, in: state, console)
-        let (first, given) = try attempt.run()
+        var (first, given) = try attempt.run()
+        given += ground.misread(first.compared.record)
         let original = try ComparedRun(recorded)
         var comparison = Comparison.of(original, first.compared, given: given, strict: options.strict)
         var report = ReplayReport(original: recorded.id, replay: first.id)
@@ -125,20 +140,9 @@ struct ReplayAttempt {
             recorded, options, on: ground, state: state.path, variation: variation)
         console.redactor = preparation.run.redactor
         let given = try takeStdin()
-        var recorder = try RunRecorder(preparation.run, in: state)
+        let recorder = try RunRecorder(preparation.run, in: state)
         var attempt = RunAttempt()
-        do throws(Failure) {
-            var io = RunIO(
-                captureOnly: true, headLimit: 0, cache: CacheDirectory(path: Path.join(state.path, Bytes("cache"))),
-                run: recorder.runID)
-            io.redactor = preparation.run.redactor
-            attempt.result = try Supervisor.run(try recorder.makePlan(), io: io, observer: &recorder)
-            if let other = try recorder.makePlan(after: attempt.result) {
-                attempt.result = try Supervisor.run(other, io: io, observer: &recorder)
-            }
-        } catch {
-            attempt.failure = error
-        }
+        attempt.run(recorder, recorder.io(captureOnly: true))
         _ = try recorder.finish(&attempt, includeText: false)
         if let failure = attempt.failure ?? attempt.result?.failure ?? attempt.lateFailure
             ?? attempt.result?.lateFailure
@@ -161,9 +165,11 @@ struct ReplayAttempt {
                 throw Failure("replay.stdin", "can't set stdin", SystemError.last("dup2"))
             }
         }
+        let told = recorded.record["streams"]?["stdin"]
         if let file = try recorded.stdin() {
             try take(file)
-            return []
+            if told?["truncated"]?.bool != true { return [] }
+            return [Difference(.inputs, Bytes("stdin"), note: "was longer than what was recorded of it")]
         }
         do throws(SystemError) {
             let null = try Descriptor.open(Bytes("/dev/null"), O_RDONLY)
@@ -178,7 +184,7 @@ struct ReplayAttempt {
         return [
             Difference(
                 .inputs, Bytes("stdin"), before: Bytes(mechanism), after: Bytes("/dev/null"),
-                note: "it wasn't recorded (--record-stdin)")
+                note: told?["reason"]?.string.map { "it wasn't kept: \($0)" } ?? "it wasn't recorded (--record-stdin)")
         ]
     }
 }

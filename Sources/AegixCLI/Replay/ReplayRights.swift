@@ -39,6 +39,9 @@ struct ReplayRights {
         policy.approval.via = .deny
         policy.audit.durable = false
         policy.audit.sign = ""
+        // Whether what wasn't kept is read, shows only where reads are watched.
+        if policy.audit.inputs == .read { policy.audit.detail = .files }
+        policy.audit.inputs = .none
         files(&policy)
         network(&policy)
         environment(&policy)

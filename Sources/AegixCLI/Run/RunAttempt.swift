@@ -1,6 +1,7 @@
 // Pure data. What came of a run that was begun.
 
 import AegixAudit
+import AegixPlan
 import AegixSandbox
 import AegixSystem
 import AegixWorkspace
@@ -23,6 +24,25 @@ struct RunAttempt {
     var applied: ApplyReport?
     /// It ran in the host's own network namespace.
     var sharesNetwork = false
+
+    /// The sandbox, supervised to its end; once more on a copy of the workspace, where no overlay can be had.
+    ///
+    /// - check: refuses a plan that won't do.
+    mutating func run(
+        _ recorder: RunRecorder, _ io: RunIO, check: (Plan) throws(Failure) -> Void = { (_) throws(Failure) in }
+    ) {
+        var observer = recorder
+        do throws(Failure) {
+            let plan = try recorder.makePlan()
+            try check(plan)
+            result = try Supervisor.run(plan, io: io, observer: &observer)
+            if let other = try recorder.makePlan(after: result) {
+                result = try Supervisor.run(other, io: io, observer: &observer)
+            }
+        } catch {
+            failure = error
+        }
+    }
 
     /// The command ran, and the collection failed as a whole.
     var artifactFailure: Failure? {

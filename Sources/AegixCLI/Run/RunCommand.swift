@@ -42,23 +42,12 @@ public enum RunCommand: Command {
             sweep: preparation.facts.cgroup.map(CgroupSweep.clear) ?? CgroupSweep())
         RecordState.tellCgroups(recovered, console)
         for one in recovered.transactions { console.note(RecordState.line(one.run, one.remainder)) }
-        var recorder = try RunRecorder(preparation, in: state, out: out)
+        let recorder = try RunRecorder(preparation, in: state, out: out)
         // From here on a record is owed: whatever fails becomes a part of it.
         var attempt = RunAttempt()
-        do throws(Failure) {
-            var io = RunIO(
-                captureOnly: console.json, headLimit: console.json ? 1 << 20 : 0,
-                cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))), run: recorder.runID)
-            io.redactor = preparation.redactor
-            io.rawOutput = options.rawOutput
-            io.sightings = recorder.sightings
-            attempt.result = try Supervisor.run(try recorder.makePlan(), io: io, observer: &recorder)
-            if let other = try recorder.makePlan(after: attempt.result) {
-                attempt.result = try Supervisor.run(other, io: io, observer: &recorder)
-            }
-        } catch {
-            attempt.failure = error
-        }
+        var io = recorder.io(captureOnly: console.json, headLimit: console.json ? 1 << 20 : 0)
+        io.rawOutput = options.rawOutput
+        attempt.run(recorder, io)
         if let error = attempt.result?.cgroupError {
             console.note("can't remove the run's cgroup: \(error.reason); a later command will try again")
         }

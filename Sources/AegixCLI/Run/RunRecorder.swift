@@ -61,6 +61,18 @@ final class RunRecorder: RunObserver {
     var runID: String { id.description }
     var path: Bytes { state.runPath(id) }
 
+    /// What the run is connected to.
+    ///
+    /// - captureOnly: nothing of its output is passed on.
+    func io(captureOnly: Bool, headLimit: Int = 0) -> RunIO {
+        var io = RunIO(
+            captureOnly: captureOnly, headLimit: headLimit,
+            cache: CacheDirectory(path: Path.join(preparation.state, Bytes("cache"))), run: runID)
+        io.redactor = preparation.redactor
+        io.sightings = sightings
+        return io
+    }
+
     // MARK: - Before
 
     /// The plan, with the layer in its place.
@@ -155,7 +167,9 @@ final class RunRecorder: RunObserver {
         // Still empty where this is the second start.
         if stdoutLog.raw < 0, let log = try directory?.openLog(.stdout) { stdoutLog = log }
         if stderrLog.raw < 0, let log = try directory?.openLog(.stderr) { stderrLog = log }
-        if preparation.options.recordsStdin, stdinLog.raw < 0, let log = try directory?.openLog(.stdin) { stdinLog = log }
+        if preparation.options.recordsStdin, stdinLog.raw < 0, let log = try directory?.openLog(.stdin) {
+            stdinLog = log
+        }
         return RunLogs(stdout: stdoutLog.raw, stderr: stderrLog.raw, stdin: stdinLog.raw)
     }
 
@@ -298,7 +312,9 @@ final class RunRecorder: RunObserver {
     }
 
     private func makeInputs() throws(Failure) -> Bytes {
-        guard let place = try directory?.makeInputs() else { throw Failure("inputs.failed", "there is no run directory") }
+        guard let place = try directory?.makeInputs() else {
+            throw Failure("inputs.failed", "there is no run directory")
+        }
         return place
     }
 
