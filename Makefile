@@ -182,6 +182,7 @@ bench: test-deps release ## measure against bubblewrap; fails where a limit is m
 	$(PYTHON) Tests/Bench/bench.py --aegix dist/aegix
 	$(PYTHON) Tests/Bench/relay.py --aegix dist/aegix
 	$(PYTHON) Tests/Bench/ledger.py --aegix dist/aegix
+	$(PYTHON) Tests/Bench/bundle.py --aegix dist/aegix
 
 # The target that has the harnesses is only there with AEGIX_FUZZ: libFuzzer brings a main of its own.
 SECONDS_EACH ?= 60

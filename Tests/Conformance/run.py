@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import apply  # noqa: E402
 import artifacts  # noqa: E402
+import bundle  # noqa: E402
 import clients  # noqa: E402
 import commands  # noqa: E402
 import descriptors  # noqa: E402
@@ -56,7 +57,7 @@ def options():
 def cases():
     """(number, title, function), in the order of their numbers: the first line of each function's text is `K1  title`."""
     found = []
-    for module in (apply, artifacts, clients, commands, descriptors, evidence, files, kernel, learn, limits, lifecycle, network, record,
+    for module in (apply, artifacts, bundle, clients, commands, descriptors, evidence, files, kernel, learn, limits, lifecycle, network, record,
                    review, secrets):
         for name in vars(module):
             if re.fullmatch(r"[a-z]\d+[a-z]?", name):

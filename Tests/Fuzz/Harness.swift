@@ -11,6 +11,14 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
         fuzzLedger(bytes)
     #elseif FUZZ_ENVELOPE
         fuzzEnvelope(bytes)
+    #elseif FUZZ_BUNDLE
+        fuzzBundle(bytes)
+    #elseif FUZZ_FRAME
+        fuzzFrame(bytes)
+    #elseif FUZZ_RECORD
+        fuzzRecord(bytes)
+    #elseif FUZZ_POLICY
+        fuzzPolicy(bytes)
     #else
         fuzzKey(bytes)
     #endif
@@ -80,3 +88,141 @@ func fuzzKey(_ bytes: Bytes) {
     bytes.withUnsafeBytes { _ = SigningKey.parse($0)?.publicKey.id }
     if let key = VerifyingKey.parse(bytes) { precondition(VerifyingKey.parse(key.pem) == key) }
 }
+
+/// Whoever gets the contents of a bundle has names of the grammar alone, each once, and no more bytes than were told.
+final class NameKeeper: BundleSink {
+    private var names: Set<String> = []
+    private var isOpen = false
+    private var left: UInt64?
+
+    func begin(file name: String) throws(SystemError) {
+        let isKnown =
+            name == BundleName.index || name == BundleName.signature || BundleName.files.contains { $0.name == name }
+        precondition(isKnown, "a name of its own")
+        open(name, nil)
+    }
+
+    func begin(blob: BlobTable.Blob) throws(SystemError) {
+        precondition(blob.isInput || blob.isOutput, "a blob that nobody names")
+        precondition(blob.name.utf8.count == 70 && Hex.decode(blob.name.utf8.dropFirst(6)) != nil)
+        open(blob.name, blob.size)
+    }
+
+    private func open(_ name: String, _ size: UInt64?) {
+        precondition(!isOpen && names.insert(name).inserted, "an entry twice")
+        (isOpen, left) = (true, size)
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+        precondition(isOpen && left ?? .max >= UInt64(bytes.count), "more than was told")
+        left = left.map { $0 - UInt64(bytes.count) }
+    }
+
+    func end() throws(SystemError) {
+        precondition(isOpen && left ?? 0 == 0, "less than was told")
+        isOpen = false
+    }
+}
+
+/// The archive without its packing, which no fuzzer gets through, and without heeding digests, which none guesses. In pieces it is judged as
+/// in one.
+func fuzzBundle(_ bytes: Bytes) {
+    func read(_ pieces: Int) -> Result<Int, BundleFault> {
+        var parser = BundleParser(
+            fileSize: UInt64(bytes.count), keys: .none, sink: NameKeeper(), heedsDigests: false)
+        do throws(BundleFault) {
+            for start in stride(from: 0, to: bytes.count, by: pieces) {
+                let piece = Bytes(bytes[start..<min(start + pieces, bytes.count)])
+                var fault: BundleFault?
+                piece.withUnsafeBytes { piece in
+                    do throws(BundleFault) { try parser.feed(piece) } catch { fault = error }
+                }
+                if let fault { throw fault }
+            }
+            try parser.finish()
+            return .success(try parser.check.verdict().get().entries)
+        } catch {
+            return .failure(error)
+        }
+    }
+    switch (read(max(1, bytes.count)), read(509)) {
+    case (.success(let one), .success(let other)): precondition(one == other)
+    case (.failure(let one), .failure(let other)):
+        precondition(one.entry == other.entry && one.reason == other.reason, "in pieces it is judged otherwise")
+    default: fatalError("in pieces it is judged otherwise")
+    }
+}
+
+func fuzzFrame(_ bytes: Bytes) {
+    func unpack(_ pieces: Int) -> Bytes? {
+        guard case .success(let unpacker) = Result(catching: { () throws(BundleUnpacker.Flaw) in try BundleUnpacker() })
+        else { return nil }
+        var contents = Bytes()
+        do throws(BundleFault) {
+            for start in stride(from: 0, to: bytes.count, by: pieces) {
+                let piece = Bytes(bytes[start..<min(start + pieces, bytes.count)])
+                var fault: BundleFault?
+                piece.withUnsafeBytes { piece in
+                    do throws(BundleFault) {
+                        try unpacker.feed(piece) { (out) throws(BundleFault) in
+                            contents.append(contentsOf: out)
+                        } else: { flaw in
+                            BundleFault(nil, 0, flaw.words)
+                        }
+                    } catch {
+                        fault = error
+                    }
+                }
+                if let fault { throw fault }
+            }
+        } catch {
+            return nil
+        }
+        return unpacker.isComplete ? contents : nil
+    }
+    let whole = unpack(max(1, bytes.count))
+    precondition(whole == unpack(3), "in pieces it is unpacked otherwise")
+    // A frame of zeros is packed some 25,000-fold.
+    if let whole { precondition(whole.count <= bytes.count << 15) }
+}
+
+#if FUZZ_RECORD
+    /// What `show`, `history`'s neighbours and a replay read of a record, and the list of changes beside it.
+    func fuzzRecord(_ bytes: Bytes) {
+        if let list = ChangeList.decode(bytes) {
+            let again = list.encode()
+            precondition(ChangeList.decode(again) == list, "what was written reads otherwise")
+        }
+        guard case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes) }) else { return }
+        for isElsewhere in [false, true] {
+            for line in RecordText.lines(json, isElsewhere: isElsewhere) {
+                for scalar in line.unicodeScalars {
+                    precondition(scalar.value >= 0x20 && !(0x7F..<0xA0).contains(scalar.value), "a control character is shown")
+                }
+            }
+        }
+        _ = (SLSAPredicate(record: json, byproducts: []).json.canonical, LinkPredicate(record: json).json.canonical)
+        _ = (ChangeFiles.Line(json), InputFiles.Line(json), ArtifactFiles.Line(json))
+    }
+#endif
+
+#if FUZZ_POLICY
+    /// Read, or all that is wrong said of places that are in the text; and the same twice.
+    func fuzzPolicy(_ bytes: Bytes) {
+        let lines = bytes.count { $0 == 10 } + 1
+        func read() -> [PolicyError]? {
+            do throws(PolicyErrors) {
+                _ = try PolicyReader.read(bytes, source: "policy.toml")
+                return nil
+            } catch {
+                return error.list
+            }
+        }
+        guard let errors = read() else { return }
+        precondition(!errors.isEmpty && errors == read(), "the same text, other errors")
+        for error in errors {
+            precondition(!error.message.isEmpty)
+            if let position = error.position { precondition(position.line <= lines + 1, "a line that isn't there") }
+        }
+    }
+#endif

@@ -49,12 +49,12 @@ struct BundleCheck {
 
     /// Read line by line: it may be long.
     static func isList(_ name: String) -> Bool {
-        [BundleName.blobList, RunDirectory.changesName, BundleName.inputs].contains(name)
+        [BundleName.blobList, BundleName.changes, BundleName.inputs].contains(name)
     }
 
     /// Needed whole.
     static func isKept(_ name: String) -> Bool {
-        ["audit.json", RunSigner.name, BundleName.ledger, Manifest.name].contains(name)
+        [BundleName.record, BundleName.recordSignature, BundleName.ledger, Manifest.name].contains(name)
     }
 
     // MARK: - Lists
@@ -62,7 +62,7 @@ struct BundleCheck {
     mutating func line(_ line: UnsafeRawBufferPointer, of name: String) -> String? {
         switch name {
         case BundleName.blobList: return blob(line)
-        case RunDirectory.changesName: return change(Bytes(line))
+        case BundleName.changes: return change(Bytes(line))
         default: return input(Bytes(line))
         }
     }
@@ -127,15 +127,15 @@ struct BundleCheck {
             if blobs.blobs.count != index?.blobs || blobs.bytes != index?.blobBytes {
                 return "it doesn't have as many blobs, or bytes, as \(BundleName.index) says"
             }
-        case RunDirectory.changesName:
+        case BundleName.changes:
             if let expectedChanges, expectedChanges == changeLines - 1 { return nil }
             return "it doesn't have as many lines as it says"
-        case "audit.json":
+        case BundleName.record:
             guard let bytes, let json = BundleCheck.parseWhole(bytes), json.canonical == bytes,
                 json["run_id"]?.string == index?.run.description
             else { return "it isn't the record of this run" }
             record = bytes
-        case RunSigner.name:
+        case BundleName.recordSignature:
             do throws(Envelope.Flaw) { recordEnvelope = try Envelope.parse(bytes ?? []) } catch { return error.words }
         case BundleName.ledger: return ledger(bytes ?? [])
         case Manifest.name: return manifest(bytes ?? [])
@@ -176,7 +176,7 @@ struct BundleCheck {
         else { return "it isn't the manifest of this run" }
         for (name, told) in files.sorted(by: { $0.key < $1.key }) {
             guard let file = index.file(name) else {
-                if name == RunDirectory.changesName, index.leftOutWhole(.changes) { continue }
+                if name == BundleName.changes, index.leftOutWhole(.changes) { continue }
                 if name == BundleName.inputs, index.leftOutWhole(.inputs) { continue }
                 return "it names \(Bytes(name).shown), which isn't there nor said to be left out"
             }
@@ -200,18 +200,18 @@ struct BundleCheck {
 
     mutating func filesEnd() -> (entry: String, reason: String)? {
         guard let index else { return (BundleName.index, "it is missing") }
-        for name in ["audit.json", BundleName.blobList, BundleName.ledger, Manifest.name] where index.file(name) == nil {
+        for name in [BundleName.record, BundleName.blobList, BundleName.ledger, Manifest.name] where index.file(name) == nil {
             return (BundleName.index, "it doesn't name \(name), without which no bundle is whole")
         }
         guard let closing else { return (BundleName.ledger, "it doesn't tell of the run's end") }
-        for (name, digest) in [("audit.json", closing.audit), (Manifest.name, closing.manifest)]
+        for (name, digest) in [(BundleName.record, closing.audit), (Manifest.name, closing.manifest)]
         where index.file(name)?.digest != digest {
             return (name, "it isn't the one that the ledger's entry of the run's end names")
         }
         if let nobodys = blobs.blobs.first(where: { !$0.isInput && !$0.isOutput }) {
             return (nobodys.name, "nothing of the run names it")
         }
-        return recordSignature(closing, index).map { (RunSigner.name, $0) }
+        return recordSignature(closing, index).map { (BundleName.recordSignature, $0) }
     }
 
     private mutating func recordSignature(_ closing: LedgerEntry.Closing, _ index: BundleIndex) -> String? {
@@ -221,11 +221,11 @@ struct BundleCheck {
         guard closing.signer == envelope.keyID else { return "it isn't signed with the key that the ledger tells" }
         guard let statement = Statement(envelope.payload), statement.predicateType == RunPredicate.uri,
             statement.predicate["run_id"]?.string == index.run.description,
-            statement.digest(of: "audit.json") == closing.audit,
+            statement.digest(of: BundleName.record) == closing.audit,
             statement.digest(of: Manifest.name) == closing.manifest,
             statement.predicate["ledger"].flatMap({ LedgerHead($0) }) == start
         else { return "it is a statement on something else" }
-        return take(envelope, statement, of: RunSigner.name)
+        return take(envelope, statement, of: BundleName.recordSignature)
     }
 
     private mutating func signature(_ bytes: Bytes) -> String? {

@@ -55,11 +55,11 @@ final class BundleContent {
             if told.start == nil { throw BundleContent.damaged(id, "the ledger doesn't tell of it") }
             throw Failure("run.unfinished", "run \(id) is still going: there is no record of it to export yet")
         }
-        record = try named("audit.json", 64 << 20, closing.audit)
+        record = try named(BundleName.record, 64 << 20, closing.audit)
         manifest = try named(Manifest.name, Manifest.longest, closing.manifest)
-        let json = try parse(record, "audit.json")
+        let json = try parse(record, BundleName.record)
         try takeManifest()
-        if closing.signer != nil { try add(RunSigner.name, try bytes(RunSigner.name, Envelope.longest)) }
+        if closing.signer != nil { try add(BundleName.recordSignature, try bytes(BundleName.recordSignature, Envelope.longest)) }
         try takeLayer(json, in: state)
         try takeInputs()
         try arrange()
@@ -156,10 +156,10 @@ final class BundleContent {
 
     /// Line by line: the list may be as long as all else is large.
     private func takeLayer(_ record: JSON, in state: StateDirectory) throws(Failure) {
-        guard index.file(RunDirectory.changesName) != nil else { return }
+        guard index.file(BundleName.changes) != nil else { return }
         var files: [ChangeFiles.Line] = []
         var holdsSecret = false
-        try lines(of: RunDirectory.changesName) { json in
+        try lines(of: BundleName.changes) { json in
             guard let line = ChangeFiles.Line(json) else { return false }
             if line.isSecret { holdsSecret = true }
             if line.identity != nil { files.append(line) }
@@ -167,7 +167,7 @@ final class BundleContent {
         }
         if holdsSecret {
             // A name or where a link points may be the secret itself, so the list stays here as well.
-            index.files.removeAll { $0.name == RunDirectory.changesName }
+            index.files.removeAll { $0.name == BundleName.changes }
             index.leaveOut(.changes, nil, .secret)
             return index.leaveOut(.layer, nil, .secret)
         }

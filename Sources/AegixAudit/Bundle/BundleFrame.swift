@@ -1,77 +1,50 @@
-// Side effects: memory, and libzstd's worker threads while something is packed. The one zstd frame of a bundle.
+// Pure but for memory. How a bundle is packed, and the unpacking of what anybody may have made.
 
 import AegixSystem
 import CZstd
 
-/// In what form a bundle is packed. A reader takes no other: a window that is larger would let a stranger's file choose how much
-/// memory it costs, and what stands in the frame's header is compared as bytes.
+/// The archive in frames of one size, the last one shorter, and behind them the digest of them all.
+///
+/// A reader takes no other form: a window that is larger would let a stranger's file choose how much memory it costs. Frames are cut by the
+/// contents alone, so that several threads can pack them, and the file is the same whatever their number.
 enum BundleFrame {
+    static let length = 2 << 20
     static let windowLog: Int32 = 20
+    static let level: Int32 = 1
     /// Magic number; no size, no dictionary, a checksum at the end; the window.
     static let head: Bytes = [0x28, 0xB5, 0x2F, 0xFD, 0x04, 0x50]
-    /// A skippable frame, which zstd passes over: the SHA-256 of all bytes before it. The frame's own checksum says whether the
+    /// A skippable frame, which zstd passes over: the SHA-256 of all bytes before it. A frame's own checksum says whether the
     /// contents are right; this one that they are packed as they were, so that no bit of the file is free.
     static let trailerHead: Bytes = [0x5A, 0x2A, 0x4D, 0x18, 0x20, 0x00, 0x00, 0x00]
     static let trailer = 40
-    fileprivate static let level: Int32 = 1
-    fileprivate static let workers: Int32 = 2
-    fileprivate static let job: Int32 = 2 << 20
 }
 
-/// Packs. The result depends on the contents only, not on how many processors there are: the cuts between the workers' jobs are
-/// where they are.
-final class BundlePacker {
-    private let context: OpaquePointer
-    private var room: UnsafeMutableRawBufferPointer
-
-    init() throws(SystemError) {
-        guard let context = ZSTD_createCCtx() else { throw SystemError("zstd", errno: 12) }
-        self.context = context
-        room = .allocate(byteCount: 256 << 10, alignment: 16)
-        let settings: [(ZSTD_cParameter, Int32)] = [
-            (ZSTD_c_compressionLevel, BundleFrame.level), (ZSTD_c_windowLog, BundleFrame.windowLog),
-            (ZSTD_c_checksumFlag, 1), (ZSTD_c_contentSizeFlag, 0), (ZSTD_c_nbWorkers, BundleFrame.workers),
-            (ZSTD_c_jobSize, BundleFrame.job),
-        ]
-        for (parameter, value) in settings
-        where ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, value)) != 0 {
-            // A libzstd without threads packs other bytes.
-            throw SystemError("zstd", errno: 95)
-        }
-    }
-
-    deinit {
-        ZSTD_freeCCtx(context)
-        room.deallocate()
-    }
-
-    /// Hands on what is packed by now.
-    func feed(
-        _ bytes: UnsafeRawBufferPointer, isLast: Bool = false,
-        _ write: (UnsafeRawBufferPointer) throws(SystemError) -> Void
-    ) throws(SystemError) {
-        var input = ZSTD_inBuffer(src: bytes.baseAddress, size: bytes.count, pos: 0)
-        while true {
-            var output = ZSTD_outBuffer(dst: room.baseAddress, size: room.count, pos: 0)
-            let left = ZSTD_compressStream2(context, &output, &input, isLast ? ZSTD_e_end : ZSTD_e_continue)
-            if ZSTD_isError(left) != 0 { throw SystemError("zstd", errno: 5) }
-            if output.pos > 0 { try write(UnsafeRawBufferPointer(rebasing: room[..<output.pos])) }
-            if isLast ? left == 0 : input.pos == input.size { return }
-        }
-    }
-}
-
-/// Unpacks one frame that anybody may have made.
 final class BundleUnpacker {
     private let context: OpaquePointer
-    private var room: UnsafeMutableRawBufferPointer
+    private let room: UnsafeMutableRawBufferPointer
+    /// Of the frame that is being read: bytes of its head, and of its contents.
+    private var headSeen = 0
+    private var contents = 0
     private(set) var isComplete = false
+    private var isLast = false
 
     enum Flaw: Error {
         /// With libzstd's word for it.
         case damaged(String)
+        case head
+        case length
         case bytesAfter
         case memory
+
+        var words: String {
+            switch self {
+            case .damaged(let why): "can't be unpacked (\(why.lowercased()))"
+            case .head: "is packed otherwise than bundles are"
+            case .length: "is a frame of another length than a bundle's"
+            case .bytesAfter: "stands behind the last frame"
+            case .memory: "needs more memory than there is"
+            }
+        }
     }
 
     init() throws(Flaw) {
@@ -95,16 +68,28 @@ final class BundleUnpacker {
         var input = ZSTD_inBuffer(src: bytes.baseAddress, size: bytes.count, pos: 0)
         while true {
             if isComplete {
-                if input.pos < input.size { throw fail(.bytesAfter) }
-                return
+                if input.pos == input.size { return }
+                if isLast { throw fail(.bytesAfter) }
+                (isComplete, headSeen, contents) = (false, 0, 0)
+            }
+            // Before libzstd sees it: a frame of no other kind begins.
+            for index in input.pos..<min(input.size, input.pos + BundleFrame.head.count - headSeen) {
+                if bytes[index] != BundleFrame.head[headSeen] { throw fail(.head) }
+                headSeen += 1
             }
             var output = ZSTD_outBuffer(dst: room.baseAddress, size: room.count, pos: 0)
             let left = ZSTD_decompressStream(context, &output, &input)
             if ZSTD_isError(left) != 0 { throw fail(.damaged(String(cString: ZSTD_getErrorName(left)))) }
-            if left == 0 { isComplete = true }
+            contents += output.pos
+            if contents > BundleFrame.length { throw fail(.length) }
             if output.pos > 0 { try take(UnsafeRawBufferPointer(rebasing: room[..<output.pos])) }
-            // What didn't fit waits inside.
-            if !isComplete, input.pos == input.size, output.pos < output.size { return }
+            if left == 0 {
+                if contents == 0 { throw fail(.length) }
+                (isComplete, isLast) = (true, contents < BundleFrame.length)
+            } else if input.pos == input.size, output.pos < output.size {
+                // What didn't fit waits inside.
+                return
+            }
         }
     }
 }

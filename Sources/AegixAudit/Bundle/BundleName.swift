@@ -5,6 +5,9 @@ import AegixSystem
 /// The names of a bundle's entries. A path of the sandbox is never one: contents are named by their digest.
 enum BundleName {
     static let index = "bundle.json"
+    static let record = "audit.json"
+    static let recordSignature = "audit.dsse.json"
+    static let changes = "changes.jsonl"
     static let blobList = "blobs.jsonl"
     static let ledger = "ledger.jsonl"
     static let inputs = "inputs.jsonl"
@@ -34,7 +37,7 @@ enum BundleName {
     static func most(_ name: String) -> UInt64? { files.first { $0.name == name }?.most }
 
     /// Those that no manifest names.
-    static let outsideManifest: Set<String> = [Manifest.name, RunSigner.name, ledger, blobList]
+    static let outsideManifest: Set<String> = [Manifest.name, recordSignature, ledger, blobList]
 }
 
 /// How much of a bundle is taken from anybody.

@@ -92,20 +92,13 @@ public struct BundleReader: ~Copyable {
         while at < end {
             let count = try fill(UnsafeMutableRawBufferPointer(rebasing: room[..<Int(min(end - at, UInt64(room.count)))]), at)
             let piece = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])
-            if at == 0, !piece.starts(with: BundleFrame.head) {
-                throw BundleFault(nil, 0, "its first bytes aren't those of a bundle")
-            }
             running.update(piece)
             let start = at
             try unpacker.feed(piece) { (out) throws(BundleFault) in
                 try parser.feed(out)
             } else: { flaw in
-                let place = "between bytes \(start) and \(start + UInt64(count)) of the file"
-                switch flaw {
-                case .damaged(let why): return parser.fault("what is packed \(place) can't be unpacked (\(why.lowercased()))")
-                case .bytesAfter: return parser.fault("more bytes stand \(place) than one frame has")
-                case .memory: return BundleFault(nil, 0, "no memory", SystemError("zstd", errno: ENOMEM))
-                }
+                if case .memory = flaw { return BundleFault(nil, 0, "no memory", SystemError("zstd", errno: ENOMEM)) }
+                return parser.fault("what lies between bytes \(start) and \(start + UInt64(count)) of the file \(flaw.words)")
             }
             at += UInt64(count)
         }

@@ -60,7 +60,9 @@ final class BundleWriter {
     /// Returns the digest of the whole file.
     func finish() throws(Fault) -> String {
         try pack(Bytes(repeating: 0, count: BundleHeader.end))
-        try pack(UnsafeRawBufferPointer(start: nil, count: 0), isLast: true)
+        do throws(SystemError) { try packer.finish { (out) throws(SystemError) in try write(out) } } catch {
+            throw .target(error)
+        }
         var digest = running
         var trailer = BundleFrame.trailerHead
         trailer += Hex.decode(digest.finish().utf8) ?? []
@@ -90,9 +92,9 @@ final class BundleWriter {
         if let failed { throw failed }
     }
 
-    private func pack(_ content: UnsafeRawBufferPointer, isLast: Bool = false) throws(Fault) {
+    private func pack(_ content: UnsafeRawBufferPointer) throws(Fault) {
         do throws(SystemError) {
-            try packer.feed(content, isLast: isLast) { (out) throws(SystemError) in try write(out) }
+            try packer.feed(content) { (out) throws(SystemError) in try write(out) }
         } catch {
             throw .target(error)
         }

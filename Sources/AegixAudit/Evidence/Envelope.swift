@@ -61,3 +61,14 @@ public struct Envelope: Equatable, Sendable {
         return key
     }
 }
+
+extension Envelope.Flaw {
+    public var words: String {
+        switch self {
+        case .malformed: "it isn't an envelope as aegix writes them"
+        case .unknownKey(let id):
+            "it is signed with the key \(Bytes(String(id.prefix(64))).shown), which isn't known here; name the public key with --key"
+        case .badSignature: "the signature doesn't hold"
+        }
+    }
+}
