@@ -73,7 +73,9 @@ struct RunInputs {
         let files = sightings.loaded
         let cache = CacheDirectory(path: Path.join(preparation.state, Bytes("cache")))
         let system = LoadDigests(files, views: plan.views, cache: cache)
-        end.loaded = files.map { .init(path: $0.path, kind: $0.kind, digest: system.digests[$0.path] ?? known[$0.path]) }
+        end.loaded = files.map {
+            .init(path: $0.path, kind: $0.kind, digest: system.digests[$0.path] ?? known[$0.path])
+        }
         end.isLoadedCut = system.isCut
     }
 

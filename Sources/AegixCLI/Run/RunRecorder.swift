@@ -155,7 +155,9 @@ final class RunRecorder: RunObserver {
         // Still empty where this is the second start.
         if stdoutLog.raw < 0, let log = try directory?.openLog(.stdout) { stdoutLog = log }
         if stderrLog.raw < 0, let log = try directory?.openLog(.stderr) { stderrLog = log }
-        if preparation.options.recordsStdin, stdinLog.raw < 0, let log = try directory?.openLog(.stdin) { stdinLog = log }
+        if preparation.options.recordsStdin, stdinLog.raw < 0, let log = try directory?.openLog(.stdin) {
+            stdinLog = log
+        }
         return RunLogs(stdout: stdoutLog.raw, stderr: stderrLog.raw, stdin: stdinLog.raw)
     }
 
@@ -298,7 +300,9 @@ final class RunRecorder: RunObserver {
     }
 
     private func makeInputs() throws(Failure) -> Bytes {
-        guard let place = try directory?.makeInputs() else { throw Failure("inputs.failed", "there is no run directory") }
+        guard let place = try directory?.makeInputs() else {
+            throw Failure("inputs.failed", "there is no run directory")
+        }
         return place
     }
 

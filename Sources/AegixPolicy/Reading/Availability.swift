@@ -12,7 +12,7 @@ enum Availability {
 
     /// Every key under a table's name alone, or one key by its path.
     static let later: [String: Accepted] = [
-        "determinism": .nothing,
+        "determinism": .nothing
     ]
 
     /// Whether a value that is right in itself asks for something that isn't there yet.

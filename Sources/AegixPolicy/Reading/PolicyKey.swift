@@ -48,7 +48,8 @@ public enum PolicyKey: String, CaseIterable, Hashable, Sendable {
     /// In the order of canonical JSON. `name` and `version` stand before `network` and `workspace`.
     static let sorted: [PolicyKey] = [
         .approvalCommand, .approvalTimeout, .approvalVia, .artifactsCollect, .artifactsMaxBytes, .detail, .durable,
-        .inputs, .sign, .capabilities, .commandsDefault, .commandsRule, .envPass, .envSet, .filesDeny, .filesRead, .filesWrite,
+        .inputs, .sign, .capabilities, .commandsDefault, .commandsRule, .envPass, .envSet, .filesDeny, .filesRead,
+        .filesWrite,
         .identityUser, .cpuTime, .cpus, .disk, .execs, .grace, .memory, .onOutput, .openFiles, .output, .pids, .wall,
         .lock, .networkAllow, .networkDeny, .networkInspect, .networkMode, .networkResolvers, .networkUnknown,
         .require, .secrets,
