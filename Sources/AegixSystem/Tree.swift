@@ -141,7 +141,9 @@ public struct FileFacts: Equatable, Sendable {
 
     /// The same object, as far as its content is concerned, with nothing written to it since.
     public func isSame(_ other: FileFacts) -> Bool {
-        (device, inode, size, modified, changed) == (other.device, other.inode, other.size, other.modified, other.changed)
+        (device, inode, size, modified, changed) == (
+            other.device, other.inode, other.size, other.modified, other.changed
+        )
     }
 
     public var type: mode_t { mode & S_IFMT }

@@ -41,7 +41,7 @@ import Testing
             Set(RunOptions.table.map(\.name)) == [
                 "cmd", "script", "python", "policy", "workspace", "name", "wait", "timeout", "env", "pass-env", "read",
                 "write", "allow-host", "secret", "secret-file", "raw-stdout",
-                "require", "memory", "cpus", "pids", "artifact", "out",
+                "require", "memory", "cpus", "pids", "record-stdin", "artifact", "out",
                 "record", "fail-on-violation", "label", "parent", "state-dir", "json", "quiet",
             ])
         #expect(

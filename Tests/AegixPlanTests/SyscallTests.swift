@@ -30,6 +30,18 @@ struct SyscallTests {
         #expect(Set(numbers).count == numbers.count)
     }
 
+    @Test func whatIsWatchedIsntAllowedBesides() {
+        var set = SyscallSet.standard
+        set.watchesReads = true
+        set.watchesOpens = true
+        let plan = set.plan
+        let all = plan.allowed + plan.conditional.map(\.call) + plan.absent + plan.watched
+        let twice = Dictionary(grouping: all, by: { $0 }).filter { $1.count > 1 }.keys.sorted()
+        #expect(twice == [])
+        #expect(Set(SyscallSet.reads).isSubset(of: plan.watched))
+        #expect(set.key != SyscallSet.standard.key)
+    }
+
     @Test func nothingDangerousIsAllowed() {
         #expect(SyscallRefusal.always.intersection(plan.allowed + plan.absent + plan.watched) == [])
     }

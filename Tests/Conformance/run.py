@@ -35,6 +35,7 @@ import lifecycle  # noqa: E402
 import limits  # noqa: E402
 import network  # noqa: E402
 import record  # noqa: E402
+import replay  # noqa: E402
 import review  # noqa: E402
 import secrets  # noqa: E402
 
@@ -58,7 +59,7 @@ def cases():
     """(number, title, function), in the order of their numbers: the first line of each function's text is `K1  title`."""
     found = []
     for module in (apply, artifacts, bundle, clients, commands, descriptors, evidence, files, kernel, learn, limits, lifecycle, network, record,
-                   review, secrets):
+                   replay, review, secrets):
         for name in vars(module):
             if re.fullmatch(r"[a-z]\d+[a-z]?", name):
                 function = getattr(module, name)

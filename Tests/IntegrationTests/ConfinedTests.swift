@@ -85,6 +85,24 @@ extension Integration {
             #expect(refused.code == 125 && refused.errorText.contains("tier confined"), "\(refused.errorText)")
         }
 
+        /// What is read isn't watched, and the record says so; watching must not let go what this tier judges.
+        @Test func inputs() throws {
+            try own("a", "a\n")
+            func options(_ inputs: String) throws -> [String] {
+                try ground.policy("[audit]\ndetail = \"files\"\ninputs = \"\(inputs)\"\n")
+            }
+            let script = "cat a; chmod 4755 a; truncate -s 0 /etc/passwd; mv /usr/bin/cat /usr/bin/dog; mv a b; ls"
+            let plain = try confined(script)
+            let ended = try confined(script, options("all"))
+            #expect(ended.text == plain.text && ended.text == "a\nb\n", "\(ended.text) \(ended.errorText)")
+            let record = try ground.record()
+            let reads = record["enforcement"]["controls"].array.first { $0["name"].string == "reads" }
+            #expect(reads?["held"].bool == false && record["retention"]["contents"].int == 1)
+            #expect(try ground.record()["inputs"][0]["path"].string == "a")
+            #expect(try confined("cat a", options("read")).code == 0)
+            #expect(try ground.record()["retention"]["error"].string?.contains("confined") == true)
+        }
+
         /// One line of python's for each: its name, and OK or the errno.
         private func tried(_ cases: [(String, String)], _ options: [String] = []) throws -> [String: String] {
             let lines = cases.map { "t('\($0.0)', lambda: \($0.1))" }.joined(separator: "\n")

@@ -22,7 +22,9 @@ extension Integration {
         /// By path, of the record's array.
         private func told() throws -> [String: JSON] {
             Dictionary(
-                try ground.record()["inputs"].array.map { (String(decoding: $0["path"].bytes ?? [], as: UTF8.self), $0) }
+                try ground.record()["inputs"].array.map {
+                    (String(decoding: $0["path"].bytes ?? [], as: UTF8.self), $0)
+                }
             ) { first, _ in first }
         }
 
@@ -115,7 +117,9 @@ extension Integration {
             _ = child.finish()
             let listed = try listed()
             #expect(listed[bytes("old")]?["kept"].bool == true)
-            #expect(listed[bytes("changed")]?["reason"].string == "changed" && listed[bytes("changed")]?["sha256"].string == nil)
+            #expect(
+                listed[bytes("changed")]?["reason"].string == "changed"
+                    && listed[bytes("changed")]?["sha256"].string == nil)
             #expect(listed[bytes("replaced")]?["reason"].string == "changed")
             #expect(kept.count == 1)
             ground.recorded(1)
@@ -125,13 +129,17 @@ extension Integration {
             try host("echo k >key; mkdir keys; echo k2 >keys/one; echo fine >fine; printf 'x hunter2222 y' >holds")
             let more = "[files]\ndeny = [\"key\", \"keys\"]\n"
             let ended = try ground.shell(
-                "cat key; cat keys/one; cat fine holds", try policy("all", detail: "files", more) + ["--secret", "S=env:S"],
+                "cat key; cat keys/one; cat fine holds",
+                try policy("all", detail: "files", more) + ["--secret", "S=env:S"],
                 env: ["S": bytes("hunter2222")])
             #expect(ended.errorText.contains("Permission denied"))
             let listed = try listed()
-            #expect(listed[bytes("key")]?["reason"].string == "denied" && listed[bytes("keys")]?["reason"].string == "denied")
+            #expect(
+                listed[bytes("key")]?["reason"].string == "denied"
+                    && listed[bytes("keys")]?["reason"].string == "denied")
             #expect(listed[bytes("keys/one")] == nil)
-            #expect(listed[bytes("holds")]?["reason"].string == "secret" && listed[bytes("holds")]?["sha256"].string == nil)
+            #expect(
+                listed[bytes("holds")]?["reason"].string == "secret" && listed[bytes("holds")]?["sha256"].string == nil)
             #expect(try kept == [digest("\(ground.workspace)/fine")])
             let left = try ground.outside("/bin/grep", "-rl", "hunter2222", ground.state)
             #expect(left.code == 1, "\(left.text)")
@@ -239,6 +247,7 @@ extension Integration {
             #expect(ground.read("\(run)/stdin.log") != nil, "the control: it was there")
             kill(child.pid, SIGKILL)
             _ = child.finish()
+            while waitpid(-1, nil, 0) > 0 {}
             let said = try ground.outside(ground.aegix, "show", "last", "--json")
             let record = try Ground.document(said)
             #expect(record["outcome"]["status"].string == "interrupted")
@@ -281,7 +290,9 @@ extension Integration {
         @Test func whatWasNotReadIsNotKept() throws {
             #expect(try ground.shell("head -c 5 >/dev/null; true", ["--record-stdin"], input: bytes("12345")).code == 0)
             #expect(ground.read("\(run)/stdin.log") == bytes("12345"))
-            #expect(try ground.shell("exec true", ["--record-stdin"], input: Bytes(repeating: 65, count: 1 << 20)).code == 0)
+            #expect(
+                try ground.shell("exec true", ["--record-stdin"], input: Bytes(repeating: 65, count: 1 << 20)).code == 0
+            )
             #expect(ground.read("\(run)/stdin.log") == [])
             #expect(try stdin()["bytes"].int == 0)
         }
@@ -302,7 +313,8 @@ extension Integration {
             let ended = try ground.shell("cat >/dev/null", options, env: secret, input: bytes("a hunter2222 b"))
             #expect(ended.code == 0 && ended.errorText.contains("stdin isn't kept"))
             let stream = try stdin()
-            #expect(stream["reason"].string == "secret" && stream["sha256"].string == nil && stream["path"].value == nil)
+            #expect(
+                stream["reason"].string == "secret" && stream["sha256"].string == nil && stream["path"].value == nil)
             #expect(ground.read("\(run)/stdin.log") == nil)
             #expect(try isIntact())
             // The control: another one is kept.

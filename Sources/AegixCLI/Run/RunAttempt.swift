@@ -53,6 +53,12 @@ struct RunAttempt {
         return Failure("artifacts.out", "can't put the artifacts into \(out.path.shown): \(error)", exitCode: 123)
     }
 
+    /// The command ran, and what it read couldn't be told or kept.
+    var inputFailure: Failure? {
+        guard let inputs, inputs.isFailed, let error = inputs.error else { return nil }
+        return Failure("inputs.failed", "what was read isn't recorded whole: \(error)", exitCode: 123)
+    }
+
     var outcome: Outcome {
         if let result { return result.outcome }
         let failure = self.failure ?? Failure("launch.failed", "the run didn't start")

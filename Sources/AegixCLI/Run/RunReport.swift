@@ -25,7 +25,7 @@ struct RunReport {
         if let applied = attempt.applied, applied.status == .conflict {
             late = late ?? Failure("apply.conflict", applied.line, exitCode: 123)
         }
-        late = late ?? attempt.artifactFailure
+        late = late ?? attempt.artifactFailure ?? attempt.inputFailure
         if let copy { do throws(Failure) { try copy.write(record) } catch { late = error } }
         if let late, attempt.result?.failure == nil, attempt.failure == nil {
             console.note(late.message)

@@ -52,7 +52,9 @@ final class ExecWatch {
         aegix_notice_wake_locally(listener.raw)
         confined = plan.tier == .confined ? ConfinedCalls(plan, init: pid, root: root.raw) : nil
         processes = plan.limitPlan.watch.requests.map { ProcessRequests(limit: $0, root: root.raw) }
-        paths = sightings.map { PathWatch($0, plan: plan, root: root.raw) }
+        // Only what the filter hands over for that: elsewhere the same calls are for others to judge.
+        let isWatched = plan.syscalls.watchesReads || plan.syscalls.watchesPaths
+        paths = isWatched ? sightings.map { PathWatch($0, plan: plan, root: root.raw) } : nil
         let random = plan.determinism.seed.map { SeededRandom(seed: $0, isConfined: plan.tier == .confined) }
         let image = plan.determinism.hidesVDSO ? ImagePin(random: random) : nil
         pinned = PinnedCalls(plan.determinism, random: random)

@@ -433,7 +433,8 @@ final class RunLoop {
             networkLeftOut: connects?.log.leftOut ?? 0, stdout: streams.output.finish(),
             stderr: streams.errors.finish(), input: input,
             program: program, programDigest: digest?.digest, stdin: streams.input.mechanism,
-            logError: streams.output.logError ?? streams.errors.logError ?? streams.input.log?.error, cgroupError: cgroupError,
+            logError: streams.output.logError ?? streams.errors.logError ?? streams.input.log?.error,
+            cgroupError: cgroupError,
             failure: failure)
     }
 }

@@ -48,7 +48,8 @@ extension InputList {
         }
         do throws(SystemError) {
             let place = Tree(
-                owning: try Descriptor.openBeneath(directory.raw, Bytes(InputList.directoryName), O_RDONLY | O_DIRECTORY))
+                owning: try Descriptor.openBeneath(
+                    directory.raw, Bytes(InputList.directoryName), O_RDONLY | O_DIRECTORY))
             for entry in try place.entries() where found.count < most {
                 if entry.name.text.map({ told[$0] == nil }) ?? true {
                     found.append("\(InputList.directoryName)/\(entry.name.shown) isn't in \(InputList.name)")

@@ -40,7 +40,8 @@ extension InputList {
             guard let line = parse(Bytes(bytes[start..<end])) else { return nil }
             start = end + 1
             guard list != nil else {
-                guard let head = InputList(head: line), let told = line["inputs"]?.int, (0...bounds.count).contains(told)
+                guard let head = InputList(head: line), let told = line["inputs"]?.int,
+                    (0...bounds.count).contains(told)
                 else { return nil }
                 (list, count) = (head, told)
                 continue
@@ -105,7 +106,8 @@ extension Input {
     }
 
     fileprivate init?(_ json: JSON) {
-        guard let path = json["path"]?.bytesValue, Input.isName(path), let kind = json["kind"]?.string.flatMap(Kind.init),
+        guard let path = json["path"]?.bytesValue, Input.isName(path),
+            let kind = json["kind"]?.string.flatMap(Kind.init),
             let mode = json["mode"]?.string.flatMap({ UInt32($0, radix: 8) }), mode <= 0o1777,
             let modified = json["modified"]?.string.flatMap({ Int64($0) }), let size = json["size"]?.int, size >= 0,
             let isKept = json["kept"]?.bool, let use = json["use"]?.array, use.count <= Use.allCases.count
@@ -125,7 +127,8 @@ extension Input {
             digest = text
         }
         if let told = json["target"], told != .null {
-            guard kind == .symlink, let text = told.bytesValue, (1...4095).contains(text.count), !text.contains(0) else {
+            guard kind == .symlink, let text = told.bytesValue, (1...4095).contains(text.count), !text.contains(0)
+            else {
                 return nil
             }
             target = text

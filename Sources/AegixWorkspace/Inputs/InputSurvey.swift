@@ -54,7 +54,10 @@ public struct InputFindings: Sendable {
     public var bytes: UInt64 = 0
     /// Names that hold a secret and aren't listed.
     public var nameless = 0
+    /// Why nothing was kept, or not all.
     public var error: String?
+    /// It is a failure, and not what was to be expected.
+    public var isFailed = false
 
     public init() {}
 }
@@ -85,7 +88,9 @@ public final class InputSurvey {
         do {
             let tree = try ground.identity.reading { () throws(SystemError) in try Tree(at: ground.workspace) }
             let now = try FileFacts(of: tree.descriptor)
-            if (now.device, now.inode) != ground.directory { throw SystemError("open", ground.workspace, errno: ESTALE) }
+            if (now.device, now.inode) != ground.directory {
+                throw SystemError("open", ground.workspace, errno: ESTALE)
+            }
             if mode != nil {
                 let path = try place()
                 survey.store = InputStore(try Tree(at: path), room: bounds.bytes, secrets: ground.redactor)
@@ -117,6 +122,7 @@ public final class InputSurvey {
         found.told += list.inputs.filter { !$0.uses.isEmpty || $0.isKept }
         found.told.sort { $0.path.lexicographicallyPrecedes($1.path) }
         if mode != nil, found.error == nil { found.list = list }
+        found.isFailed = found.error != nil
         found.contents = store?.count ?? 0
         found.bytes = store?.bytes ?? 0
         return found
@@ -226,8 +232,11 @@ public final class InputSurvey {
         if input.reason != nil || !keeps && !mattered(input) { return }
         do {
             let file = try ground.identity.reading { () throws(SystemError) in try tree.file(name) }
-            if try !FileFacts(of: file).isSame(facts) { return input.reason = .changed }
-            try content(&input, file, facts, keeps: keeps)
+            if try FileFacts(of: file).isSame(facts) {
+                input.reason = try content(&input, file, facts, keeps: keeps)
+            } else {
+                input.reason = .changed
+            }
         } catch {
             switch error {
             case let fault as InputStore.Fault:
@@ -239,40 +248,42 @@ public final class InputSurvey {
         }
     }
 
+    /// Why it isn't kept, or has no digest.
     private func content(
         _ input: inout Input, _ file: borrowing Descriptor, _ facts: FileFacts, keeps: Bool
-    ) throws {
-        if keeps, let store {
-            switch try store.keep(file, facts) {
-            case .kept(let digest): (input.digest, input.isKept) = (digest, true)
-            case .refused(.bytes):
-                found.cut.insert(.bytes)
-                // Its digest is wanted all the same, where it was read.
-                if mattered(input) { try digest(&input, file, facts) }
-                input.reason = input.reason ?? .bytes
-            case .refused(let reason): input.reason = reason
-            }
-        } else {
-            try digest(&input, file, facts)
+    ) throws -> Input.Reason? {
+        guard keeps, let store else { return try digest(&input, file, facts) }
+        switch try store.keep(file, facts) {
+        case .kept(let digest):
+            (input.digest, input.isKept) = (digest, true)
+            return nil
+        case .refused(.bytes):
+            found.cut.insert(.bytes)
+            // Its digest is wanted all the same, where it was read.
+            return try mattered(input) ? digest(&input, file, facts) ?? .bytes : .bytes
+        case .refused(let reason): return reason
         }
     }
 
-    private func digest(_ input: inout Input, _ file: borrowing Descriptor, _ facts: FileFacts) throws(SystemError) {
+    private func digest(
+        _ input: inout Input, _ file: borrowing Descriptor, _ facts: FileFacts
+    ) throws(SystemError) -> Input.Reason? {
         if facts.size > digestsLeft {
             found.cut.insert(.bytes)
-            return input.reason = .bytes
+            return .bytes
         }
         if Clock.monotonic() > deadline {
             found.cut.insert(.time)
-            return input.reason = .time
+            return .time
         }
         digestsLeft -= facts.size
         var search = ground.redactor.map { SecretSearch($0) }
         let content = try file.digest { search?.feed($0) }
-        if search?.found == true { return input.reason = .secret }
+        if search?.found == true { return .secret }
         let now = try FileFacts(of: file)
-        if content.bytes != facts.size || !now.isSame(facts) { return input.reason = .changed }
+        if content.bytes != facts.size || !now.isSame(facts) { return .changed }
         input.digest = content.digest
+        return nil
     }
 
     // MARK: - What was read and isn't listed
@@ -285,7 +296,7 @@ public final class InputSurvey {
                 // A name that was left out of a list is in none.
                 if mode != nil, ground.redactor?.finds(in: place) == true { continue }
                 tell(place, uses, path, in: top, place)
-            } else if let view = ground.views.filter({ Path.contains($0.path, path) }).max(by: { $0.path.count < $1.path.count }) {
+            } else if let view = view(of: path) {
                 tell(in: view, path, uses)
             }
         }
@@ -293,6 +304,11 @@ public final class InputSurvey {
             guard let digest = input.digest else { continue }
             found.digests[Path.isAbsolute(input.path) ? input.path : Path.join(ground.workspace, input.path)] = digest
         }
+    }
+
+    /// The innermost one.
+    private func view(of path: Bytes) -> InputGround.View? {
+        ground.views.filter { Path.contains($0.path, path) }.max { $0.path.count < $1.path.count }
     }
 
     private func tell(in view: InputGround.View, _ path: Bytes, _ uses: Set<Input.Use>) {
@@ -318,12 +334,16 @@ public final class InputSurvey {
         var input = Input(name, .file)
         input.uses = uses
         defer { found.told.append(input) }
-        if isDenied(path) { return input.reason = .denied }
+        input.reason = isDenied(path) ? .denied : nil
+        if input.reason != nil { return }
         do {
             let (parent, facts) = try ground.identity.reading { () throws(SystemError) in
                 try InputSurvey.look(inside, in: tree)
             }
-            guard let facts else { return input.reason = .made }
+            guard let facts else {
+                input.reason = .made
+                return
+            }
             input = self.input(name, facts)
             input.uses = uses
             if input.kind == .other { input.reason = .special }
