@@ -41,8 +41,10 @@ extension Integration {
             #expect(try pin("addresses")?["pinned"].bool == true)
             #expect(try output(script, "env = true") != output(script, "env = true"))
             // Nobody inside can have it back or take it away.
-            let asked = "python3 -c 'import ctypes; print(ctypes.CDLL(None).personality(0))'"
-            #expect(try output(asked, "aslr = false") == "-1\n")
+            let asked =
+                "python3 -c 'import ctypes; l = ctypes.CDLL(None); print(l.personality(0), l.personality(0xffffffff))'"
+            #expect(try output(asked, "aslr = false") == "-1 262144\n")
+            #expect(try output(asked, "") == "0 0\n")
         }
 
         @Test func processors() throws {
@@ -84,7 +86,8 @@ extension Integration {
         // MARK: - Random numbers
 
         @Test func randomNumbers() throws {
-            let script = "for i in 1 2; do python3 -c 'import os; print(os.getrandom(16).hex(), os.urandom(8).hex())'; done"
+            let script =
+                "for i in 1 2; do python3 -c 'import os; print(os.getrandom(16).hex(), os.urandom(8).hex())'; done"
             let one = try output(script, "seed = 1")
             #expect(try output(script, "seed = 1") == one)
             let lines = one.split(separator: "\n")
@@ -132,10 +135,7 @@ extension Integration {
             ("/usr/bin/node", "node -e 'console.log(Math.floor(Date.now() / 1000))'"),
             ("/usr/bin/perl", "perl -e 'print time, qq{\\n}'"),
             ("/usr/bin/java", "java -Xshare:auto T.java"),
-            (
-                "/usr/bin/python3",
-                "python3 -c 'import time; print(int(time.clock_gettime(time.CLOCK_REALTIME)), file=open(\"/dev/stdout\", \"w\"))'"
-            ),
+            ("/usr/bin/python3", "python3 -c 'import time; print(int(time.clock_gettime(5)))'"),
         ]
 
         @Test(arguments: clocks.indices) func theWallClockStands(_ index: Int) throws {
@@ -157,7 +157,9 @@ extension Integration {
                 "t.go",
                 "package main\nimport (\"fmt\"; \"time\")\nfunc main() { b := time.Now(); time.Sleep(20 * time.Millisecond); fmt.Println(b.Unix(), time.Since(b) >= 20*time.Millisecond) }\n"
             )
-            let built = try ground.outside(["/usr/bin/env", "GOCACHE=\(ground.directory)/go", go, "build", "-o", "t", "t.go"])
+            let built = try ground.outside([
+                "/usr/bin/env", "GOCACHE=\(ground.directory)/go", go, "build", "-o", "t", "t.go",
+            ])
             #expect(built.code == 0, "\(built.errorText)")
             #expect(try output("./t", Self.clock) == "2051222400 true\n")
             #expect(try !output("./t", "").hasPrefix("2051222400"))
@@ -198,7 +200,8 @@ extension Integration {
 
         /// A process that another one traces couldn't be held at its exec.
         @Test func nobodyInsideTraces() throws {
-            let script = "python3 -c 'import ctypes; l = ctypes.CDLL(None, use_errno=True); print(l.ptrace(0, 0, 0, 0), ctypes.get_errno())'"
+            let script =
+                "python3 -c 'import ctypes; l = ctypes.CDLL(None, use_errno=True); print(l.ptrace(0, 0, 0, 0), ctypes.get_errno())'"
             #expect(try output(script, Self.clock) == "-1 1\n")
             #expect(try output(script, "") == "0 0\n")
         }
@@ -221,8 +224,9 @@ extension Integration {
             let pins = try ground.record()["determinism"].array
             #expect(pins.count == 12)
             for one in pins { #expect(one["pinned"].bool == true && one["mechanism"].string != nil, "\(one)") }
-            let shown = try ground.run("show", "--last")
-            #expect(shown.text.contains("clock 2035-01-01T00:00:00Z") && !shown.text.contains("  not: "))
+            let shown = try ground.run("show", "last")
+            #expect(
+                shown.text.contains("clock 2035-01-01T00:00:00Z") && !shown.text.contains("  not: "), "\(shown.text)")
             var free: Set<String> = []
             for _ in 0..<2 { free.insert(try ground.run("--cmd", script).text) }
             #expect(free.count == 2)
