@@ -22,7 +22,7 @@ public struct Variation: Equatable, Sendable {
 public struct DeterminismPlan: Equatable, Sendable {
     public var hostname = Plan.hostname
     public var umask: UInt32 = 0o022
-    /// Set before the exec; the filter lets nobody inside change it.
+    /// Else it is switched off before the exec, and the filter lets nobody inside switch it on again.
     public var hasRandomAddresses = true
     public var seed: UInt64?
     /// Nanoseconds since 1970 at which the wall clock stands.
@@ -75,6 +75,7 @@ public struct DeterminismPlan: Equatable, Sendable {
     }
 
     func apply(to syscalls: inout SyscallSet) {
+        syscalls.keepsAddresses = !hasRandomAddresses
         syscalls.seedsRandomness = seed != nil
         syscalls.stopsClock = instant != nil
         syscalls.reversesListings = reversesListings

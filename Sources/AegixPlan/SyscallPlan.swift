@@ -69,6 +69,9 @@ public struct SyscallSet: Equatable, Sendable {
     /// Nobody inside can hold a process or write into one whose exec is judged.
     public var judgesExecs = false
 
+    /// Addresses aren't random, and stay so.
+    public var keepsAddresses = false
+
     /// The supervisor answers getrandom.
     public var seedsRandomness = false
 
@@ -88,7 +91,8 @@ public struct SyscallSet: Equatable, Sendable {
             + (watchesProcesses ? "-processes" : "") + (refusesReservation ? "-space" : "")
             + (keepsProcessors ? "-processors" : "") + (watchesConnects ? "-connects" : "")
             + (watchesOpens ? "-opens" : "") + (watchesReads ? "-reads" : "") + (watchesPaths ? "-paths" : "")
-            + (judgesExecs ? "-judged" : "") + (seedsRandomness ? "-seeded" : "") + (stopsClock ? "-clock" : "")
+            + (judgesExecs ? "-judged" : "") + (keepsAddresses ? "-addresses" : "")
+            + (seedsRandomness ? "-seeded" : "") + (stopsClock ? "-clock" : "")
             + (reversesListings ? "-listings" : "")
     }
 
@@ -128,6 +132,10 @@ public struct SyscallSet: Equatable, Sendable {
         if keepsProcessors {
             plan.allowed.removeAll { $0 == "sched_setaffinity" }
             plan.conditional.removeAll { $0.call == "sched_setaffinity" }
+        }
+        if keepsAddresses {
+            plan.conditional.removeAll { $0.call == "personality" }
+            plan.conditional.append(SyscallTable.plainAddresses)
         }
         if seedsRandomness { plan.watch(["getrandom"]) }
         if reversesListings { plan.watch(["getdents64"]) }

@@ -106,6 +106,10 @@ public enum SyscallTable {
                 + (1033...1042).map { [.int(1, $0)] }),
     ]
 
+    /// A question, and what is set already.
+    static let plainAddresses = SyscallPlan.Conditional(
+        call: "personality", alternatives: [0xffff_ffff, 0x0004_0000].map { [.int(0, $0)] })
+
     /// All but those that tell the time of day: CLOCK_REALTIME, its coarse and its alarm's one, CLOCK_TAI. Negative numbers are
     /// the clocks of processes and descriptors.
     static let otherClocks = SyscallPlan.Conditional(

@@ -131,6 +131,16 @@ struct DeterminismPlanTests {
         #expect(calls.allowed.contains("clock_gettime") && calls.allowed.contains("getdents64"))
     }
 
+    @Test func addressesStayWhatTheyAre() throws {
+        func taken(_ plan: Plan) -> [UInt64] {
+            plan.syscalls.plan.conditional.filter { $0.call == "personality" }.flatMap(\.alternatives).map {
+                $0[0].value
+            }
+        }
+        #expect(taken(try make(pinned())) == [0xffff_ffff, 0x4_0000])
+        #expect(taken(try make(policy())).contains(0))
+    }
+
     @Test func eachSetHasAFilterOfItsOwn() throws {
         var keys: Set<String> = []
         for change: (inout Policy.Determinism) -> Void in [

@@ -73,6 +73,20 @@ extension Integration {
             return ended
         }
 
+        /// Without namespaces, too: but for the host's name and HOME.
+        @Test func whatIsPinned() throws {
+            let options = try ground.policy(
+                "[determinism]\nhostname = \"box\"\nseed = 1\ncpus = 1\nenv = true\nclock = \"2035-01-01T00:00:00Z\"\n")
+            let script = "date +%s; nproc; for i in 1 2; do python3 -c 'import os; print(os.getrandom(8).hex())'; done"
+            let ended = try confined(script, options)
+            #expect(ended.text.hasPrefix("2051222400\n1\n"), "\(ended.text)\(ended.errorText)")
+            #expect(try confined(script, options).text == ended.text)
+            let pins = try ground.record()["determinism"].array
+            let loose = pins.filter { $0["pinned"].bool == false }.map { $0["name"].string ?? "" }
+            #expect(loose == ["hostname", "uid", "home", "addresses"])
+            #expect(try confined("date +%s").text.hasPrefix("2051222400") == false)
+        }
+
         @Test func secrets() throws {
             let place = try ground.write("\(ground.directory)/key", "s3cret-value-x\n")
             let ended = try confined("echo ${#T} $T; echo $T >leak", ["--secret", "T=file:\(place)"])

@@ -96,16 +96,23 @@ enum RecordText {
         }
     }
 
-    /// In two lines: what is pinned, with its value, and what isn't.
+    /// What is pinned, with its value, and what isn't.
     private static func pins(_ record: JSON) -> [String] {
         let all = record["determinism"]?.array ?? []
-        func words(_ isPinned: Bool) -> String {
-            all.filter { $0["pinned"]?.bool == isPinned }.map { pin in
-                shown(pin["name"]) + (isPinned ? pin["value"]?.string.map { " " + Bytes($0).shown } ?? "" : "")
-            }.joined(separator: ", ")
+        func lines(_ isPinned: Bool, _ begin: String) -> [String] {
+            var lines: [String] = []
+            for pin in all where pin["pinned"]?.bool == isPinned {
+                let word =
+                    shown(pin["name"]) + (isPinned ? pin["value"]?.string.map { " " + Bytes($0).shown } ?? "" : "")
+                if let last = lines.last, last.count + word.count < 100 {
+                    lines[lines.count - 1] = last + ", " + word
+                } else {
+                    lines.append((lines.isEmpty ? begin : "  ") + word)
+                }
+            }
+            return lines.map { clipped($0) }
         }
-        let (held, loose) = (words(true), words(false))
-        return (held.isEmpty ? [] : [clipped("  " + held)]) + (loose.isEmpty ? [] : [clipped("  not: " + loose)])
+        return lines(true, "  ") + lines(false, "  not: ")
     }
 
     private static func violations(_ record: JSON) -> [String] {
