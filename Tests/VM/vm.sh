@@ -1,11 +1,13 @@
 #!/bin/bash
-# Runs COMMAND, in bash and as root, in a throw-away VM: Tests/VM/vm.sh [--kernel 6.1|6.12|newest] COMMAND
+# Runs COMMAND, in bash and as root, in a throw-away VM: Tests/VM/vm.sh [--kernel 6.1|6.12|newest] [--system DIR] COMMAND
 #
 # The VM sees the host's /usr and this checkout, both read-only and in their places; all else lies on a disk of its own, an
 # ext4, which goes away with it. It has no network. Its one cgroup hierarchy is version 2 with every controller enabled.
 # There are two users: root, and `user` (1000). Neither KVM nor root is needed: QEMU emulates, about 15 times slower than
 # the machine. Prints what the command prints, stdout and stderr as one, and exits with its status; with 124 when its time
 # is over, with 125 when there is no VM to be had.
+#
+# --system DIR gives it the /usr and /etc of another installation, such as debootstrap makes.
 #
 #   AEGIX_VM_TIMEOUT  seconds (600)     AEGIX_VM_MEMORY  MiB (2048)     AEGIX_VM_CPUS  (2)
 #   AEGIX_VM_CACHE    where kernels stay (~/.cache/aegix-vm)            AEGIX_VM_DEBUG=1  shows the kernel's console
@@ -16,10 +18,15 @@ checkout=${here%/Tests/VM}
 die() { echo "vm: $*" >&2; exit 125; }
 
 kernel=6.12
-if [ "${1:-}" = --kernel ]; then
-    kernel=${2:-}
-    shift 2 || die "--kernel needs a kernel"
-fi
+system=
+while [[ ${1:-} == --* ]]; do
+    case $1 in
+    --kernel) kernel=${2:-} ;;
+    --system) system=$(cd "${2:-/nonexistent}" && pwd) || die "--system needs a directory" ;;
+    *) die "unknown option $1" ;;
+    esac
+    shift 2 || die "an option needs a value"
+done
 [ $# = 1 ] || { sed -n '2s/^# //p' "$0" >&2; exit 125; }
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -48,7 +55,7 @@ root=$run/root
 mkdir -p "$root"/{dev,proc,sys,run,tmp,usr,root,etc,home/user,var/{tmp,lib,log}}
 for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
 for name in alternatives ld.so.cache ld.so.conf ld.so.conf.d nsswitch.conf login.defs pam.d localtime; do
-    [ ! -e "/etc/$name" ] || cp -R -P "/etc/$name" "$root/etc" 2>/dev/null || true
+    [ ! -e "$system/etc/$name" ] || cp -R -P "$system/etc/$name" "$root/etc" 2>/dev/null || true
 done
 cat >"$root/etc/passwd" <<'END'
 root:x:0:0:root:/root:/bin/bash
@@ -73,6 +80,7 @@ cp "$(command -v busybox)" "$boot/bin/busybox"
 cp "$here/init.sh" "$boot/init"
 cp -R "$kernel/modules" "$boot/modules"
 printf '%s\n' /usr "$checkout" >"$boot/views"
+printf '%s\n' "$system/usr" "$checkout" >"$run/shares"
 {
     for name in AEGIX_MUST_WORK AEGIX_SEED CI; do
         [ -z "${!name:-}" ] || printf 'export %s=%q\n' "$name" "${!name}"
@@ -98,7 +106,7 @@ view=0
 while read -r path; do
     arguments+=(-virtfs "local,path=$path,mount_tag=view$view,security_model=none,multidevs=remap,readonly=on")
     view=$((view + 1))
-done <"$boot/views"
+done <"$run/shares"
 
 # A stdin that never ends and never says anything: at its end QEMU would take the output for closed, too.
 mkfifo "$run/silence"

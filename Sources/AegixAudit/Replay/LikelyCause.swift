@@ -5,7 +5,9 @@ import AegixSystem
 enum LikelyCause {
     /// nil: nothing differs that could be one.
     static func of(_ output: Difference, among causes: [Difference]) -> Difference.Cause? {
-        let ranked = causes.enumerated().min { one, other in
+        // A limit that nobody met explains nothing: one that was met shows in the exit, or as a refusal.
+        let eligible = causes.filter { $0.area != .limits || output.area == .exit }
+        let ranked = eligible.enumerated().min { one, other in
             let (a, b) = (rank(one.element, of: output), rank(other.element, of: output))
             return a == b ? one.offset < other.offset : a < b
         }

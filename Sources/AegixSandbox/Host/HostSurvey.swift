@@ -367,19 +367,22 @@ extension HostSurvey {
             ? nil : Bytes(trimmed.prefix(trimmed.lastIndex { $0 != 0x20 }.map { $0 - trimmed.startIndex + 1 } ?? 0))
     }
 
-    /// PRETTY_NAME of os-release; nil: there is none.
+    /// PRETTY_NAME of os-release, which may be in either place; nil: there is none.
     public static var distribution: Bytes? {
-        let text: Bytes
-        do throws(SystemError) {
-            text = try Descriptor.open(Bytes("/etc/os-release"), O_RDONLY | O_NONBLOCK).readAll(limit: 1 << 16)
-        } catch {
-            return nil
-        }
         let key = Bytes("PRETTY_NAME=")
-        guard let line = text.split(separator: 0x0A).first(where: { $0.starts(with: key) }) else { return nil }
-        let value = line.dropFirst(key.count)
-        let quotes = value.count > 1 && value.first == value.last && [0x22, 0x27].contains(value.first)
-        return Bytes(quotes ? value.dropFirst().dropLast() : value)
+        for place in ["/etc/os-release", "/usr/lib/os-release"] {
+            let text: Bytes
+            do throws(SystemError) {
+                text = try Descriptor.open(Bytes(place), O_RDONLY | O_NONBLOCK).readAll(limit: 1 << 16)
+            } catch {
+                continue
+            }
+            guard let line = text.split(separator: 0x0A).first(where: { $0.starts(with: key) }) else { continue }
+            let value = line.dropFirst(key.count)
+            let quotes = value.count > 1 && value.first == value.last && [0x22, 0x27].contains(value.first)
+            return Bytes(quotes ? value.dropFirst().dropLast() : value)
+        }
+        return nil
     }
 }
 

@@ -22,6 +22,8 @@ public final class InputLayout {
     private let owner: (uid: uid_t, gid: gid_t)?
     private let copier = FileCopy()
     private var length: UInt64 = 0
+    /// That may still be taken for files without content.
+    private var blocks: UInt64 = 256 << 20
 
     /// Of all files, as they look: a list could name exabytes.
     private static let longest: UInt64 = 1 << 40
@@ -75,11 +77,19 @@ public final class InputLayout {
                 let arrived = try copier.content(of: content, try FileFacts(of: content), to: file)
                 if arrived != digest { throw SystemError("read", input.path, errno: EUCLEAN) }
             } else {
-                if ftruncate(file.raw, off_t(input.size)) < 0 { throw SystemError.last("truncate", input.path) }
+                try extend(file, input)
                 hollow.insert(input.path)
             }
         }
         try finish(try parent.place(name), input)
+    }
+
+    /// With blocks on the disk, which `ls` and `du` count, as long as they aren't many.
+    private func extend(_ file: borrowing Descriptor, _ input: Input) throws(SystemError) {
+        if ftruncate(file.raw, off_t(input.size)) < 0 { throw SystemError.last("truncate", input.path) }
+        if input.size == 0 || input.size > blocks { return }
+        // A file system without it, or without room, leaves the file as long, and sparse.
+        if posix_fallocate(file.raw, 0, off_t(input.size)) == 0 { blocks -= input.size }
     }
 
     private func finish(_ place: borrowing Descriptor, _ input: Input) throws(SystemError) {
