@@ -62,6 +62,7 @@ TEST_DEPS := \
 	/usr/sbin/ip:iproute2 \
 	/usr/bin/pip3:python3-pip \
 	/usr/lib/python3/dist-packages/requests/__init__.py:python3-requests \
+	/usr/lib/python3/dist-packages/pytest/__init__.py:python3-pytest \
 	/usr/bin/python3:python3 \
 	/usr/lib/python3/dist-packages/jsonschema/__init__.py:python3-jsonschema \
 	/usr/lib/python3/dist-packages/yaml/__init__.py:python3-yaml \
