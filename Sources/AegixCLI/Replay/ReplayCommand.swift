@@ -47,6 +47,9 @@ public enum ReplayCommand: Command {
     private static func replay(_ options: ReplayOptions, _ console: Console) throws(Failure) -> Int32 {
         let state = try StateDirectory.open(at: try StateLocation.current(option: options.stateDirectory))
         RecordState.tell(try state.closeInterrupted(), console)
+        let junit = try options.junit.map { path throws(Failure) in
+            try RecordCopy(path, of: "report", cwd: try RunPreparation.currentDirectory())
+        }
         var scratch: Scratch?
         let report: ReplayReport
         do throws(Failure) {
@@ -60,7 +63,7 @@ public enum ReplayCommand: Command {
             throw error
         }
         try scratch?.remove()
-        if let file = options.junit { try ReplayJUnit(report).write(to: file) }
+        try junit?.write(Bytes(ReplayJUnit(report).text))
         if console.json { try console.document(report.json) } else { try console.print(ReplayText.text(report)) }
         return report.isSame ? 0 : 1
     }

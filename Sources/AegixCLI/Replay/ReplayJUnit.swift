@@ -1,23 +1,12 @@
-// Side effects: writes one file. A replay's report in the form that CI systems show.
+// Pure. A replay's report in the form that CI systems show.
 
 import AegixAudit
-import AegixSystem
-import Glibc
 
 /// One case for each area. What may be a cause never fails by itself: only what came out does, as the exit code says.
 struct ReplayJUnit {
     private let report: ReplayReport
 
     init(_ report: ReplayReport) { self.report = report }
-
-    func write(to path: Bytes) throws(Failure) {
-        do throws(SystemError) {
-            let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY, mode: 0o666)
-            try file.writeAll(Bytes(text))
-        } catch {
-            throw Failure("replay.junit", "can't write \(path.shown)", error)
-        }
-    }
 
     var text: String {
         let cases = areas() + report.variations.map(variation)

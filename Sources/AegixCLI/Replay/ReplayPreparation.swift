@@ -40,7 +40,7 @@ struct ReplayPreparation {
                 needsSealed: loaded.policy.require == .sealed))
         try ReplayPreparation.check(facts.reads, record)
         var words = try RunOptions(Arguments(), command: .program(command.argv))
-        words.labels = ReplayPreparation.labels(record)
+        if !isStranger { words.labels = ReplayPreparation.labels(record) }
         run = RunPreparation(
             replaying: recorded.id, words, state: state, loaded: loaded, facts: facts,
             Invocation(command.form), variation?.planned(record) ?? Variation())

@@ -142,9 +142,22 @@ struct ReplayRights {
             && (0...(value.count - mark.count)).contains { value[$0..<$0 + mark.count].elementsEqual(mark) }
     }
 
+    /// Whether a pattern is about what a bundle's replay has in view: its workspace and the base system.
+    private static func isInside(_ text: Bytes) -> Bool {
+        do throws(PathPattern.Defect) {
+            let pattern = try PathPattern(text)
+            if pattern.anchor == .workspace || pattern.components.first == .anyDepth { return true }
+            return pattern.anchor == .root && ["usr", "etc"].contains { pattern.literalPrefix.first == Bytes($0) }
+        } catch {
+            return false
+        }
+    }
+
     /// Limits that a stranger left open are those of somebody who says nothing.
     private func distrust(_ policy: inout Policy) {
         policy.capabilities = []
+        policy.require = max(policy.require, .isolated)
+        policy.files.deny.removeAll { !ReplayRights.isInside($0.pattern) }
         let usual = Policy.Limits()
         func least(_ one: UInt64?, _ other: UInt64?) -> UInt64? {
             guard let one, let other else { return one ?? other }

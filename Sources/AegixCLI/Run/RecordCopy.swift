@@ -1,21 +1,23 @@
-// Side effects: opens where `--record` points before the run, and writes there after it.
+// Side effects: opens where `--record` or `--junit` points before the run, and writes there after it.
 
 import AegixSandbox
 import AegixSystem
 import CAegix
 import Glibc
 
-/// A copy of the record where the caller wants it. The place is opened before the command runs: what the command puts at
+/// The record, or what is said of it, where the caller wants it. The place is opened before the command runs: what the command puts at
 /// that path meanwhile, a symlink or another directory, isn't followed.
 final class RecordCopy {
     private let path: Bytes
+    private let what: String
     private let name: Bytes
     /// The directory of a file that is made or replaced; else the pipe, device or socket itself.
     private let directory: Descriptor
     private let channel: Descriptor
 
-    init(_ path: Bytes, cwd: Bytes) throws(Failure) {
+    init(_ path: Bytes, of what: String = "record", cwd: Bytes) throws(Failure) {
         self.path = path
+        self.what = what
         let absolute = Path.join(cwd, path)
         do throws(SystemError) {
             var facts = stat()
@@ -33,18 +35,18 @@ final class RecordCopy {
             directory = try Descriptor.open(Path.parent(file), O_RDONLY | O_DIRECTORY)
             channel = .none
         } catch {
-            throw Failure("record.copy", "can't write the record to \(path.shown)", error)
+            throw Failure("record.copy", "can't write the \(what) to \(path.shown)", error)
         }
     }
 
-    func write(_ record: Bytes) throws(Failure) {
+    func write(_ text: Bytes) throws(Failure) {
         do throws(SystemError) {
-            if channel.isOpen { return try channel.writeAll(record) }
+            if channel.isOpen { return try channel.writeAll(text) }
             let temporary = Bytes(".aegix-\(try RunID.make())")
             let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
             let file = try Descriptor.open(temporary, flags, mode: 0o600, at: directory.raw)
             do throws(SystemError) {
-                try file.writeAll(record)
+                try file.writeAll(text)
                 let code = temporary.withCString { from in
                     name.withCString { renameat(directory.raw, from, directory.raw, $0) }
                 }
@@ -54,7 +56,7 @@ final class RecordCopy {
                 throw error
             }
         } catch {
-            throw Failure("record.copy", "can't write the record to \(path.shown)", error, exitCode: 123)
+            throw Failure("record.copy", "can't write the \(what) to \(path.shown)", error, exitCode: 123)
         }
     }
 }
