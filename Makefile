@@ -15,7 +15,7 @@ FILTER  ?=
 PEER    ?=
 # Kernels to try: make test-vm KERNELS=6.12
 KERNELS ?= 6.1 6.12 newest
-# What to try there: make test-vm PARTS=limits leaves the conformance cases out.
+# What to try there: make test-vm PARTS=limits leaves the conformance cases out, PARTS=replay moves recorded runs there.
 PARTS   ?= all
 
 # One file that runs on any Linux of its architecture. Not position-independent: relocating a static PIE costs 0.3 ms of
@@ -75,6 +75,7 @@ VM_DEPS := \
 	/usr/bin/qemu-system-x86_64:qemu-system-x86 \
 	/usr/bin/busybox:busybox-static \
 	/usr/sbin/mke2fs:e2fsprogs \
+	/usr/sbin/debootstrap:debootstrap \
 	/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring \
 	/usr/bin/gcc:gcc \
 	/usr/bin/python3:python3

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Limits, tiers and the conformance cases on kernels of their own, as root and as a user with a delegated subtree of cgroups:
 # `make test-vm` calls it. KERNELS="6.12 newest" chooses kernels; all three are the default. PARTS=limits leaves the conformance cases
-# out, which take a quarter of an hour for each kernel and user.
+# out, which take a quarter of an hour for each kernel and user. PARTS=replay replays what was recorded here under each kernel and on another
+# distribution; it needs root, for debootstrap.
 # Goes through all parts, fails at the end if one failed; the closing lines are the counts.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,6 +12,14 @@ logs=$PWD/.build/test-logs
 mkdir -p "$logs"
 # A VM has two processors and seldom needs more than one.
 at_once=$(nproc)
+
+if [ "${PARTS:-all}" = replay ]; then
+    for kernel in "${kernels[@]}"; do
+        printf '\n== kernel %s\n' "$kernel"
+        Tests/VM/replay.py --kernel "$kernel" || exit 1
+    done
+    exit
+fi
 
 names=()
 declare -A running=() codes=()

@@ -92,7 +92,22 @@ struct CauseComparison {
         if let one, let other, one != other {
             comparison.causes.append(Difference(.programs, program, before: Bytes(one), after: Bytes(other)))
         }
+        // A program that only one of them ran is another version as often as not: gcc-12, gcc-14. Those before their libraries.
+        let (ran, runs) = (executables(first), executables(second))
+        for path in Set(ran.keys).union(runs.keys).sorted(by: { $0.lexicographicallyPrecedes($1) })
+        where path != program && ran[path] != runs[path] {
+            comparison.causes.append(
+                Difference(.programs, path, before: ran[path].map { Bytes($0) }, after: runs[path].map { Bytes($0) }))
+        }
         digests("loaded", .programs, but: program, &comparison)
+    }
+
+    private func executables(_ record: JSON) -> [Bytes: String] {
+        var found: [Bytes: String] = [:]
+        for one in record["loaded"]?.array ?? [] where one["kind"]?.string == "program" {
+            if let path = one["path"]?.bytesValue { found[path] = one["sha256"]?.string ?? "digest not known" }
+        }
+        return found
     }
 
     private func inputs(_ comparison: inout Comparison) {

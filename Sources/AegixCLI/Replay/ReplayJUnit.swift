@@ -49,14 +49,16 @@ struct ReplayJUnit {
             }
             return Case(
                 name: area.rawValue, isFailure: area.isOutput && !found.isEmpty,
-                lines: found.prefix(100).map { ReplayText.line($0) })
+                lines: found.prefix(100).map {
+                    ReplayText.line($0, among: area.isOutput ? report.comparison.causes : nil)
+                })
         }
     }
 
     private func variation(_ variation: ReplayReport.Variation) -> Case {
         Case(
             name: "vary \(variation.name.rawValue)", isFailure: variation.isHiddenInput,
-            lines: variation.comparison.outputs.prefix(100).map { ReplayText.line($0, cause: false) })
+            lines: variation.comparison.outputs.prefix(100).map { ReplayText.line($0, among: nil) })
     }
 
     /// What is shown has no control characters any more; of the rest these five mean something in XML.

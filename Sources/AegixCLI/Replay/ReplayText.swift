@@ -15,7 +15,7 @@ enum ReplayText {
             comparison.isSame
             ? "other than then, without a difference in what came out" : "other than then: possible causes"
         if !causes.isEmpty { lines += ["", title] + causes }
-        let outputs = section(comparison.outputs)
+        let outputs = section(comparison.outputs, among: comparison.causes)
         if !outputs.isEmpty { lines += ["", "what came out differently"] + outputs }
         if !comparison.disregarded.isEmpty {
             lines +=
@@ -44,22 +44,23 @@ enum ReplayText {
         let head = "  " + RecordText.padded(variation.name.rawValue, 12)
         if !variation.isHiddenInput { return [head + "same"] }
         // The cause is the variation itself.
-        return [head + "a hidden input"] + section(variation.comparison.outputs, causes: false).map { "  " + $0 }
+        return [head + "a hidden input"] + section(variation.comparison.outputs).map { "  " + $0 }
     }
 
-    private static func section(_ differences: [Difference], causes: Bool = true) -> [String] {
+    /// - causes: what the cause of each may be; nil: it isn't told.
+    private static func section(_ differences: [Difference], among causes: [Difference]? = nil) -> [String] {
         var lines: [String] = []
         for area in Difference.Area.allCases {
             let all = differences.filter { $0.area == area }
             for one in all.prefix(most) {
-                lines.append("  \(RecordText.padded(area.rawValue, 12))\(line(one, cause: causes))")
+                lines.append("  \(RecordText.padded(area.rawValue, 12))\(line(one, among: causes))")
             }
             if all.count > most { lines.append("  \(RecordText.padded("", 12))… and \(all.count - most) more") }
         }
         return lines
     }
 
-    static func line(_ difference: Difference, cause isTold: Bool = true) -> String {
+    static func line(_ difference: Difference, among causes: [Difference]?) -> String {
         var text = clipped(difference.subject)
         switch (difference.before, difference.after) {
         case (let before?, let after?): text += ": \(clipped(before)) → \(clipped(after))"
@@ -68,16 +69,19 @@ enum ReplayText {
         case (nil, nil): break
         }
         if let note = difference.note { text += "; \(Bytes(note).shown)" }
-        if isTold, difference.area.isOutput { text += "  (\(cause(difference.cause)))" }
+        if let causes { text += "  (\(cause(difference.cause, among: causes)))" }
         return text
     }
 
-    static func cause(_ cause: Difference.Cause?) -> String {
+    private static func cause(_ cause: Difference.Cause?, among causes: [Difference]) -> String {
         switch cause {
-        case .difference(let area, let subject)?: "likeliest cause: \(area.rawValue), \(clipped(subject))"
-        case .nondeterministic?: "nondeterministic: it came out differently once more"
-        case .unexplained?: "unexplained: it came out the same way twice"
-        case nil: "no cause is known"
+        case .difference(let area, let subject)? where causes.count(where: { $0.area == area }) > 1:
+            let count = causes.count { $0.area == area }
+            return "likeliest cause: \(area.rawValue), \(clipped(subject)) of \(count) that differ"
+        case .difference(let area, let subject)?: return "likeliest cause: \(area.rawValue), \(clipped(subject))"
+        case .nondeterministic?: return "nondeterministic: it came out differently once more"
+        case .unexplained?: return "unexplained: it came out the same way twice"
+        case nil: return "no cause is known"
         }
     }
 
