@@ -10,10 +10,12 @@ import Glibc
 final class PinnedCalls {
     private let random: SeededRandom?
     private let instant: UInt64?
+    private let waits: TimedWaits?
     private let reversesListings: Bool
     private let getrandom = SyscallFilter.number(of: "getrandom")
     private let clockGettime = SyscallFilter.number(of: "clock_gettime")
     private let gettimeofday = SyscallFilter.number(of: "gettimeofday")
+    private let futex = SyscallFilter.number(of: "futex")
     private let time = SyscallFilter.number(of: "time")
     private let getdents = SyscallFilter.number(of: "getdents64")
 
@@ -24,17 +26,23 @@ final class PinnedCalls {
     private static let wallClocks: Set<Int32> = [0, 5, 8, 11]
 
     /// nil: the plan fixes none.
-    init?(_ plan: DeterminismPlan, random: SeededRandom?) {
+    init?(_ plan: DeterminismPlan, random: SeededRandom?, listener: Int32) {
         if random == nil, plan.instant == nil, !plan.reversesListings { return nil }
         self.random = random
         instant = plan.instant
+        waits = plan.instant.map { TimedWaits(instant: $0, listener: listener) }
         reversesListings = plan.reversesListings
     }
+
+    /// When somebody is to be answered who waits, by the clock that goes on.
+    var nextTurn: UInt64? { waits?.nextTurn }
+    func turn() { waits?.turn() }
 
     private enum Answer {
         case value(Int)
         case error(Int32)
         case gone
+        case later, proceed
     }
 
     /// Whether it was one of these.
@@ -47,12 +55,14 @@ final class PinnedCalls {
         case gettimeofday where instant != nil: answer = timeOfDay(call)
         case time where instant != nil: answer = seconds(call)
         case getdents where reversesListings: answer = list(call)
+        case futex where waits != nil: answer = wait(notice)
         default: return false
         }
         switch answer {
         case .value(let value): _ = aegix_notice_answer(listener, notice.id, Int64(value))
         case .error(let code): _ = aegix_notice_refuse(listener, notice.id, code)
-        case .gone: break
+        case .proceed: _ = aegix_notice_continue(listener, notice.id)
+        case .gone, .later: break
         }
         return true
     }
@@ -110,6 +120,14 @@ final class PinnedCalls {
         let now = Int((instant ?? 0) / 1_000_000_000)
         if call.words.0 != 0, let failed = call.write(PinnedCalls.word(now), call.words.0) { return failed }
         return .value(now)
+    }
+
+    private func wait(_ notice: aegix_notice) -> Answer {
+        switch waits?.answer(notice) {
+        case .error(let code): .error(code)
+        case .later: .later
+        case .proceed, nil: .proceed
+        }
     }
 
     /// struct timespec, or with units of 1000 ns struct timeval.
