@@ -143,7 +143,11 @@ final class PinnedCalls {
     /// On a copy of the caller's descriptor, which shares its place in the directory.
     private func list(_ call: Call) -> Answer {
         let number = Int32(truncatingIfNeeded: call.words.0)
-        let copied = aegix_copy_descriptor(call.listener, call.id, call.thread, number)
+        var copied = aegix_copy_descriptor(call.listener, call.id, call.thread, number)
+        // Before Linux 6.9 only a process is taken, and its threads have the descriptors in common.
+        if copied < 0, errno == EINVAL, let process = ProcessFacts.group(call.thread) {
+            copied = aegix_copy_descriptor(call.listener, call.id, process, number)
+        }
         if copied < 0 { return errno == ENOENT ? .gone : .error(errno == ESRCH ? EBADF : errno) }
         let directory = Descriptor(owning: copied)
         let place = lseek(directory.raw, 0, SEEK_CUR)
