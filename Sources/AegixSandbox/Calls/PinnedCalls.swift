@@ -62,7 +62,9 @@ final class PinnedCalls {
         case .value(let value): _ = aegix_notice_answer(listener, notice.id, Int64(value))
         case .error(let code): _ = aegix_notice_refuse(listener, notice.id, code)
         case .proceed: _ = aegix_notice_continue(listener, notice.id)
-        case .gone, .later: break
+        // Whom it can't reach doesn't wait; whoever does, however, mustn't wait for ever.
+        case .gone: _ = aegix_notice_refuse(listener, notice.id, EINTR)
+        case .later: break
         }
         return true
     }
