@@ -140,8 +140,8 @@ public struct SyscallSet: Equatable, Sendable {
         if seedsRandomness { plan.watch(["getrandom"]) }
         if reversesListings { plan.watch(["getdents64"]) }
         if stopsClock {
-            plan.watch(["clock_gettime", "gettimeofday", "time"])
-            plan.conditional.append(SyscallTable.otherClocks)
+            plan.watch(["clock_gettime", "gettimeofday", "time", "futex"])
+            plan.conditional += [SyscallTable.otherClocks, SyscallTable.otherWaits]
         }
         if watchesConnects {
             plan.allowed.removeAll { $0 == "connect" }

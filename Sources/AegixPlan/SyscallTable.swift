@@ -117,6 +117,10 @@ public enum SyscallTable {
         alternatives: [1, 2, 3, 4, 6, 7, 9].map { [.int(0, $0)] }
             + [[.init(argument: 0, mask: 0x8000_0000, value: 0x8000_0000)]])
 
+    /// All but those that end at a time of day: FUTEX_CLOCK_REALTIME with a time.
+    static let otherWaits = SyscallPlan.Conditional(
+        call: "futex", alternatives: [[.without(1, bits: 0x100)], [.init(argument: 3, mask: .max, value: 0)]])
+
     private static func mode(_ call: String, _ argument: UInt32) -> SyscallPlan.Conditional {
         .init(call: call, alternatives: [[.without(argument, bits: setID)]])
     }

@@ -38,7 +38,10 @@ int aegix_write_memory(int listener, uint64_t id, pid_t thread, uint64_t address
 int aegix_copy_descriptor(int listener, uint64_t id, pid_t thread, int descriptor) {
     int process = (int)syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
     if (process < 0 && errno == EINVAL) process = (int)syscall(SYS_pidfd_open, thread, 0); /* before Linux 6.9 */
-    if (process < 0) return -1;
+    if (process < 0) { /* a thread that isn't its process's first, in the words of different kernels */
+        if (errno == ENOENT && aegix_notice_valid(listener, id)) errno = EINVAL;
+        return -1;
+    }
     int copy = aegix_notice_valid(listener, id) ? (int)syscall(SYS_pidfd_getfd, process, descriptor, 0) : gone();
     int error = errno;
     close(process);

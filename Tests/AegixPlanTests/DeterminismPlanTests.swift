@@ -122,6 +122,13 @@ struct DeterminismPlanTests {
         #expect([0, 5, 8, 10, 11].allSatisfy { !passes($0) }, "what tells the time of day")
         #expect(!passes(0x1_0000_0000), "the kernel ignores the upper half")
         #expect(calls.allowed.contains("getrandom") && calls.allowed.contains("clock_nanosleep"))
+        let futex = try #require(calls.conditional.first { $0.call == "futex" })
+        func waits(_ operation: UInt64, _ time: UInt64) -> Bool {
+            let words = [0, operation, 0, time]
+            return futex.alternatives.contains { $0.allSatisfy { words[Int($0.argument)] & $0.mask == $0.value } }
+        }
+        #expect(waits(0x189, 0) && waits(0x89, 0x7fff_0000) && waits(1, 5), "without a time, or by another clock")
+        #expect(!waits(0x189, 0x7fff_0000) && !waits(0x109, 1))
         #expect(!calls.allowed.contains("ptrace"), "a traced one couldn't be held")
     }
 

@@ -159,15 +159,7 @@ private func gains(_ child: Policy, _ parent: Policy) -> [String] {
     let kept: [Policy.Audit.Inputs] = [.none, .read, .all]
     if kept.prefix(while: { $0 != parent.audit.inputs }).contains(child.audit.inputs) { all.append("inputs") }
     if child.artifacts.maxBytes > parent.artifacts.maxBytes { all.append("max_bytes") }
-    if parent.lock.contains(.determinism) {
-        let (own, other) = (child.determinism, parent.determinism)
-        if !other.hostname.isEmpty, own.hostname != other.hostname { all.append("hostname") }
-        if other.seed != nil, own.seed != other.seed { all.append("seed") }
-        if other.cpus != nil, own.cpus != other.cpus { all.append("pinned cpus") }
-        if !other.aslr, own.aslr { all.append("aslr") }
-        if other.env, !own.env { all.append("pinned env") }
-        if !other.clock.isEmpty, own.clock != other.clock { all.append("clock") }
-    }
+    if parent.lock.contains(.determinism), child.determinism != parent.determinism { all.append("determinism") }
     func collects(_ policy: Policy, _ path: [String]) -> Bool {
         policy.artifacts.collect.contains { pattern in
             (1...path.count).contains { matches(names(pattern), Array(path[..<$0])) }

@@ -189,6 +189,70 @@ extension Integration {
             #expect(text == "0\nempty\nFalse\nTrue\nmissing\nTrue 2051222400.0\na thread's\n")
         }
 
+        /// Until a time of day, too, where the kernel's own clock is years away from it.
+        @Test func waitsUntilATimeOfDayEnd() throws {
+            let gcc = "/usr/bin/gcc"
+            if !Ground.has(gcc) { return }
+            try ground.write(
+                "w.c",
+                """
+                #include <errno.h>
+                #include <pthread.h>
+                #include <semaphore.h>
+                #include <stdio.h>
+                #include <time.h>
+                #include <unistd.h>
+                static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec / 1e9; }
+                static struct timespec in(int s, long ms) {
+                    struct timespec t;
+                    clock_gettime(CLOCK_REALTIME, &t);
+                    t.tv_sec += s + (t.tv_nsec + ms * 1000000) / 1000000000;
+                    t.tv_nsec = (t.tv_nsec + ms * 1000000) % 1000000000;
+                    return t;
+                }
+                static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+                static pthread_cond_t c = PTHREAD_COND_INITIALIZER;
+                static sem_t s;
+                static void *wake(void *x) {
+                    usleep(30000);
+                    pthread_mutex_lock(&m), pthread_cond_signal(&c), pthread_mutex_unlock(&m);
+                    usleep(30000);
+                    sem_post(&s);
+                    return x;
+                }
+                static void say(const char *what, int code, double began, double least, double most) {
+                    double took = now() - began;
+                    printf("%s %s %s\\n", what, code == ETIMEDOUT ? "timed out" : code ? "failed" : "ok",
+                           took >= least && took < most ? "in time" : "at the wrong time");
+                }
+                int main(void) {
+                    struct timespec t = in(0, 200);
+                    double began = now();
+                    pthread_mutex_lock(&m);
+                    say("cond", pthread_cond_timedwait(&c, &m, &t), began, 0.199, 2);
+                    sem_init(&s, 0, 0);
+                    t = in(0, 100), began = now();
+                    say("sem", sem_timedwait(&s, &t) < 0 ? errno : 0, began, 0.099, 2);
+                    t = in(-1, 0), began = now();
+                    say("past", pthread_cond_timedwait(&c, &m, &t), began, 0, 0.5);
+                    pthread_t other;
+                    pthread_create(&other, NULL, wake, NULL);
+                    t = in(20, 0), began = now();
+                    say("woken", pthread_cond_timedwait(&c, &m, &t), began, 0.02, 5);
+                    pthread_mutex_unlock(&m);
+                    say("posted", sem_timedwait(&s, &t) < 0 ? errno : 0, began, 0.04, 5);
+                    return 0;
+                }
+                """)
+            let built = try ground.outside([gcc, "-pthread", "-o", "w", "w.c"])
+            #expect(built.code == 0, "\(built.errorText)")
+            let wanted =
+                "cond timed out in time\nsem timed out in time\npast timed out in time\nwoken ok in time\nposted ok in time\n"
+            #expect(try output("./w", Self.clock) == wanted)
+            #expect(try output("./w", "clock = \"2001-01-01T00:00:00Z\"") == wanted)
+            #expect(try output("./w", "") == wanted)
+        }
+
         @Test func withCommandRules() throws {
             let rules = "[[commands.rule]]\nargv = [\"id\", \"**\"]\ndecision = \"deny\"\n"
             try ground.write("s.sh", "#!/bin/sh\ndate +%s\n", mode: 0o755)

@@ -81,17 +81,17 @@ public enum Narrowing {
         case .inputs: return looser(kept(child.audit.inputs) < kept(parent.audit.inputs))
         case .durable: return looser(!child.audit.durable && parent.audit.durable)
         case .pinnedHostname, .seed, .pinnedProcessors, .addressRandomness, .pinnedEnvironment, .clock:
-            return unpinned(key, child, parent)
+            return repinned(key, child, parent)
         // Whose word a record is, is the parent's to say.
         case .sign: return looser(child.audit.sign != parent.audit.sign)
         }
     }
 
-    /// Nothing that is pinned is a right, so any later policy may pin otherwise; where the table is locked, it may pin only what
-    /// is left to chance.
-    private static func unpinned(_ key: PolicyKey, _ child: Policy, _ parent: Policy) -> [String] {
-        let (own, other, chance) = (child.value(of: key), parent.value(of: key), Policy().value(of: key))
-        if own == other || other == chance || !parent.lock.contains(.determinism) { return [] }
+    /// Nothing that is pinned is a right, so any later policy may pin more, less or otherwise, unless the table is locked: predictable
+    /// random numbers are nothing for a workspace to ask for where keys are made.
+    private static func repinned(_ key: PolicyKey, _ child: Policy, _ parent: Policy) -> [String] {
+        let (own, other) = (child.value(of: key), parent.value(of: key))
+        if own == other || !parent.lock.contains(.determinism) { return [] }
         return [
             "\(PolicyText.toml(own, of: key)) isn't \(PolicyText.toml(other, of: key)), and [determinism] is locked"
         ]

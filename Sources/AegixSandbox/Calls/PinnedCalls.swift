@@ -10,10 +10,12 @@ import Glibc
 final class PinnedCalls {
     private let random: SeededRandom?
     private let instant: UInt64?
+    private let waits: TimedWaits?
     private let reversesListings: Bool
     private let getrandom = SyscallFilter.number(of: "getrandom")
     private let clockGettime = SyscallFilter.number(of: "clock_gettime")
     private let gettimeofday = SyscallFilter.number(of: "gettimeofday")
+    private let futex = SyscallFilter.number(of: "futex")
     private let time = SyscallFilter.number(of: "time")
     private let getdents = SyscallFilter.number(of: "getdents64")
 
@@ -24,17 +26,23 @@ final class PinnedCalls {
     private static let wallClocks: Set<Int32> = [0, 5, 8, 11]
 
     /// nil: the plan fixes none.
-    init?(_ plan: DeterminismPlan, random: SeededRandom?) {
+    init?(_ plan: DeterminismPlan, random: SeededRandom?, listener: Int32) {
         if random == nil, plan.instant == nil, !plan.reversesListings { return nil }
         self.random = random
         instant = plan.instant
+        waits = plan.instant.map { TimedWaits(instant: $0, listener: listener) }
         reversesListings = plan.reversesListings
     }
+
+    /// When somebody is to be answered who waits, by the clock that goes on.
+    var nextTurn: UInt64? { waits?.nextTurn }
+    func turn() { waits?.turn() }
 
     private enum Answer {
         case value(Int)
         case error(Int32)
         case gone
+        case later, proceed
     }
 
     /// Whether it was one of these.
@@ -47,12 +55,16 @@ final class PinnedCalls {
         case gettimeofday where instant != nil: answer = timeOfDay(call)
         case time where instant != nil: answer = seconds(call)
         case getdents where reversesListings: answer = list(call)
+        case futex where waits != nil: answer = wait(notice)
         default: return false
         }
         switch answer {
         case .value(let value): _ = aegix_notice_answer(listener, notice.id, Int64(value))
         case .error(let code): _ = aegix_notice_refuse(listener, notice.id, code)
-        case .gone: break
+        case .proceed: _ = aegix_notice_continue(listener, notice.id)
+        // Whom it can't reach doesn't wait; whoever does, however, mustn't wait for ever.
+        case .gone: _ = aegix_notice_refuse(listener, notice.id, EINTR)
+        case .later: break
         }
         return true
     }
@@ -112,6 +124,14 @@ final class PinnedCalls {
         return .value(now)
     }
 
+    private func wait(_ notice: aegix_notice) -> Answer {
+        switch waits?.answer(notice) {
+        case .error(let code): .error(code)
+        case .later: .later
+        case .proceed, nil: .proceed
+        }
+    }
+
     /// struct timespec, or with units of 1000 ns struct timeval.
     private func pair(unit: UInt64) -> Bytes {
         let now = instant ?? 0
@@ -125,7 +145,11 @@ final class PinnedCalls {
     /// On a copy of the caller's descriptor, which shares its place in the directory.
     private func list(_ call: Call) -> Answer {
         let number = Int32(truncatingIfNeeded: call.words.0)
-        let copied = aegix_copy_descriptor(call.listener, call.id, call.thread, number)
+        var copied = aegix_copy_descriptor(call.listener, call.id, call.thread, number)
+        // Before Linux 6.9 only a process is taken, and its threads have the descriptors in common.
+        if copied < 0, errno == EINVAL, let process = ProcessFacts.group(call.thread) {
+            copied = aegix_copy_descriptor(call.listener, call.id, process, number)
+        }
         if copied < 0 { return errno == ENOENT ? .gone : .error(errno == ESRCH ? EBADF : errno) }
         let directory = Descriptor(owning: copied)
         let place = lseek(directory.raw, 0, SEEK_CUR)

@@ -57,7 +57,7 @@ final class ExecWatch {
         paths = isWatched ? sightings.map { PathWatch($0, plan: plan, root: root.raw) } : nil
         let random = plan.determinism.seed.map { SeededRandom(seed: $0, isConfined: plan.tier == .confined) }
         let image = plan.determinism.hidesVDSO ? ImagePin(random: random) : nil
-        pinned = PinnedCalls(plan.determinism, random: random)
+        pinned = PinnedCalls(plan.determinism, random: random, listener: listener.raw)
         judge =
             plan.commands.judges
             ? ExecJudge(plan, listener: listener.raw, root: root.raw, cache: cache, image: image) : nil
@@ -75,6 +75,10 @@ final class ExecWatch {
     }
 
     var pollable: Int32 { listener.raw }
+
+    /// When somebody is to be answered who waits by a clock that stands; nil: nobody.
+    var nextTurn: UInt64? { pinned?.nextTurn }
+    func turn() { pinned?.turn() }
 
     /// The file of the command's program, as the sandbox sees it, to be digested while it runs.
     final class ProgramFile {

@@ -119,6 +119,7 @@ final class RunLoop {
             }
             if isReady(.network) || connects?.relay?.isBusy == true || isNetworkDue { connects?.relay?.turn() }
             if isReady(.names) { closedNames?.answer() }
+            if !ended, asking == nil, watch?.nextTurn != nil { watch?.turn() }
             askOfNames(&observer)
             tellNetwork(&observer)
             if isReady(.output) { _ = streams.output.receive() }
@@ -198,9 +199,11 @@ final class RunLoop {
 
     private func nextDeadline(ended: Bool) -> UInt64? {
         if ended { return deliveryEnd }
-        if ending != nil { return [killAt, connects?.relay?.nextLook].compactMap { $0 }.min() }
+        if ending != nil { return [killAt, connects?.relay?.nextLook, watch?.nextTurn].compactMap { $0 }.min() }
         if let asking { return [asking.deadline, connects?.relay?.nextLook].compactMap { $0 }.min() }
-        return [connects?.relay?.nextLook, wallEnd, stoppedUntil ?? watchdog?.nextLook].compactMap { $0 }.min()
+        return [connects?.relay?.nextLook, wallEnd, stoppedUntil ?? watchdog?.nextLook, watch?.nextTurn].compactMap {
+            $0
+        }.min()
     }
 
     private func checkTime<Observer: RunObserver>(ended: Bool, _ observer: inout Observer) {
