@@ -79,7 +79,7 @@ public final class InputSurvey {
         input.uses = uses([])
         list.inputs.append(input)
         do throws(InputStore.Fault) {
-            try directory(top, [], depth: 0)
+            try directory([], depth: 0) { top }
         } catch {
             guard case .target(let error) = error else { return }
             // The record has to find room, too.
@@ -91,15 +91,24 @@ public final class InputSurvey {
     }
 
     /// Who the reader is changes once for several names: it takes longer than looking at them.
-    private func directory(_ tree: Tree, _ path: Bytes, depth: Int) throws(InputStore.Fault) {
+    ///
+    /// - open: gets at the directory.
+    private func directory(
+        _ path: Bytes, depth: Int, _ open: () throws(SystemError) -> Tree
+    ) throws(InputStore.Fault) {
         do throws(SystemError) {
-            let names = try ground.identity.reading { () throws(SystemError) in try tree.entries().map(\.name) }
+            let (tree, names, first) = try ground.identity.reading { () throws(SystemError) in
+                let tree = try open()
+                let names = try tree.entries().map(\.name)
+                return (tree, names, look(at: names.prefix(InputSurvey.together), in: tree, path))
+            }
+            fault = nil
             for start in stride(from: 0, to: names.count, by: InputSurvey.together) {
                 let some = names[start..<min(start + InputSurvey.together, names.count)]
-                let looks = try ground.identity.reading { () throws(SystemError) in
-                    some.compactMap { look(at: $0, in: tree, LayerWalk.under(path, $0)) }
-                }
-                fault = nil
+                let looks =
+                    try start == 0
+                    ? first
+                    : ground.identity.reading { () throws(SystemError) in look(at: some, in: tree, path) }
                 take(looks)
                 if fault != nil || isFull { break }
                 for look in looks where look.input.kind == .directory && look.input.reason != .denied {
@@ -108,9 +117,13 @@ public final class InputSurvey {
                 }
             }
         } catch {
-            note(path, .unreadable)
+            note(path, InputSurvey.reason(error))
         }
         if let fault { throw fault }
+    }
+
+    private func look(at names: ArraySlice<Bytes>, in tree: Tree, _ path: Bytes) -> [Look] {
+        names.compactMap { look(at: $0, in: tree, LayerWalk.under(path, $0)) }
     }
 
     private static let together = 64
@@ -197,13 +210,11 @@ public final class InputSurvey {
             found.cut.insert(.depth)
             return note(look.input.path, .depth)
         }
-        let inner: Tree
-        do throws(SystemError) {
-            inner = try ground.identity.reading { () throws(SystemError) in try tree.directory(look.name) }
+        do throws(InputStore.Fault) {
+            try directory(look.input.path, depth: depth) { () throws(SystemError) in try tree.directory(look.name) }
         } catch {
-            return note(look.input.path, InputSurvey.reason(error))
+            fault = error
         }
-        do throws(InputStore.Fault) { try directory(inner, look.input.path, depth: depth) } catch { fault = error }
     }
 
     static func reason(_ error: SystemError) -> Input.Reason { error.errno == EXDEV ? .mount : .unreadable }
