@@ -141,8 +141,9 @@ extension Integration {
             #expect(
                 listed[bytes("holds")]?["reason"].string == "secret" && listed[bytes("holds")]?["sha256"].string == nil)
             #expect(try kept == [digest("\(ground.workspace)/fine")])
-            let left = try ground.outside("/bin/grep", "-rl", "hunter2222", ground.state)
-            #expect(left.code == 1, "\(left.text)")
+            let left = try ground.outside("/bin/grep", "-rls", "hunter2222", ground.state)
+            #expect(left.text == "" && left.code != 0)
+            #expect(try ground.outside("/bin/grep", "-rls", "fine", ground.state).text != "", "the control")
         }
 
         /// What the workspace's owner can't read, root doesn't read for him.

@@ -34,6 +34,41 @@ final class InputStore {
 
     func keep(_ source: borrowing Descriptor, _ facts: FileFacts) throws(Fault) -> Result {
         if facts.size > left { return .refused(.bytes) }
+        return facts.size <= InputStore.small ? try keepSmall(source, facts) : try keepLarge(source, facts)
+    }
+
+    /// Goes through memory, so that it is known before anything is made.
+    private static let small: UInt64 = 128 << 10
+
+    private func keepSmall(_ source: borrowing Descriptor, _ facts: FileFacts) throws(Fault) -> Result {
+        let bytes: Bytes
+        do throws(SystemError) {
+            bytes = try source.readAll(limit: Int(InputStore.small))
+            let now = try FileFacts(of: source)
+            if bytes.count != Int(facts.size) || !now.isSame(facts) { return .refused(.changed) }
+        } catch {
+            if error.errno == EFBIG { return .refused(.changed) }
+            throw .source(error)
+        }
+        if secrets?.finds(in: bytes) == true { return .refused(.secret) }
+        let digest = SHA256.hex(bytes)
+        if stored.contains(digest) { return .kept(digest) }
+        do throws(SystemError) {
+            try place.create(Bytes(digest)).writeAll(bytes)
+        } catch {
+            throw .target(error)
+        }
+        note(digest, facts.size)
+        return .kept(digest)
+    }
+
+    private func note(_ digest: String, _ size: UInt64) {
+        stored.insert(digest)
+        left -= size
+        bytes += size
+    }
+
+    private func keepLarge(_ source: borrowing Descriptor, _ facts: FileFacts) throws(Fault) -> Result {
         let target: Descriptor
         do throws(SystemError) { target = try place.create(InputStore.temporary) } catch { throw .target(error) }
         var isKept = false
@@ -60,9 +95,7 @@ final class InputStore {
             throw .target(error)
         }
         isKept = true
-        stored.insert(digest)
-        left -= facts.size
-        bytes += facts.size
+        note(digest, facts.size)
         return .kept(digest)
     }
 }

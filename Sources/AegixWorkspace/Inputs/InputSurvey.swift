@@ -4,77 +4,21 @@ import AegixPolicy
 import AegixSystem
 import Glibc
 
-/// What of the inputs is asked for, and what has to be known of the run.
-public struct InputGround: Sendable {
-    public var workspace: Bytes
-    /// That the run had: another one may have come to its path since.
-    public var directory: (device: UInt64, inode: UInt64)
-    public var identity: ReaderIdentity
-    /// By the clock that stamps files (`Clock.tick`): what has an older stamp is what it was.
-    public var began: Int64
-    /// What the command was seen to do, by canonical paths from the root.
-    public var uses: [Bytes: Set<Input.Use>] = [:]
-    /// Directories and files in view besides, whose files are told and not kept.
-    public var views: [View] = []
-    /// Masked in the run, from the root.
-    public var hidden: Set<Bytes> = []
-    /// `files.deny`, from the root: for what was made later.
-    public var denied: [PathPattern] = []
-    public var redactor: Redactor?
-
-    public struct View: Sendable {
-        public var path: Bytes
-        public var isFile: Bool
-        public var device: UInt64
-        public var inode: UInt64
-
-        public init(_ path: Bytes, isFile: Bool, device: UInt64, inode: UInt64) {
-            (self.path, self.isFile, self.device, self.inode) = (path, isFile, device, inode)
-        }
-    }
-
-    public init(
-        workspace: Bytes, _ directory: (device: UInt64, inode: UInt64), identity: ReaderIdentity, began: Int64
-    ) {
-        (self.workspace, self.directory, self.identity, self.began) = (workspace, directory, identity, began)
-    }
-}
-
-/// What came of it.
-public struct InputFindings: Sendable {
-    /// nil: nothing was to be kept, or couldn't be.
-    public var list: InputList?
-    /// What was read or kept: the record's array, in the order of the paths' bytes.
-    public var told: [Input] = []
-    /// Digests of files in view, whether they are told or not, by their paths from the root.
-    public var digests: [Bytes: String] = [:]
-    public var cut: Set<InputList.Bound> = []
-    /// Contents that were kept, and their bytes.
-    public var contents = 0
-    public var bytes: UInt64 = 0
-    /// Names that hold a secret and aren't listed.
-    public var nameless = 0
-    /// Why nothing was kept, or not all.
-    public var error: String?
-    /// It is a failure, and not what was to be expected.
-    public var isFailed = false
-
-    public init() {}
-}
-
 /// Stages: the walk, where something is to be kept: every name is listed, and nothing but regular files is opened; then what was read and isn't
 /// listed. Nothing is followed, no mount is entered, what is denied isn't opened.
 public final class InputSurvey {
-    private let ground: InputGround
+    let ground: InputGround
     private let bounds: InputBounds
     private let deadline: UInt64
-    private let mode: InputList.Mode?
+    let mode: InputList.Mode?
     private let above: [Bytes]
     private var store: InputStore?
     private var digestsLeft: UInt64
-    private var found = InputFindings()
-    private var list: InputList
+    var found = InputFindings()
+    var list: InputList
     private var names = 0
+    /// There is no place for more: the walk is over.
+    private var fault: InputStore.Fault?
     /// Directories that got another name: all that is in them went along.
     private var moved: [Bytes] = []
 
@@ -135,7 +79,7 @@ public final class InputSurvey {
         input.uses = uses([])
         list.inputs.append(input)
         do throws(InputStore.Fault) {
-            try directory(top, [], depth: 0)
+            try directory([], depth: 0) { top }
         } catch {
             guard case .target(let error) = error else { return }
             // The record has to find room, too.
@@ -146,105 +90,156 @@ public final class InputSurvey {
         }
     }
 
-    private func directory(_ tree: Tree, _ path: Bytes, depth: Int) throws(InputStore.Fault) {
-        let entries: [DirectoryEntry]
+    /// Who the reader is changes once for several names: it takes longer than looking at them.
+    ///
+    /// - open: gets at the directory.
+    private func directory(
+        _ path: Bytes, depth: Int, _ open: () throws(SystemError) -> Tree
+    ) throws(InputStore.Fault) {
         do throws(SystemError) {
-            entries = try ground.identity.reading { () throws(SystemError) in try tree.entries() }
+            let (tree, names, first) = try ground.identity.reading { () throws(SystemError) in
+                let tree = try open()
+                let names = try tree.entries().map(\.name)
+                return (tree, names, look(at: names.prefix(InputSurvey.together), in: tree, path))
+            }
+            fault = nil
+            for start in stride(from: 0, to: names.count, by: InputSurvey.together) {
+                let some = names[start..<min(start + InputSurvey.together, names.count)]
+                let looks =
+                    try start == 0
+                    ? first
+                    : ground.identity.reading { () throws(SystemError) in look(at: some, in: tree, path) }
+                take(looks)
+                if fault != nil || isFull { break }
+                for look in looks where look.input.kind == .directory && look.input.reason != .denied {
+                    enter(look, in: tree, depth: depth + 1)
+                    if fault != nil || isFull { break }
+                }
+            }
         } catch {
-            return note(path, .unreadable)
+            note(path, InputSurvey.reason(error))
         }
-        for entry in entries {
-            if Clock.monotonic() > deadline { found.cut.insert(.time) }
-            if list.inputs.count >= bounds.count || names > bounds.names { found.cut.insert(.count) }
-            if found.cut.contains(.time) || found.cut.contains(.count) { return }
-            let place = LayerWalk.under(path, entry.name)
-            if ground.redactor?.finds(in: place) == true {
-                found.nameless += 1
-                continue
+        if let fault { throw fault }
+    }
+
+    private func look(at names: ArraySlice<Bytes>, in tree: Tree, _ path: Bytes) -> [Look] {
+        names.compactMap { look(at: $0, in: tree, LayerWalk.under(path, $0)) }
+    }
+
+    private static let together = 64
+
+    private var isFull: Bool {
+        if Clock.monotonic() > deadline { found.cut.insert(.time) }
+        return found.cut.contains(.time) || found.cut.contains(.count)
+    }
+
+    /// One name, as it was found; a file whose content is wanted is open.
+    private final class Look {
+        let name: Bytes
+        let facts: FileFacts
+        var input: Input
+        var file = Descriptor.none
+
+        init(_ name: Bytes, _ facts: FileFacts, _ input: Input) {
+            (self.name, self.facts, self.input) = (name, facts, input)
+        }
+
+        func close() { file = .none }
+    }
+
+    /// nil: it isn't there, or isn't to be named.
+    private func look(at name: Bytes, in tree: Tree, _ path: Bytes) -> Look? {
+        if ground.redactor?.finds(in: path) == true {
+            found.nameless += 1
+            return nil
+        }
+        do throws(SystemError) {
+            guard let facts = try tree.facts(name: name) else { return nil }
+            if isDenied(Path.join(ground.workspace, path)) {
+                var input = Input(path, Input.Kind(facts))
+                input.reason = .denied
+                return Look(name, facts, input)
             }
-            let facts: FileFacts?
-            do throws(SystemError) {
-                facts = try ground.identity.reading { () throws(SystemError) in try tree.facts(name: entry.name) }
-            } catch {
-                facts = nil
-            }
-            guard let facts else { continue }
-            names += place.count
-            try item(entry.name, facts, in: tree, place, depth: depth)
+            let look = Look(name, facts, input(path, facts))
+            look.input.uses = uses(path)
+            if look.input.kind == .other { look.input.reason = .special }
+            if look.input.reason == nil { open(look, in: tree) }
+            return look
+        } catch {
+            return nil
         }
     }
 
-    private func item(
-        _ name: Bytes, _ facts: FileFacts, in tree: Tree, _ path: Bytes, depth: Int
-    ) throws(InputStore.Fault) {
-        if isDenied(Path.join(ground.workspace, path)) {
-            var input = Input(path, Input.Kind(facts))
-            input.reason = .denied
-            return list.inputs.append(input)
+    private func open(_ look: Look, in tree: Tree) {
+        do throws(SystemError) {
+            switch look.input.kind {
+            case .file where isWanted(look.input) || mattered(look.input): look.file = try tree.file(look.name)
+            case .symlink:
+                let target = try tree.link(look.name)
+                if ground.redactor?.finds(in: target) == true {
+                    look.input.reason = .secret
+                } else {
+                    look.input.target = target
+                }
+            default: return
+            }
+        } catch {
+            look.input.reason = InputSurvey.reason(error)
         }
-        var input = self.input(path, facts)
-        input.uses = uses(path)
-        switch input.kind {
-        case .directory:
-            list.inputs.append(input)
-            if depth + 1 >= bounds.depth {
-                found.cut.insert(.depth)
-                return note(path, .depth)
-            }
-            let inner: Tree
-            do throws(SystemError) {
-                inner = try ground.identity.reading { () throws(SystemError) in try tree.directory(name) }
-            } catch {
-                return note(path, error.errno == EXDEV ? .mount : .unreadable)
-            }
-            return try directory(inner, path, depth: depth + 1)
-        case .file: try take(&input, name, facts, in: tree, keeps: isWanted(input))
-        case .symlink:
-            if input.reason == nil {
-                do throws(SystemError) {
-                    let target = try tree.link(name)
-                    if ground.redactor?.finds(in: target) == true {
-                        input.reason = .secret
-                    } else {
-                        input.target = target
-                    }
+    }
+
+    private func take(_ looks: [Look]) {
+        for look in looks {
+            if list.inputs.count >= bounds.count || names > bounds.names { found.cut.insert(.count) }
+            if isFull { return }
+            names += look.input.path.count
+            if look.file.isOpen, fault == nil {
+                do throws(InputStore.Fault) {
+                    try take(&look.input, look.file, look.facts, keeps: isWanted(look.input))
                 } catch {
-                    input.reason = .unreadable
+                    fault = error
                 }
             }
-        case .other: input.reason = .special
+            look.close()
+            list.inputs.append(look.input)
         }
-        list.inputs.append(input)
     }
+
+    private func enter(_ look: Look, in tree: Tree, depth: Int) {
+        if depth >= bounds.depth {
+            found.cut.insert(.depth)
+            return note(look.input.path, .depth)
+        }
+        do throws(InputStore.Fault) {
+            try directory(look.input.path, depth: depth) { () throws(SystemError) in try tree.directory(look.name) }
+        } catch {
+            fault = error
+        }
+    }
+
+    static func reason(_ error: SystemError) -> Input.Reason { error.errno == EXDEV ? .mount : .unreadable }
 
     private func isWanted(_ input: Input) -> Bool {
         mode == .all || mode == .read && (mattered(input) || moved.contains { Path.contains($0, input.path) })
     }
 
     /// A symlink or a directory that was only listed has nothing that would be read.
-    private func mattered(_ input: Input) -> Bool { !input.uses.isDisjoint(with: [.read, .named]) }
+    func mattered(_ input: Input) -> Bool { !input.uses.isDisjoint(with: [.read, .named]) }
 
     // MARK: - One file
 
-    private func take(
-        _ input: inout Input, _ name: Bytes, _ facts: FileFacts, in tree: Tree, keeps: Bool
+    func take(
+        _ input: inout Input, _ file: borrowing Descriptor, _ facts: FileFacts, keeps: Bool
     ) throws(InputStore.Fault) {
-        if input.reason != nil || !keeps && !mattered(input) { return }
         do {
-            let file = try ground.identity.reading { () throws(SystemError) in try tree.file(name) }
             if try FileFacts(of: file).isSame(facts) {
                 input.reason = try content(&input, file, facts, keeps: keeps)
             } else {
                 input.reason = .changed
             }
         } catch {
-            switch error {
-            case let fault as InputStore.Fault:
-                if case .target = fault { throw fault }
-                input.reason = .unreadable
-            case let error as SystemError: input.reason = error.errno == EXDEV ? .mount : .unreadable
-            default: input.reason = .unreadable
-            }
+            if let fault = error as? InputStore.Fault, case .target = fault { throw fault }
+            input.reason = .unreadable
         }
     }
 
@@ -286,84 +281,9 @@ public final class InputSurvey {
         return nil
     }
 
-    // MARK: - What was read and isn't listed
-
-    private func tellRest(_ top: Tree) {
-        let listed = Set(list.inputs.map(\.path))
-        for (path, uses) in ground.uses.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
-            if let place = InputSurvey.relative(path, to: ground.workspace) {
-                if listed.contains(place) { continue }
-                // A name that was left out of a list is in none.
-                if mode != nil, ground.redactor?.finds(in: place) == true { continue }
-                tell(place, uses, path, in: top, place)
-            } else if let view = view(of: path) {
-                tell(in: view, path, uses)
-            }
-        }
-        for input in list.inputs + found.told {
-            guard let digest = input.digest else { continue }
-            found.digests[Path.isAbsolute(input.path) ? input.path : Path.join(ground.workspace, input.path)] = digest
-        }
-    }
-
-    /// The innermost one.
-    private func view(of path: Bytes) -> InputGround.View? {
-        ground.views.filter { Path.contains($0.path, path) }.max { $0.path.count < $1.path.count }
-    }
-
-    private func tell(in view: InputGround.View, _ path: Bytes, _ uses: Set<Input.Use>) {
-        do throws(SystemError) {
-            let place = view.isFile ? Path.parent(view.path) : view.path
-            let tree = try ground.identity.reading { () throws(SystemError) in try Tree(at: place) }
-            let facts = try tree.facts(name: view.isFile ? Path.name(view.path) : Bytes("."))
-            if facts?.device != view.device || facts?.inode != view.inode {
-                throw SystemError("open", view.path, errno: ESTALE)
-            }
-            let inside = view.isFile ? Path.name(view.path) : InputSurvey.relative(path, to: view.path) ?? []
-            tell(path, uses, path, in: tree, inside)
-        } catch {
-            var input = Input(path, .other)
-            (input.uses, input.reason) = (uses, .unreadable)
-            found.told.append(input)
-        }
-    }
-
-    /// - name: what it is called in the record.
-    /// - path: from the root.
-    private func tell(_ name: Bytes, _ uses: Set<Input.Use>, _ path: Bytes, in tree: Tree, _ inside: Bytes) {
-        var input = Input(name, .file)
-        input.uses = uses
-        defer { found.told.append(input) }
-        input.reason = isDenied(path) ? .denied : nil
-        if input.reason != nil { return }
-        do {
-            let (parent, facts) = try ground.identity.reading { () throws(SystemError) in
-                try InputSurvey.look(inside, in: tree)
-            }
-            guard let facts else {
-                input.reason = .made
-                return
-            }
-            input = self.input(name, facts)
-            input.uses = uses
-            if input.kind == .other { input.reason = .special }
-            if input.kind == .file { try take(&input, Path.name(inside), facts, in: parent, keeps: false) }
-        } catch let error as SystemError {
-            let isGone = [ENOENT, ENOTDIR].contains(error.errno)
-            input.reason = isGone ? .made : error.errno == EXDEV ? .mount : .unreadable
-        } catch {
-            input.reason = .unreadable
-        }
-    }
-
-    private static func look(_ path: Bytes, in tree: Tree) throws(SystemError) -> (Tree, FileFacts?) {
-        let parent = try tree.parent(of: path)
-        return (parent, try parent.facts(name: path.isEmpty ? Bytes(".") : Path.name(path)))
-    }
-
     // MARK: - What is known of a path
 
-    private func input(_ path: Bytes, _ facts: FileFacts) -> Input {
+    func input(_ path: Bytes, _ facts: FileFacts) -> Input {
         var input = Input(path, Input.Kind(facts))
         input.mode = facts.permissions & 0o1777
         input.modified = facts.modified
@@ -381,7 +301,7 @@ public final class InputSurvey {
     }
 
     /// It or a directory above it is masked, or named by `files.deny`.
-    private func isDenied(_ path: Bytes) -> Bool {
+    func isDenied(_ path: Bytes) -> Bool {
         if !ground.hidden.isEmpty {
             var at = path
             while at.count > 1 {
@@ -395,7 +315,7 @@ public final class InputSurvey {
     }
 
     /// nil: it isn't there.
-    private static func relative(_ path: Bytes, to top: Bytes) -> Bytes? {
+    static func relative(_ path: Bytes, to top: Bytes) -> Bytes? {
         if path == top { return [] }
         if top == [Path.slash] { return Bytes(path.dropFirst()) }
         return Path.contains(top, path) ? Bytes(path.dropFirst(top.count + 1)) : nil
