@@ -17,6 +17,8 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
         fuzzFrame(bytes)
     #elseif FUZZ_RECORD
         fuzzRecord(bytes)
+    #elseif FUZZ_INPUTS
+        fuzzInputs(bytes)
     #elseif FUZZ_POLICY
         fuzzPolicy(bytes)
     #else
@@ -193,11 +195,14 @@ func fuzzFrame(_ bytes: Bytes) {
             let again = list.encode()
             precondition(ChangeList.decode(again) == list, "what was written reads otherwise")
         }
-        guard case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes) }) else { return }
+        guard case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes) }) else {
+            return
+        }
         for isElsewhere in [false, true] {
             for line in RecordText.lines(json, isElsewhere: isElsewhere) {
                 for scalar in line.unicodeScalars {
-                    precondition(scalar.value >= 0x20 && !(0x7F..<0xA0).contains(scalar.value), "a control character is shown")
+                    precondition(
+                        scalar.value >= 0x20 && !(0x7F..<0xA0).contains(scalar.value), "a control character is shown")
                 }
             }
         }
@@ -205,6 +210,22 @@ func fuzzFrame(_ bytes: Bytes) {
         _ = (ChangeFiles.Line(json), InputFiles.Line(json), ArtifactFiles.Line(json))
     }
 #endif
+
+/// What was kept of a workspace, in the one form that there is, and with no name that a layout could leave its directory by.
+func fuzzInputs(_ bytes: Bytes) {
+    guard let list = InputList.decode(bytes) else { return }
+    precondition(list.encode() == bytes, "a bit of the list is free")
+    var directories: Set<Bytes> = []
+    for input in list.inputs {
+        let names = input.path.split(separator: Path.slash, omittingEmptySubsequences: false).map(Bytes.init)
+        precondition(!input.path.contains(0) && !Path.isAbsolute(input.path))
+        precondition(
+            input.path.isEmpty || !names.contains { [[], Bytes("."), Bytes("..")].contains($0) },
+            "a name that leads away")
+        precondition(input.path.isEmpty || directories.contains(Path.relativeParent(input.path)), "in no directory")
+        if input.kind == .directory { directories.insert(input.path) }
+    }
+}
 
 #if FUZZ_POLICY
     /// Read, or all that is wrong said of places that are in the text; and the same twice.

@@ -1,5 +1,5 @@
 #!/bin/bash
-# libFuzzer on the readers of what may come from elsewhere: SECONDS_EACH=60 Tests/Fuzz/run.sh [json ledger envelope key bundle frame record policy]
+# libFuzzer on the readers of what may come from elsewhere: SECONDS_EACH=60 Tests/Fuzz/run.sh [json ledger envelope key bundle frame record policy inputs]
 # The corpus grows in .build/fuzz; what is worth keeping is copied to Tests/Fuzz/corpus by hand. Fails where one crashes, hangs
 # (10 s) or takes 512 MiB.
 set -euo pipefail
@@ -7,14 +7,14 @@ cd "$(dirname "$0")/../.."
 swift=${SWIFT:-swift}
 out=.build/fuzz
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(json ledger envelope key bundle frame record policy)
+[ ${#targets[@]} -gt 0 ] || targets=(json ledger envelope key bundle frame record policy inputs)
 compiler=$(dirname "$(command -v "$swift")")/swiftc
 
 # One module of the readers' sources alone: the fuzzer brings a main of its own, which a package's executable can't have.
 readers=(Sources/AegixSystem/*.swift Tests/Fuzz/Harness.swift
     Sources/AegixAudit/{Evidence/{Envelope,Provenance,Statement},Ledger/{Ledger,LedgerEntry,LedgerLine,LedgerVerify},Record/{Labels,Manifest,RecordBounds},Runs/{StateDirectory,StateFile}}.swift
     Sources/AegixAudit/Bundle/{BlobTable,BundleCheck,BundleFrame,BundleHeader,BundleIndex,BundleLines,BundleName,BundleParser}.swift
-    Sources/AegixWorkspace/Changes/{Change,ChangeJSON}.swift)
+    Sources/AegixWorkspace/{Changes/{Change,ChangeJSON},Inputs/{Input,InputJSON}}.swift)
 record=(Sources/AegixCLI/Records/{ArtifactText,ProcessTree,RecordText}.swift)
 policy=(Sources/AegixPolicy/*.swift Sources/AegixPolicy/*/*.swift)
 rm -f "$out"/*.o
