@@ -9,18 +9,18 @@ public enum Clock {
     /// Nanoseconds since 1970, for the record.
     public static func realtime() -> UInt64 { read(CLOCK_REALTIME) }
 
-    /// The time by the clock that stamps files, right after it has moved on: what was changed before has an older stamp, and what is changed
-    /// from now on hasn't. It takes a few milliseconds at most.
+    /// A time that divides what happens to files: what was changed before the call has an older stamp, and what is changed after it hasn't. A stamp
+    /// may be exact, or lag behind like the clock of the ticks, so it takes until that clock has passed now: a few milliseconds. 0: it didn't, and every
+    /// stamp is to count as later.
     public static func tick() -> UInt64 {
-        let start = read(CLOCK_REALTIME_COARSE)
-        let end = monotonic() + 100_000_000
+        let start = realtime()
+        let end = monotonic() + 1_000_000_000
         while monotonic() < end {
-            let now = read(CLOCK_REALTIME_COARSE)
-            if now != start { return now }
+            if read(CLOCK_REALTIME_COARSE) > start { return start + 1 }
             var pause = timespec(tv_sec: 0, tv_nsec: 200_000)
             _ = nanosleep(&pause, nil)
         }
-        return start
+        return 0
     }
 
     /// Nanoseconds that this thread has run, whatever others did meanwhile.

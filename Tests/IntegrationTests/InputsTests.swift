@@ -149,7 +149,7 @@ extension Integration {
         /// What the workspace's owner can't read, root doesn't read for him.
         @Test func unreadableIsNotKept() throws {
             try host("echo a >open; echo b >closed; mkdir shut; echo c >shut/in; chmod 0 closed shut")
-            ground.atEnd { [ground] in chmod("\(ground.workspace)/shut", 0o700) }
+            ground.atEnd { [shut = "\(ground.workspace)/shut"] in chmod(shut, 0o700) }
             #expect(try ground.shell("cat open closed", policy("all", detail: "files")).code == 1)
             let listed = try listed()
             #expect(listed[bytes("open")]?["kept"].bool == true)

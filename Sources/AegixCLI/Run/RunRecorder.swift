@@ -31,7 +31,7 @@ final class RunRecorder: RunObserver {
     private(set) var plan: Plan?
     /// What is seen of files; nil: nothing is to be told of them.
     let sightings: Sightings?
-    /// By the clock that stamps files, in between its ticks: what has an older stamp is what the run found.
+    /// `Clock.tick`: what has an older stamp is what the run found.
     private var inputsBegan: UInt64?
     /// The named sandbox held changes of earlier runs.
     private var isContinued = false
