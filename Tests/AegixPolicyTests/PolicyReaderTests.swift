@@ -56,6 +56,13 @@ struct PolicyReaderTests {
         #expect(errors(text).first?.hasPrefix(place) == true)
     }
 
+    /// What the library asserts of a text is no reason to end the program.
+    @Test(arguments: ["[!", "[\u{7f}", "a.\0", "[[\0", "[\u{1}", "[é]", "[[", "a = [[!]]", "\0"])
+    func whatNoKeyBeginsWith(_ text: String) {
+        let found = errors("version = 1\n" + text)
+        #expect(found.count == 1 && found.first?.hasPrefix("2:") == true, "\(found)")
+    }
+
     @Test func versionIsNeeded() {
         #expect(errors("name = \"x\"") == ["1:1: `version` is missing. A policy begins with `version = 1`"])
         #expect(errors("") == ["1:1: `version` is missing. A policy begins with `version = 1`"])

@@ -15,7 +15,7 @@ readers=(Sources/AegixSystem/*.swift Tests/Fuzz/Harness.swift
     Sources/AegixAudit/{Evidence/{Envelope,Provenance,Statement},Ledger/{Ledger,LedgerEntry,LedgerLine,LedgerVerify},Record/{Labels,Manifest,RecordBounds},Runs/{StateDirectory,StateFile}}.swift
     Sources/AegixAudit/Bundle/{BlobTable,BundleCheck,BundleFrame,BundleHeader,BundleIndex,BundleLines,BundleName,BundleParser}.swift
     Sources/AegixWorkspace/{Changes/{Change,ChangeJSON},Inputs/{Input,InputJSON}}.swift)
-record=(Sources/AegixCLI/Records/{ArtifactText,ProcessTree,RecordText}.swift)
+record=(Sources/AegixCLI/Records/{ArtifactText,InputText,ProcessTree,RecordText}.swift Sources/AegixWorkspace/Artifacts/Artifact.swift)
 policy=(Sources/AegixPolicy/*.swift Sources/AegixPolicy/*/*.swift)
 rm -f "$out"/*.o
 mkdir -p "$out"/{sources,record,policy,CTOML}
@@ -43,10 +43,10 @@ for target in "${targets[@]}"; do
     policy) more=("$out"/policy/*.swift "$out/toml.cpp.o" -I "$out/CTOML" -I Sources/CCap -lcap -lstdc++) ;;
     esac
     "$compiler" -O -g -swift-version 6 -parse-as-library -module-name Fuzz -sanitize=fuzzer -D "FUZZ_${target^^}" \
-        -I Tests/Fuzz -I Sources/CCrypto -I Sources/CZstd -o "$out/$target" "$out"/sources/*.swift "${more[@]}" "$out"/*.c.o -lcrypto -lzstd
+        -I Tests/Fuzz -I Sources/CCrypto -I Sources/CZstd -o "$out/$target.fuzz" "$out"/sources/*.swift "${more[@]}" "$out"/*.c.o -lcrypto -lzstd
     mkdir -p "$out/corpus/$target"
     printf '\n== fuzz %s, %s s\n' "$target" "${SECONDS_EACH:=60}"
-    "$out/$target" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=512 -max_len="$([ "$target" = bundle ] && echo 65536 || echo 16384)" -print_final_stats=1 \
+    "$out/$target.fuzz" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=512 -max_len="$([ "$target" = bundle ] && echo 65536 || echo 16384)" -print_final_stats=1 \
         -artifact_prefix="$out/$target-" "$out/corpus/$target" "Tests/Fuzz/corpus/$target" 2>&1 |
         grep -E 'ERROR|SUMMARY|Fatal|precondition|stat::(number_of_executed|peak_rss)|cov: .*DONE|DONE'
 done

@@ -1,7 +1,6 @@
 // Pure. Inputs for a person.
 
 import AegixAudit
-import AegixSandbox
 import AegixSystem
 import AegixWorkspace
 
@@ -34,23 +33,12 @@ enum InputText {
     }
 
     static func words(_ reason: String) -> String {
-        switch InputSummary.Reason(rawValue: reason) {
-        case .secret: "a secret was in it"
-        case .terminal: "it is a terminal"
-        case nil: Bytes(reason).shown
+        // As a record has it, which may be a stranger's.
+        switch reason {
+        case "secret": "a secret was in it"
+        case "terminal": "it is a terminal"
+        default: Bytes(reason).shown
         }
-    }
-
-    /// For the one line at a run's end; empty where all went as it was asked.
-    static func problems(_ found: InputFindings?, _ stdin: InputSummary?) -> [String] {
-        var parts: [String] = []
-        if let error = found?.error, found?.isFailed == false { parts.append(error) }
-        if let cut = found?.list?.cut, !cut.isEmpty {
-            let names = InputList.Bound.allCases.filter(cut.contains).map(\.rawValue)
-            parts.append("inputs are cut short by \(names.joined(separator: " and "))")
-        }
-        if let reason = stdin?.reason { parts.append("stdin isn't kept: \(words(reason.rawValue))") }
-        return parts
     }
 
     private static func counted(_ count: Int, _ one: String, _ many: String? = nil) -> String {

@@ -55,7 +55,8 @@ extension InputList {
             if input.kind == .directory { directories.insert(input.path) }
             list?.inputs.append(input)
         }
-        return list?.inputs.count == count ? list : nil
+        // No byte of it is free.
+        return list?.inputs.count == count && list?.encode() == bytes ? list : nil
     }
 
     private init?(head: JSON) {
