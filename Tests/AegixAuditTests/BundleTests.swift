@@ -23,7 +23,8 @@ import Testing
             try log.writeAll(Bytes("hello\n"))
             _ = try run.openLog(.stderr)
             var end = Sample.end()
-            (end.stdout?.bytes, end.stdout?.captured) = (6, 6)
+            end.stdout?.bytes = 6
+            end.stdout?.captured = 6
             end.stdout?.digest = SHA256.hex(Bytes("hello\n"))
             _ = try run.finish(end)
         }
