@@ -154,7 +154,7 @@ def sigstore(path, key, loaded, predicate, whole):
         written = json.load(f)
     if written["mediaType"] != "application/vnd.dev.sigstore.bundle.v0.3+json":
         sys.exit(f"media type {written['mediaType']}")
-    parsed = Bundle().from_json(json.dumps(written))
+    parsed = Bundle.from_dict(written)
     der = loaded.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     import base64
     if base64.b64decode(parsed.verification_material.public_key.hint) != hashlib.sha256(der).digest():
