@@ -193,11 +193,14 @@ func fuzzFrame(_ bytes: Bytes) {
             let again = list.encode()
             precondition(ChangeList.decode(again) == list, "what was written reads otherwise")
         }
-        guard case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes) }) else { return }
+        guard case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes) }) else {
+            return
+        }
         for isElsewhere in [false, true] {
             for line in RecordText.lines(json, isElsewhere: isElsewhere) {
                 for scalar in line.unicodeScalars {
-                    precondition(scalar.value >= 0x20 && !(0x7F..<0xA0).contains(scalar.value), "a control character is shown")
+                    precondition(
+                        scalar.value >= 0x20 && !(0x7F..<0xA0).contains(scalar.value), "a control character is shown")
                 }
             }
         }

@@ -61,12 +61,15 @@ extension Integration {
             let key = try makeKey()
             let ended = try ground.shell(
                 "mkdir -p dist; echo made >dist/a; echo €; exit 3",
-                try ground.policy("[audit]\nsign = \"\(key.secret)\"\n") + ["--artifact", "dist/**", "--label", "step=build"])
+                try ground.policy("[audit]\nsign = \"\(key.secret)\"\n") + [
+                    "--artifact", "dist/**", "--label", "step=build",
+                ])
             #expect(ended.code == 3, "\(ended.errorText)")
             let (bundle, sigstore) = ("\(ground.directory)/run.aegix", "\(ground.directory)/run.sigstore.json")
             let made = try Ground.document(
                 ground.run(
-                    "export", "last", "-o", bundle, "--sign", key.secret, "--predicate", predicate, "--sigstore", sigstore,
+                    "export", "last", "-o", bundle, "--sign", key.secret, "--predicate", predicate, "--sigstore",
+                    sigstore,
                     "--json"))
             #expect(made["schema"].string == "aegix.export/v1" && made["signer"].string == key.id)
             let told = try peer([bundle, key.open, predicate, sigstore])

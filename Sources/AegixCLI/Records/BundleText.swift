@@ -48,7 +48,8 @@ enum BundleText {
         let what = signature.entry == RunSigner.name ? "the record" : "the bundle"
         let kind = Bytes(signature.predicateType).shown
         if signature.holds == true { return "\(what) is signed with the key \(signature.keyID) (\(kind))" }
-        return "\(what) has a signature of the key \(Bytes(signature.keyID).shown) (\(kind)), which isn't known here: not checked. "
+        return
+            "\(what) has a signature of the key \(Bytes(signature.keyID).shown) (\(kind)), which isn't known here: not checked. "
             + "Name the key with --key"
     }
 

@@ -68,7 +68,8 @@ public enum ShowCommand: Command {
             ? ["not signed: whoever made the file could have written all of it"]
             : verdict.signatures.map(BundleText.signature)
         let lines = RecordText.lines(record, isElsewhere: true) + ["", "from the bundle " + bundle.shown]
-        try console.print((lines + (signed + BundleText.leftOut(verdict.index)).map { "  " + $0 }).joined(separator: "\n"))
+        try console.print(
+            (lines + (signed + BundleText.leftOut(verdict.index)).map { "  " + $0 }).joined(separator: "\n"))
         return 0
     }
 }

@@ -78,7 +78,9 @@ public enum VerifyCommand: Command {
         }
         switch reader.verify(keys: BundleKeys(keys, isNamed: !named.isEmpty)) {
         case .failure(let fault):
-            if console.json { try console.document(BundleText.document(bundle, fault)) } else {
+            if console.json {
+                try console.document(BundleText.document(bundle, fault))
+            } else {
                 console.note("\(bundle.shown): \(fault.words)")
             }
             return 1
@@ -87,9 +89,13 @@ public enum VerifyCommand: Command {
                 try console.document(BundleText.document(bundle, verdict))
                 return 0
             }
-            var lines = ["\(bundle.shown): run \(verdict.index.run), all \(verdict.entries) entries are those that were written"]
+            var lines = [
+                "\(bundle.shown): run \(verdict.index.run), all \(verdict.entries) entries are those that were written"
+            ]
             lines += verdict.signatures.map(BundleText.signature)
-            if verdict.signatures.isEmpty { lines.append("not signed: whoever made the file could have written all of it") }
+            if verdict.signatures.isEmpty {
+                lines.append("not signed: whoever made the file could have written all of it")
+            }
             lines += BundleText.leftOut(verdict.index)
             try console.print(lines.joined(separator: "\n"))
             return 0
