@@ -162,7 +162,8 @@ import Testing
             try results[0].withUnsafeBytes { packed in
                 for start in stride(from: 0, to: packed.count, by: 5) {
                     try unpacker.feed(UnsafeRawBufferPointer(rebasing: packed[start..<min(start + 5, packed.count)])) {
-                        (out) throws(BundleFault) in unpacked.append(contentsOf: out)
+                        (out) throws(BundleFault) in
+                        unpacked.append(contentsOf: out)
                     } else: { flaw in
                         BundleFault(nil, 0, flaw.words)
                     }
@@ -193,7 +194,12 @@ import Testing
         var seen: [Bytes] = []
         for piece in ["a", "b\nc\n\nd", "\n"] {
             let bytes = Bytes(piece)
-            let isFine = bytes.withUnsafeBytes { splitter.feed($0) { line in seen.append(Bytes(line)); return true } }
+            let isFine = bytes.withUnsafeBytes {
+                splitter.feed($0) { line in
+                    seen.append(Bytes(line))
+                    return true
+                }
+            }
             #expect(isFine)
         }
         #expect(seen.map(\.text) == ["ab", "c", "", "d"] && splitter.isComplete && splitter.lines == 4)

@@ -44,6 +44,76 @@ extension Integration {
             }
         }
 
+        private func peer(_ words: [String]) throws -> Ended {
+            try ground.outside(
+                [
+                    "/usr/bin/env", "PYTHONPATH=\(Self.modules)", "PYTHONDONTWRITEBYTECODE=1",
+                    ProcessInfo.processInfo.environment["PYTHON"] ?? "/usr/bin/python3",
+                    "\(Ground.checkout)/Tests/Peers/bundle.py",
+                ] + words)
+        }
+
+        /// By securesystemslib, in-toto-attestation and Sigstore's own types; GNU tar and zstd unpack it.
+        @Test(
+            .enabled(if: EvidenceTests.hasPeers, "`make peers` fetches what verifies here"),
+            arguments: ["run", "slsa", "link"])
+        func othersReadASignedBundle(_ predicate: String) throws {
+            let key = try makeKey()
+            let ended = try ground.shell(
+                "mkdir -p dist; echo made >dist/a; echo €; exit 3",
+                try ground.policy("[audit]\nsign = \"\(key.secret)\"\n") + [
+                    "--artifact", "dist/**", "--label", "step=build",
+                ])
+            #expect(ended.code == 3, "\(ended.errorText)")
+            let (bundle, sigstore) = ("\(ground.directory)/run.aegix", "\(ground.directory)/run.sigstore.json")
+            let made = try Ground.document(
+                ground.run(
+                    "export", "last", "-o", bundle, "--sign", key.secret, "--predicate", predicate, "--sigstore",
+                    sigstore,
+                    "--json"))
+            #expect(made["schema"].string == "aegix.export/v1" && made["signer"].string == key.id)
+            let told = try peer([bundle, key.open, predicate, sigstore])
+            #expect(told.code == 0, "\(told.errorText)")
+            let verified = try Ground.document(ground.run("verify", bundle, "--key", key.open, "--json"))
+            #expect(verified["intact"].bool == true && verified["signer"].string == key.id)
+            #expect(verified["signatures"].array.count == 2)
+            // Another's key, and none.
+            let other = try makeKey("other")
+            #expect(try ground.run("verify", bundle, "--key", other.open).code == 1)
+            #expect(try ground.run("verify", bundle, "--state-dir", "\(ground.directory)/none").code == 0)
+            #expect(access("\(ground.directory)/none", F_OK) != 0)
+        }
+
+        @Test func whatExportRefuses() throws {
+            #expect(try ground.shell("echo x >file").code == 0)
+            let bundle = "\(ground.directory)/run.aegix"
+            for (words, code) in [
+                (["export", "last"], "usage.value"), (["export", "last", "-o", "-", "--json"], "usage.value"),
+                (["export", "last", "-o", bundle, "--predicate", "slsa"], "usage.value"),
+                (["export", "last", "-o", bundle, "--sigstore", "x"], "usage.value"),
+                (["export", "last", "-o", bundle, "--without", "record"], "usage.value"),
+                (["export", "nosuch", "-o", bundle], "run.unknown"),
+                (["export", "last", "-o", "\(ground.directory)/no/run.aegix"], "export.unwritable"),
+                (["export", "last", "-o", ground.directory], "export.unwritable"),
+                (["export", "last", "-o", bundle, "--sign", "/nonexistent"], "key.unreadable"),
+                (["show", "\(ground.directory)/nosuch.aegix"], "bundle.unreadable"),
+                (["show", ground.aegix], "bundle.damaged"),
+            ] as [([String], String)] {
+                let ended = try ground.run(raw: (words + (words.contains("--json") ? [] : ["--json"])).map(bytes))
+                #expect(ended.code == 125 && ended.text.contains("\"\(code)\""), "\(words): \(ended.text)")
+            }
+            #expect(access(bundle, F_OK) != 0)
+            #expect(try ground.run("export", "last", "-o", bundle).code == 0)
+            let first = ground.read(bundle)
+            #expect(try ground.run("export", "last", "-o", bundle).code == 125)
+            #expect(try ground.run("export", "last", "-o", bundle, "--force", "--without", "layer").code == 0)
+            #expect(ground.read(bundle) != first)
+            let shown = try ground.run("show", bundle)
+            #expect(shown.code == 0 && shown.text.contains("left out: the layer") && !shown.text.contains("waiting"))
+            let streamed = try ground.run("export", "last", "-o", "-")
+            #expect(streamed.code == 0 && streamed.out == first, "\(streamed.errorText)")
+        }
+
         @Test func opensslReadsTheKeysAndAegixReadsOpenssls() throws {
             let key = try makeKey()
             let shown = try ground.outside(["/usr/bin/openssl", "pkey", "-in", key.secret, "-pubout"])

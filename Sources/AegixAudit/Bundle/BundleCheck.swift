@@ -104,7 +104,9 @@ struct BundleCheck {
 
     private mutating func input(_ line: Bytes) -> String? {
         inputLines += 1
-        guard let json = BundleCheck.parse(line), json.object != nil else { return "line \(inputLines) of it can't be read" }
+        guard let json = BundleCheck.parse(line), json.object != nil else {
+            return "line \(inputLines) of it can't be read"
+        }
         if inputLines == 1 { return nil }
         guard let input = InputFiles.Line(json) else { return "line \(inputLines) of it isn't an input" }
         guard let content = input.content else { return nil }
@@ -153,10 +155,13 @@ struct BundleCheck {
     private mutating func ledger(_ bytes: Bytes) -> String? {
         let reason = "it isn't the ledger's two lines of this run"
         guard bytes.last == UInt8(ascii: "\n") else { return reason }
-        let lines = bytes.dropLast().split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map(Bytes.init)
+        let lines = bytes.dropLast().split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map(
+            Bytes.init)
         if lines.count > 2 { return reason }
         for line in lines {
-            guard let told = line.withUnsafeBytes({ LedgerLine($0) }), told.entry.run == index?.run else { return reason }
+            guard let told = line.withUnsafeBytes({ LedgerLine($0) }), told.entry.run == index?.run else {
+                return reason
+            }
             if told.entry.kind == .start, start == nil, closing == nil {
                 start = LedgerHead(seq: told.seq, hash: SHA256.hex(line))
             } else if told.entry.kind.isEnd, closing == nil, let closing = told.entry.closing {
@@ -200,7 +205,8 @@ struct BundleCheck {
 
     mutating func filesEnd() -> (entry: String, reason: String)? {
         guard let index else { return (BundleName.index, "it is missing") }
-        for name in [BundleName.record, BundleName.blobList, BundleName.ledger, Manifest.name] where index.file(name) == nil {
+        for name in [BundleName.record, BundleName.blobList, BundleName.ledger, Manifest.name]
+        where index.file(name) == nil {
             return (BundleName.index, "it doesn't name \(name), without which no bundle is whole")
         }
         guard let closing else { return (BundleName.ledger, "it doesn't tell of the run's end") }

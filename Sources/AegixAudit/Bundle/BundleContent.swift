@@ -59,7 +59,9 @@ final class BundleContent {
         manifest = try named(Manifest.name, Manifest.longest, closing.manifest)
         let json = try parse(record, BundleName.record)
         try takeManifest()
-        if closing.signer != nil { try add(BundleName.recordSignature, try bytes(BundleName.recordSignature, Envelope.longest)) }
+        if closing.signer != nil {
+            try add(BundleName.recordSignature, try bytes(BundleName.recordSignature, Envelope.longest))
+        }
         try takeLayer(json, in: state)
         try takeInputs()
         try arrange()
@@ -69,7 +71,8 @@ final class BundleContent {
         if index.total > BundleBounds.total {
             throw Failure(
                 "export.large",
-                "run \(id) has \(index.total) bytes, and a bundle holds \(BundleBounds.total) at most. Leave some out: --without layer")
+                "run \(id) has \(index.total) bytes, and a bundle holds \(BundleBounds.total) at most. Leave some out: --without layer"
+            )
         }
     }
 
@@ -107,7 +110,9 @@ final class BundleContent {
 
     private func named(_ name: String, _ most: Int, _ digest: String) throws(Failure) -> Bytes {
         let found = try bytes(name, most)
-        if SHA256.hex(found) != digest { throw BundleContent.damaged(id, "\(name) isn't the one that the ledger names") }
+        if SHA256.hex(found) != digest {
+            throw BundleContent.damaged(id, "\(name) isn't the one that the ledger names")
+        }
         try add(name, found)
         return found
     }
@@ -207,7 +212,9 @@ final class BundleContent {
     /// A further name of a file may be there in the list only: the first one holds the content.
     private static func place(_ file: ChangeFiles.Line, in layer: LayerFiles?) -> Bytes {
         guard let linkOf = file.linkOf, let layer else { return file.path }
-        do throws(SystemError) { return try layer.facts(file.path) == nil ? linkOf : file.path } catch { return file.path }
+        do throws(SystemError) { return try layer.facts(file.path) == nil ? linkOf : file.path } catch {
+            return file.path
+        }
     }
 
     // MARK: - Inputs
@@ -236,7 +243,9 @@ final class BundleContent {
                 isFine = splitter.feed(piece) { line in
                     number += 1
                     if number == 1 { return true }
-                    do throws(JSONError) { return each(try JSON.parse(Bytes(line), maxDepth: 6)) } catch { return false }
+                    do throws(JSONError) { return each(try JSON.parse(Bytes(line), maxDepth: 6)) } catch {
+                        return false
+                    }
                 }
             }
         } catch {
@@ -264,7 +273,8 @@ final class BundleContent {
             do throws(BlobTable.Flaw) { try table.add(blob.digest, blob.size) } catch {
                 throw Failure(
                     "export.large",
-                    "run \(id) has more than the \(BundleBounds.blobs) contents that a bundle holds. Leave some out: --without layer")
+                    "run \(id) has more than the \(BundleBounds.blobs) contents that a bundle holds. Leave some out: --without layer"
+                )
             }
             kept.append(blob)
         }

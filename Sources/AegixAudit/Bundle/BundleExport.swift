@@ -35,7 +35,8 @@ extension StateDirectory {
         let index = content.index.encoded
         if index.count > BundleBounds.index {
             throw Failure(
-                "export.large", "the paths that run \(id) leaves out are too long to be listed. Leave all out: --without layer")
+                "export.large",
+                "the paths that run \(id) leaves out are too long to be listed. Leave all out: --without layer")
         }
         let signature = try signing.map { signing throws(Failure) in
             try content.envelope(signing, [.init(BundleName.index, SHA256.hex(index))]).json.canonical

@@ -12,7 +12,9 @@ enum BundleHeader {
     static func make(_ name: String, _ size: UInt64) -> Bytes {
         precondition(name.utf8.count < 100 && size <= BundleBounds.file, "a name and a size that fit")
         var block = Bytes(repeating: 0, count: length)
-        func put(_ text: String, at start: Int) { block.replaceSubrange(start..<start + text.utf8.count, with: text.utf8) }
+        func put(_ text: String, at start: Int) {
+            block.replaceSubrange(start..<start + text.utf8.count, with: text.utf8)
+        }
         put(name, at: 0)
         put("0000600", at: 100)
         put("0000000", at: 108)

@@ -90,7 +90,8 @@ public struct BundleIndex: Equatable, Sendable {
 
     /// nil: not what `encoded` writes, to the byte, or beyond the bounds.
     init?(_ bytes: Bytes) {
-        guard case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes, maxDepth: 4) }),
+        guard
+            case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes, maxDepth: 4) }),
             let run = json["run_id"]?.string.flatMap({ RunID($0) }), let version = json["aegix"]?["version"]?.string,
             let build = json["aegix"]?["build"]?.string, let files = json["files"]?.array,
             files.count <= BundleName.files.count, let blobs = json["blobs"]?["count"]?.int,

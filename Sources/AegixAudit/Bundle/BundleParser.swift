@@ -90,7 +90,9 @@ struct BundleParser: ~Copyable {
                 if count == 0 { throw fault("bytes stand after it") }
                 block.append(contentsOf: UnsafeRawBufferPointer(rebasing: rest[..<count]))
                 if place == .end {
-                    if block.contains(where: { $0 != 0 }) { throw fault("more stands there than \(BundleName.index) names") }
+                    if block.contains(where: { $0 != 0 }) {
+                        throw fault("more stands there than \(BundleName.index) names")
+                    }
                 } else if block.count == BundleHeader.length {
                     try header()
                 }

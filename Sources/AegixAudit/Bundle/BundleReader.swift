@@ -90,7 +90,8 @@ public struct BundleReader: ~Copyable {
         var running = SHA256()
         var at: UInt64 = 0
         while at < end {
-            let count = try fill(UnsafeMutableRawBufferPointer(rebasing: room[..<Int(min(end - at, UInt64(room.count)))]), at)
+            let count = try fill(
+                UnsafeMutableRawBufferPointer(rebasing: room[..<Int(min(end - at, UInt64(room.count)))]), at)
             let piece = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])
             running.update(piece)
             let start = at
@@ -98,7 +99,8 @@ public struct BundleReader: ~Copyable {
                 try parser.feed(out)
             } else: { flaw in
                 if case .memory = flaw { return BundleFault(nil, 0, "no memory", SystemError("zstd", errno: ENOMEM)) }
-                return parser.fault("what lies between bytes \(start) and \(start + UInt64(count)) of the file \(flaw.words)")
+                return parser.fault(
+                    "what lies between bytes \(start) and \(start + UInt64(count)) of the file \(flaw.words)")
             }
             at += UInt64(count)
         }
@@ -127,7 +129,8 @@ public struct BundleReader: ~Copyable {
             throw BundleFault(nil, end, "its last \(BundleFrame.trailer) bytes aren't the digest that ends a bundle")
         }
         if Hex.encode(Bytes(trailer.suffix(32))) != digest {
-            throw BundleFault(nil, end, "its contents are whole, and it is packed otherwise than the digest at its end says")
+            throw BundleFault(
+                nil, end, "its contents are whole, and it is packed otherwise than the digest at its end says")
         }
     }
 
