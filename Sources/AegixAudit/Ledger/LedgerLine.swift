@@ -62,7 +62,8 @@ struct LedgerText {
         /// Equal for equal ids, whether or not they are such.
         var key: Key {
             Key(
-                first: text.loadUnaligned(as: UInt64.self), middle: text.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
+                first: text.loadUnaligned(as: UInt64.self),
+                middle: text.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
                 last: text.loadUnaligned(fromByteOffset: RunID.length - 8, as: UInt64.self))
         }
 

@@ -46,7 +46,7 @@ struct LedgerReader: ~Copyable {
             let start = end - UInt64(count)
             // Behind what is read next, where it ended up to now.
             if rest > 0, let base = buffer.baseAddress { memmove(base + count, base, rest) }
-            let read = try Ledger.read(file, from: start, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+            let read = try Ledger.read(file, from: start, into: .init(rebasing: buffer[..<count]))
             // Whoever couldn't append all of an entry has taken it back meanwhile.
             if read < count, let base = buffer.baseAddress { memmove(base + read, base + count, rest) }
             let text = UnsafeRawBufferPointer(rebasing: buffer[..<(read + rest)])

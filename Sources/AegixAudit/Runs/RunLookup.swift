@@ -104,6 +104,7 @@ extension StateDirectory {
         var ended: Set<LedgerText.Key> = []
         var listed: Set<LedgerText.Key> = []
         let needles = query.needles
+        history.entries.reserveCapacity(query.limit)
         do {
             guard let ledger = try LedgerReader.open(in: self) else { return history }
             let isWhole = try ledger.newestLines { line in

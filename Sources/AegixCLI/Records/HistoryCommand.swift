@@ -48,8 +48,13 @@ public enum HistoryCommand: Command {
         } else if history.entries.isEmpty {
             console.note("no such run is recorded in \(path.shown)")
         } else {
-            let lines = history.entries.map { line($0, isPruned: history.pruned.contains($0.run)) }
-            try console.print((lines + ["", StateSizeText.line(size, path)]).joined(separator: "\n"))
+            var text = Bytes()
+            text.reserveCapacity(1024 + history.entries.count * 160)
+            for entry in history.entries {
+                text.append(contentsOf: line(entry, isPruned: history.pruned.contains(entry.run)).utf8)
+                text.append(UInt8(ascii: "\n"))
+            }
+            try console.write(text + "\n\(StateSizeText.line(size, path))\n".utf8)
             if history.hasMore { console.note("there are older ones; --limit N lists more") }
         }
         return 0
