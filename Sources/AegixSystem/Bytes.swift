@@ -22,12 +22,23 @@ extension Array where Element == UInt8 {
         }
     }
 
+    /// So many decimal digits, zeros before them.
+    mutating func append(digits number: UInt64, _ count: Int) {
+        var place: UInt64 = 1
+        for _ in 1..<count { place *= 10 }
+        while place > 0 {
+            append(UInt8(ascii: "0") + UInt8(number / place % 10))
+            place /= 10
+        }
+    }
+
     /// The text, if these bytes are valid UTF-8.
     public var text: String? { String(validating: self, as: UTF8.self) }
 
     /// For a person on a terminal: control characters, escapes and invalid UTF-8 are made visible, so that no name
     /// can move the cursor or imitate a line of ours (E3).
     public var shown: String {
+        if allSatisfy({ (0x20..<0x7F).contains($0) }) { return String(decoding: self, as: UTF8.self) }
         var out = ""
         for scalar in String(decoding: self, as: UTF8.self).unicodeScalars {
             switch scalar.value {
@@ -40,6 +51,17 @@ extension Array where Element == UInt8 {
             }
         }
         return out
+    }
+
+    /// In the order of their bytes.
+    public func precedes(_ other: Bytes) -> Bool {
+        let first = withUnsafeBytes { these in
+            other.withUnsafeBytes { those in
+                guard let a = these.baseAddress, let b = those.baseAddress else { return Int32(0) }
+                return memcmp(a, b, Swift.min(these.count, those.count))
+            }
+        }
+        return first == 0 ? count < other.count : first < 0
     }
 
     /// Calls `body` with these bytes as a C string; a NUL inside would silently shorten a path, so it traps: callers

@@ -40,9 +40,14 @@ enum CanonicalJSON {
 
     /// UTF-8 order is UTF-16 order but for surrogate pairs, so ASCII names, all of ours, take the fast way.
     static func precedes(_ a: String, _ b: String) -> Bool {
-        if a.utf8.allSatisfy({ $0 < 0x80 }) && b.utf8.allSatisfy({ $0 < 0x80 }) {
-            return a.utf8.lexicographicallyPrecedes(b.utf8)
+        var (first, second) = (a, b)
+        let inASCII: Bool? = first.withUTF8 { a in
+            second.withUTF8 { b in
+                if !a.allSatisfy({ $0 < 0x80 }) || !b.allSatisfy({ $0 < 0x80 }) { return nil }
+                return a.lexicographicallyPrecedes(b)
+            }
         }
+        if let inASCII { return inASCII }
         return a.utf16.lexicographicallyPrecedes(b.utf16)
     }
 

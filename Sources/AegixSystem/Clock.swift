@@ -34,16 +34,9 @@ public enum Clock {
 
     /// RFC 3339 in UTC with nanoseconds: `2026-11-21T10:22:42.000000001Z`.
     public static func rfc3339(_ nanoseconds: UInt64) -> String {
-        var seconds = time_t(nanoseconds / 1_000_000_000)
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        func pad(_ number: Int, _ width: Int) -> String {
-            let digits = String(number)
-            return String(repeating: "0", count: max(0, width - digits.count)) + digits
-        }
-        let date = [pad(Int(parts.tm_year) + 1900, 4), pad(Int(parts.tm_mon) + 1, 2), pad(Int(parts.tm_mday), 2)]
-        let time = [pad(Int(parts.tm_hour), 2), pad(Int(parts.tm_min), 2), pad(Int(parts.tm_sec), 2)]
-        let fraction = pad(Int(nanoseconds % 1_000_000_000), 9)
-        return date.joined(separator: "-") + "T" + time.joined(separator: ":") + "." + fraction + "Z"
+        var text = Timestamp.seconds(nanoseconds / 1_000_000_000)
+        text.append(digits: nanoseconds % 1_000_000_000, 9)
+        text.append(UInt8(ascii: "Z"))
+        return String(decoding: text, as: UTF8.self)
     }
 }

@@ -104,13 +104,7 @@ public struct JSONWriter {
         comma()
         bytes.append(UInt8(ascii: "\""))
         bytes.append(contentsOf: datePrefix)
-        var rest = nanoseconds % 1_000_000_000
-        var place: UInt64 = 100_000_000
-        while place > 0 {
-            bytes.append(UInt8(ascii: "0") + UInt8(rest / place))
-            rest %= place
-            place /= 10
-        }
+        bytes.append(digits: nanoseconds % 1_000_000_000, 9)
         bytes.append(UInt8(ascii: "Z"))
         bytes.append(UInt8(ascii: "\""))
         separate = true

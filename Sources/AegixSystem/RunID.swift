@@ -23,7 +23,8 @@ public struct RunID: Equatable, Hashable, Sendable, CustomStringConvertible {
 
     /// A whole id as it stands in a path; anything else is refused.
     public init?(_ text: String) {
-        guard text.utf8.count == RunID.length, text.utf8.allSatisfy(RunID.isDigit) else { return nil }
+        var text = text
+        guard text.withUTF8({ $0.count == RunID.length && $0.allSatisfy(RunID.isDigit) }) else { return nil }
         description = text
     }
 

@@ -63,10 +63,27 @@ public final class Tree {
         throw SystemError.last("stat", name)
     }
 
-    /// Names and kinds, in the order of their bytes.
-    public func entries() throws(SystemError) -> [DirectoryEntry] {
-        let again = try open(Bytes("."), O_RDONLY | O_DIRECTORY)
-        return try DirectoryListing.entries(again).sorted { $0.name.lexicographicallyPrecedes($1.name) }
+    /// Names and kinds, in the order of their bytes; without those of the kind `skipped`.
+    public func entries(but skipped: UInt8? = nil) throws(SystemError) -> [DirectoryEntry] {
+        var found: [DirectoryEntry] = []
+        try DirectoryListing.each(try open(Bytes("."), O_RDONLY | O_DIRECTORY), but: skipped) { entry in
+            found.append(entry)
+            return true
+        }
+        return found.sorted { $0.name.precedes($1.name) }
+    }
+
+    /// The same as far as they are read by then, by the monotonic clock. `isCut`: there are more, any may be missing, and those
+    /// that are there are in no order.
+    public func entries(until deadline: UInt64) throws(SystemError) -> (entries: [DirectoryEntry], isCut: Bool) {
+        var found: [DirectoryEntry] = []
+        var isCut = false
+        try DirectoryListing.each(try open(Bytes("."), O_RDONLY | O_DIRECTORY)) { entry in
+            if found.count % 512 == 511, Clock.monotonic() >= deadline { isCut = true }
+            if !isCut { found.append(entry) }
+            return !isCut
+        }
+        return (isCut ? found : found.sorted { $0.name.precedes($1.name) }, isCut)
     }
 
     /// The text of a symlink.

@@ -138,6 +138,26 @@ import Testing
         #expect(seen.reversed() == inFile)
     }
 
+    /// Lines of every length against pieces that begin and end anywhere in them.
+    @Test(arguments: [1, 65_535, 65_536, 200_000, 300_001, 1_000_000]) func readsLongLinesBackwards(_ long: Int) throws
+    {
+        let fixture = try Fixture()
+        let state = try fixture.open()
+        let lengths = [3, long, 1, 70_000, 0, long, 65_536, 1, 2, long]
+        let lines = lengths.enumerated().map {
+            Bytes(repeating: UInt8(ascii: "a") + UInt8($0.offset), count: $0.element)
+        }
+        for end in [Bytes(), [0x0A]] {
+            try fixture.write(Bytes(lines.joined(separator: [0x0A])) + end, to: "ledger.jsonl")
+            var seen: [Bytes] = []
+            let isWhole = try LedgerReader.open(in: state)?.newestLines { line in
+                seen.append(Bytes(line.bytes))
+                return true
+            }
+            #expect(isWhole == true && seen == lines.reversed().filter { !$0.isEmpty })
+        }
+    }
+
     @Test func shortensCommands() {
         #expect(
             LedgerEntry.summary([Bytes("sh"), Bytes("-c"), Bytes("echo 'a b'")]) == Bytes("sh -c 'echo '\\''a b'\\'''"))

@@ -55,4 +55,32 @@ import Testing
         query.since = Sample.time + 2_000_000
         #expect(try state.history(query).entries.isEmpty)
     }
+
+    /// Of the same label: one that goes on, one that ended, one that was closed without its labels, since its record was lost.
+    @Test func tellsRunningFromEnded() throws {
+        let fixture = try Fixture()
+        let state = try fixture.open()
+        let ended = try run(state, workspace: "/a", label: "x", code: 0)
+        var start = Sample.start(try Sample.id())
+        start.labels = ["k": "x"]
+        let goesOn = start.id
+        let begun = try RunDirectory.begin(start, in: state)
+        var lost = LedgerEntry(.start, try RunID.make(), time: Sample.time, workspace: nil, command: Bytes("true"))
+        lost.labels = ["k": "x"]
+        var ledger = try Ledger.open(in: state)
+        try ledger.append(lost)
+        (lost.labels, lost.kind) = ([:], .interrupted)
+        lost.closing = .init(status: "interrupted", exitCode: nil, durationNanoseconds: nil, audit: "", manifest: "")
+        try ledger.append(lost)
+        var query = HistoryQuery()
+        query.labels = ["k": "x"]
+        #expect(try state.history(query).entries.map(\.run) == [goesOn, ended])
+        query.status = "running"
+        #expect(try state.history(query).entries.map(\.run) == [goesOn])
+        query.status = "interrupted"
+        #expect(try state.history(query).entries.isEmpty)
+        query.labels = [:]
+        #expect(try state.history(query).entries.map(\.run) == [lost.run])
+        _ = consume begun
+    }
 }

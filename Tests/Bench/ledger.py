@@ -60,12 +60,30 @@ def best(command, times, wanted=0):
 
 
 def searches(aegix, state, limits):
-    queries = {"newest 20": [], "status failed": ["--status", "failed", "--limit", "10000"], "status running (none)": ["--status", "running"],
-               "one label": ["--label", "job=build-11"], "no such label": ["--label", "job=none"], "since": ["--since", "2025-10-09", "--status", "failed"],
-               "10,000 of them": ["--limit", "10000", "--json"]}
+    """Each filter alone and with others, such as match one, many or none; and the longest list there is."""
+    failed, exited, running = ["--status", "failed"], ["--status", "exited"], ["--status", "running"]
+    one, none, since = ["--label", "job=build-11"], ["--label", "job=none"], ["--since", "2025-10-09"]
+    queries = {"newest 20": [], "newest 1": ["--limit", "1"], "status failed": [*failed, "--limit", "10000"], "status running (none)": running,
+               "one label": one, "no such label": none, "since": since, "since then, none": ["--since", "2030-01-01"],
+               "status and since": [*failed, *since], "status and label": [*exited, *one], "status and no such label": [*exited, *none],
+               "running and label": [*running, *one], "all filters": [*exited, *one, *since, "--limit", "10000"],
+               "all filters, none": [*failed, *none, "--since", "1970-01-01"], "10,000 of them": ["--limit", "10000"],
+               "10,000 of them, as JSON": ["--limit", "10000", "--json"], "10,000 of a status": [*exited, "--limit", "10000", "--json"]}
     for name, options in queries.items():
-        seconds, _ = best([aegix, "history", "--state-dir", state, *options], 5)
-        limits(f"history, {name}", seconds, None if "10,000" in name else 0.1)
+        seconds, _ = best([aegix, "history", "--state-dir", state, *options], 7)
+        limits(f"history, {name}", seconds, 0.1)
+
+
+def make_runs(state, runs):
+    """Directories as of so many runs: their sizes are told by `history`, too."""
+    os.mkdir(os.path.join(state, "runs"), 0o700)
+    for number in range(runs):
+        path = os.path.join(state, "runs", run_id(number))
+        os.mkdir(path, 0o700)
+        if number % 100 == 0:
+            for name in ("audit.json", "events.jsonl", "manifest.json"):
+                with open(os.path.join(path, name), "w") as f:
+                    f.write("{}")
 
 
 def record_cost(aegix, scratch, limits):
@@ -112,6 +130,7 @@ def main():
         if int(json.loads(told)["entries"]) != 100_000:
             raise SystemExit(f"the ledger that was made isn't one: {told[:300]!r}")
         limits("verify --ledger", seconds, 1)
+        make_runs(state, 50_000)
         searches(aegix, state, limits)
         record_cost(aegix, scratch, limits)
     finally:

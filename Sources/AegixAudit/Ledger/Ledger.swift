@@ -106,17 +106,29 @@ struct Ledger: ~Copyable {
     static func read(_ file: borrowing Descriptor, from start: UInt64, count: Int) throws(SystemError) -> Bytes {
         var failure: SystemError?
         let bytes = Bytes(unsafeUninitializedCapacity: count) { buffer, filled in
-            filled = 0
-            while filled < count, let base = buffer.baseAddress {
-                let got = aegix_pread(file.raw, base + filled, count - filled, start + UInt64(filled))
-                if got < 0, errno == EINTR { continue }
-                if got < 0 { failure = SystemError.last("pread") }
-                if got <= 0 { return }
-                filled += got
+            do throws(SystemError) {
+                filled = try read(file, from: start, into: UnsafeMutableRawBufferPointer(buffer))
+            } catch {
+                failure = error
             }
         }
         if let failure { throw failure }
         return bytes
+    }
+
+    /// Fills the buffer as far as the file goes; returns how far.
+    static func read(
+        _ file: borrowing Descriptor, from start: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(SystemError) -> Int {
+        var filled = 0
+        while filled < buffer.count, let base = buffer.baseAddress {
+            let got = aegix_pread(file.raw, base + filled, buffer.count - filled, start + UInt64(filled))
+            if got < 0, errno == EINTR { continue }
+            if got < 0 { throw SystemError.last("pread") }
+            if got == 0 { break }
+            filled += got
+        }
+        return filled
     }
 }
 

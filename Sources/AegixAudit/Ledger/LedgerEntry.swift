@@ -17,7 +17,7 @@ public struct LedgerEntry: Equatable, Sendable {
     /// Of what was done to the workspace later.
     public var result: Result?
 
-    public enum Kind: String, Sendable {
+    public enum Kind: String, CaseIterable, Sendable {
         case start
         case finish
         /// Closed by a later command, since the run's own aegix was killed.

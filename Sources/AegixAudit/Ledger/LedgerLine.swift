@@ -36,23 +36,46 @@ struct LedgerText {
     ///
     /// Inside a string every quote is escaped, so these texts are always members. Before `kind` no other member has members of
     /// a stranger's naming; before `run` the labels do, but theirs are texts, and `seq` is a number.
-    var brief: (kind: LedgerEntry.Kind, run: RunID)? {
-        guard let kind = find(LedgerText.kind, from: 0), let stop = bytes[kind...].firstIndex(of: UInt8(ascii: "\"")),
-            let known = LedgerEntry.Kind(rawValue: String(decoding: bytes[kind..<stop], as: UTF8.self))
+    var brief: Brief? {
+        guard let kind = find(LedgerText.kind, from: 0),
+            let known = LedgerEntry.Kind(UnsafeRawBufferPointer(rebasing: bytes[kind...]))
         else { return nil }
-        var at = stop
+        var at = kind
         while let run = find(LedgerText.run, from: at) {
-            let end = run + RunID.length
-            let next = end + LedgerText.seq.count
-            if next < bytes.count, bytes[end..<next].elementsEqual(LedgerText.seq),
-                (0x30...0x39).contains(bytes[next]),
-                let id = RunID(String(decoding: bytes[run..<end], as: UTF8.self))
+            let stop = run + RunID.length
+            let next = stop + LedgerText.seq.count
+            if next < bytes.count, let base = bytes.baseAddress,
+                memcmp(base + stop, LedgerText.seq, LedgerText.seq.count) == 0, (0x30...0x39).contains(bytes[next])
             {
-                return (known, id)
+                return Brief(kind: known, text: UnsafeRawBufferPointer(rebasing: bytes[run..<stop]))
             }
             at = run
         }
         return nil
+    }
+
+    struct Brief {
+        let kind: LedgerEntry.Kind
+        /// Of the run's id.
+        fileprivate let text: UnsafeRawBufferPointer
+
+        /// Equal for equal ids, whether or not they are such.
+        var key: Key {
+            Key(
+                first: text.loadUnaligned(as: UInt64.self),
+                middle: text.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
+                last: text.loadUnaligned(fromByteOffset: RunID.length - 8, as: UInt64.self))
+        }
+
+        var run: RunID? { RunID(String(decoding: text, as: UTF8.self)) }
+    }
+
+    /// The 23 bytes of an id in three words.
+    struct Key: Hashable {
+        let first, middle, last: UInt64
+
+        /// By what is random in it.
+        func hash(into hasher: inout Hasher) { hasher.combine(last) }
     }
 
     var entry: LedgerEntry? { LedgerLine(bytes)?.entry }
@@ -66,6 +89,21 @@ struct LedgerText {
         guard let base = bytes.baseAddress else { return nil }
         let at = aegix_find(base + start, bytes.count - start, needle, needle.count)
         return at < 0 ? nil : start + at + needle.count
+    }
+}
+
+extension LedgerEntry.Kind {
+    private static let written = allCases.map { (kind: $0, text: Bytes($0.rawValue + "\"")) }
+
+    /// What the bytes begin with, up to a quote.
+    fileprivate init?(_ bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress else { return nil }
+        for (kind, text) in LedgerEntry.Kind.written
+        where text.count <= bytes.count && memcmp(base, text, text.count) == 0 {
+            self = kind
+            return
+        }
+        return nil
     }
 }
 

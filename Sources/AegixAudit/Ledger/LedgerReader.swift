@@ -9,7 +9,9 @@ import Glibc
 struct LedgerReader: ~Copyable {
     private let file: Descriptor
     private static let chunk = 64 << 10
-    private static let longestChunk = 1 << 20
+    /// What the nearest cache of a processor holds beside all else.
+    private static let longestChunk = 256 << 10
+    private static let longestLine = 1 << 20
     /// The most that one command reads: some 500,000 entries.
     static let bound: UInt64 = 256 << 20
 
@@ -27,31 +29,40 @@ struct LedgerReader: ~Copyable {
 
     /// Calls `visit` with each line, also such as are no entries (torn ones), until it answers false. Returns false if the
     /// bound was reached first.
+    ///
+    /// One buffer for all of the file: what is read stands before the line that began in it and ends in what was read before.
     func newestLines(_ visit: (LedgerText) -> Bool) throws(SystemError) -> Bool {
         var end = try StateFile.facts(file).size
         let lowest = end > LedgerReader.bound ? end - LedgerReader.bound : 0
+        let most = min(Int(clamping: end), LedgerReader.longestChunk)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: most + min(Int(clamping: end), LedgerReader.longestLine), alignment: 1)
+        defer { buffer.deallocate() }
         var room = LedgerReader.chunk
-        var rest = Bytes()
+        // Of the line that isn't whole yet.
+        var rest = 0
         while end > lowest {
-            let start = end > UInt64(room) ? end - UInt64(room) : 0
-            let window = try Ledger.read(file, from: start, count: Int(end - start)) + rest
-            let more: Int? = window.withUnsafeBytes { window in
-                var stop = window.count
-                while let newline = LedgerReader.newline(in: window, before: stop) {
-                    let line = UnsafeRawBufferPointer(rebasing: window[(newline + 1)..<stop])
-                    if !line.isEmpty, !visit(LedgerText(bytes: line)) { return nil }
-                    stop = newline
-                }
-                return stop
+            let count = min(room, Int(clamping: end))
+            let start = end - UInt64(count)
+            // Behind what is read next, where it ended up to now.
+            if rest > 0, let base = buffer.baseAddress { memmove(base + count, base, rest) }
+            let read = try Ledger.read(file, from: start, into: .init(rebasing: buffer[..<count]))
+            // Whoever couldn't append all of an entry has taken it back meanwhile.
+            if read < count, let base = buffer.baseAddress { memmove(base + read, base + count, rest) }
+            let text = UnsafeRawBufferPointer(rebasing: buffer[..<(read + rest)])
+            var stop = text.count
+            while let newline = LedgerReader.newline(in: text, before: stop) {
+                let line = UnsafeRawBufferPointer(rebasing: text[(newline + 1)..<stop])
+                if !line.isEmpty, !visit(LedgerText(bytes: line)) { return true }
+                stop = newline
             }
-            guard let more else { return true }
             // No line is that long; what is, isn't ours.
-            rest = more > LedgerReader.longestChunk ? [] : Bytes(window[..<more])
+            rest = stop > LedgerReader.longestLine ? 0 : stop
             end = start
             room = min(room * 4, LedgerReader.longestChunk)
         }
         if lowest > 0 { return false }
-        if !rest.isEmpty { rest.withUnsafeBytes { _ = visit(LedgerText(bytes: $0)) } }
+        if rest > 0 { _ = visit(LedgerText(bytes: UnsafeRawBufferPointer(rebasing: buffer[..<rest]))) }
         return true
     }
 

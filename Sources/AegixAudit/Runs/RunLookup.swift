@@ -101,17 +101,20 @@ extension StateDirectory {
     /// Only lines that mention what is asked for are read as entries; of the others it matters which run they end or prune.
     public func history(_ query: HistoryQuery) throws(Failure) -> History {
         var history = History()
-        var ended: Set<RunID> = []
-        var listed: Set<RunID> = []
+        var ended: Set<LedgerText.Key> = []
+        var listed: Set<LedgerText.Key> = []
         let needles = query.needles
+        history.entries.reserveCapacity(query.limit)
         do {
             guard let ledger = try LedgerReader.open(in: self) else { return history }
             let isWhole = try ledger.newestLines { line in
-                guard let (kind, run) = line.brief else { return true }
-                if kind == .pruned { history.pruned.insert(run) }
-                if kind.isEnd { ended.insert(run) }
+                guard let brief = line.brief else { return true }
+                let kind = brief.kind
+                if kind == .pruned, let id = brief.run { history.pruned.insert(id) }
                 if kind != .start, !kind.isEnd { return true }
+                let run = brief.key
                 if kind == .start, ended.remove(run) != nil { return true }
+                if kind.isEnd { ended.insert(run) }
                 guard needles.allSatisfy({ line.mentions($0) }), let entry = line.entry else { return true }
                 if let since = query.since, entry.time < since { return false }
                 // A run that was closed twice (aegix killed between two steps) counts once.

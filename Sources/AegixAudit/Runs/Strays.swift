@@ -12,7 +12,7 @@ extension StateDirectory {
             for parent in ["runs", NamedSandbox.parent, StateDirectory.away] {
                 guard let facts = try top.facts(name: Bytes(parent)), facts.isDirectory else { continue }
                 let tree = try top.directory(Bytes(parent))
-                for entry in try tree.entries() where try !tree.isDirectory(entry) {
+                for entry in try tree.entries(but: UInt8(DT_DIR)) where try !tree.isDirectory(entry) {
                     found.append(Path.join(Bytes(parent), entry.name))
                     if found.count == most { return found }
                 }

@@ -19,10 +19,14 @@ public final class Console {
     }
 
     /// The one document of a `--json` call, canonical and with a newline.
-    public func document(_ document: JSON) throws(Failure) {
+    public func document(_ document: JSON) throws(Failure) { try self.document(canonical: document.canonical) }
+
+    /// The same, canonical already.
+    func document(canonical bytes: consuming Bytes) throws(Failure) {
         precondition(!documentWritten, "--json prints one document")
         documentWritten = true
-        try write(document.canonical + [UInt8(ascii: "\n")])
+        bytes.append(UInt8(ascii: "\n"))
+        try write(bytes)
     }
 
     /// Text for a person, on stdout. Names from outside have to come through `Bytes.shown`.

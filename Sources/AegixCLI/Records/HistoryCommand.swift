@@ -11,7 +11,7 @@ public enum HistoryCommand: Command {
     public static let details = """
         One line a run: its id, when it ended, how, how long it took, its workspace and its command. The runs of all \
         workspaces are listed, those that `aegix prune` removed as `pruned`. `aegix show RUN` shows one of them. The last line says \
-        what the state directory takes on disk, as far as that can be counted in 40 ms (`aegix doctor` takes longer).
+        what the state directory takes on disk, as far as that can be counted in 50 ms (`aegix doctor` takes longer).
         """
     public static let options = [
         Option(
@@ -35,24 +35,26 @@ public enum HistoryCommand: Command {
     ]
 
     public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
+        let began = Clock.monotonic()
         _ = try arguments.operands()
         let query = try self.query(arguments, now: Clock.realtime())
         let path = try StateLocation.current(option: arguments.value("state-dir"))
         let state = try RecordState.open(at: path, console)
         try RecordState.tellStrays(state, console)
         let history = try state?.history(query) ?? History()
-        let size = try state?.size(until: Clock.monotonic() + StateSizeText.briefPatience) ?? StateSize()
+        let size = try state?.size(until: StateSizeText.deadline(since: began)) ?? StateSize()
         if console.json {
-            try console.document([
-                "schema": "aegix.history/v1",
-                "runs": .array(history.entries.map { document($0, isPruned: history.pruned.contains($0.run)) }),
-                "more": .bool(history.hasMore), "state": StateSizeText.document(size, path),
-            ])
+            try console.document(canonical: document(history, state: StateSizeText.document(size, path)))
         } else if history.entries.isEmpty {
             console.note("no such run is recorded in \(path.shown)")
         } else {
-            let lines = history.entries.map { line($0, isPruned: history.pruned.contains($0.run)) }
-            try console.print((lines + ["", StateSizeText.line(size, path)]).joined(separator: "\n"))
+            var text = Bytes()
+            text.reserveCapacity(1024 + history.entries.count * 160)
+            for entry in history.entries {
+                text.append(contentsOf: line(entry, isPruned: history.pruned.contains(entry.run)).utf8)
+                text.append(UInt8(ascii: "\n"))
+            }
+            try console.write(text + "\n\(StateSizeText.line(size, path))\n".utf8)
             if history.hasMore { console.note("there are older ones; --limit N lists more") }
         }
         return 0
@@ -117,16 +119,50 @@ public enum HistoryCommand: Command {
         return closing.status + (closing.exitCode.map { " \($0)" } ?? "")
     }
 
-    private static func document(_ entry: LedgerEntry, isPruned: Bool) -> JSON {
-        var members: [String: JSON] = [
-            "run_id": .string(entry.run.description), "command": .bytes(entry.command),
-            "workspace": entry.workspace.map(JSON.bytes) ?? .null,
-            "status": .string(entry.closing?.status ?? "running"),
-            "exit_code": entry.closing?.exitCode.map(JSON.int) ?? .null,
-            "duration_ns": entry.closing?.durationNanoseconds.map(JSON.big) ?? .null,
-            "labels": .object(entry.labels.mapValues(JSON.string)), "pruned": .bool(isPruned),
-        ]
-        members[entry.kind == .start ? "started_at" : "finished_at"] = .string(Clock.rfc3339(entry.time))
-        return .object(members)
+    /// `aegix.history/v1`, written straight down: a tree of 10,000 runs would cost more than finding them.
+    static func document(_ history: History, state: JSON) -> Bytes {
+        var json = JSONWriter(capacity: 4096 + history.entries.count * 512)
+        json.object { json in
+            json.key("more")
+            json.bool(history.hasMore)
+            json.key("runs")
+            json.array(history.entries) { json, entry in
+                write(entry, isPruned: history.pruned.contains(entry.run), to: &json)
+            }
+            json.key("schema")
+            json.string("aegix.history/v1")
+            json.key("state")
+            json.raw(state.canonical)
+        }
+        return json.bytes
+    }
+
+    private static func write(_ entry: LedgerEntry, isPruned: Bool, to json: inout JSONWriter) {
+        json.object { json in
+            json.key("command")
+            json.string(entry.command)
+            json.key("duration_ns")
+            json.optional(entry.closing?.durationNanoseconds) { $0.big($1) }
+            json.key("exit_code")
+            json.optional(entry.closing?.exitCode) { $0.int($1) }
+            if entry.kind != .start {
+                json.key("finished_at")
+                json.time(entry.time)
+            }
+            json.key("labels")
+            json.raw(JSON.object(entry.labels.mapValues(JSON.string)).canonical)
+            json.key("pruned")
+            json.bool(isPruned)
+            json.key("run_id")
+            json.string(entry.run.description)
+            if entry.kind == .start {
+                json.key("started_at")
+                json.time(entry.time)
+            }
+            json.key("status")
+            json.string(entry.closing?.status ?? "running")
+            json.key("workspace")
+            json.optional(entry.workspace) { $0.string($1) }
+        }
     }
 }

@@ -200,7 +200,10 @@ enum RecordText {
         }.joined(separator: " ")
     }
 
-    static func clipped(_ line: String) -> String { line.count > columns ? line.prefix(columns - 1) + "…" : line }
+    static func clipped(_ line: String) -> String {
+        // Where the bytes fit, so do the characters.
+        line.utf8.count > columns && line.count > columns ? line.prefix(columns - 1) + "…" : line
+    }
 
     static func padded(_ text: String, _ width: Int) -> String {
         text + String(repeating: " ", count: max(0, width - text.count))

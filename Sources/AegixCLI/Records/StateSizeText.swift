@@ -1,4 +1,4 @@
-// Pure. What the state directory takes, for a person and as a member of a document.
+// Pure but for the clock. What the state directory takes, for a person and as a member of a document.
 
 import AegixAudit
 import AegixSystem
@@ -6,8 +6,10 @@ import AegixSystem
 enum StateSizeText {
     /// For the counting, in nanoseconds.
     static let patience: UInt64 = 250_000_000
-    /// Where it is told by the way.
-    static let briefPatience: UInt64 = 40_000_000
+    /// Where it is told by the way: the command shall have answered in a tenth of a second, whatever else it does.
+    static func deadline(since began: UInt64) -> UInt64 {
+        max(began + 50_000_000, Clock.monotonic() + 10_000_000)
+    }
 
     static func line(_ size: StateSize, _ path: Bytes) -> String {
         let parts = [
