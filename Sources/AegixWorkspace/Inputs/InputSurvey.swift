@@ -7,6 +7,8 @@ import Glibc
 /// What of the inputs is asked for, and what has to be known of the run.
 public struct InputGround: Sendable {
     public var workspace: Bytes
+    /// Where it lies on the host, if elsewhere: a place of aegix's own, to which the way is closed for `identity`.
+    public var source: Bytes?
     /// That the run had: another one may have come to its path since.
     public var directory: (device: UInt64, inode: UInt64)
     public var identity: ReaderIdentity
@@ -37,6 +39,11 @@ public struct InputGround: Sendable {
         workspace: Bytes, _ directory: (device: UInt64, inode: UInt64), identity: ReaderIdentity, began: Int64
     ) {
         (self.workspace, self.directory, self.identity, self.began) = (workspace, directory, identity, began)
+    }
+
+    func top() throws(SystemError) -> Tree {
+        if let source { return try Tree(at: source) }
+        return try identity.reading { () throws(SystemError) in try Tree(at: workspace) }
     }
 }
 
@@ -86,7 +93,7 @@ public final class InputSurvey {
     ) -> InputFindings {
         let survey = InputSurvey(ground, mode, bounds)
         do {
-            let tree = try ground.identity.reading { () throws(SystemError) in try Tree(at: ground.workspace) }
+            let tree = try ground.top()
             let now = try FileFacts(of: tree.descriptor)
             if (now.device, now.inode) != ground.directory {
                 throw SystemError("open", ground.workspace, errno: ESTALE)
