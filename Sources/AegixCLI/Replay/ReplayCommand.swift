@@ -33,6 +33,9 @@ public enum ReplayCommand: Command {
     /// It can't be replayed.
     static let impossible: Int32 = 2
 
+    /// For what others left behind, before it is removed aside.
+    private static let patience: UInt64 = 1_000_000_000
+
     public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
         let options = try ReplayOptions(arguments)
         do throws(Failure) {
@@ -47,6 +50,12 @@ public enum ReplayCommand: Command {
     private static func replay(_ options: ReplayOptions, _ console: Console) throws(Failure) -> Int32 {
         let state = try StateDirectory.open(at: try StateLocation.current(option: options.stateDirectory))
         RecordState.tell(try state.closeInterrupted(), console)
+        // A replay that was killed leaves what it unpacked, which may be a lot.
+        do throws(Failure) {
+            if try !state.clearAway(until: Clock.monotonic() + patience) { state.clearAwayAside() }
+        } catch {
+            console.note(error.message)
+        }
         let junit = try options.junit.map { path throws(Failure) in
             try RecordCopy(path, of: "report", cwd: try RunPreparation.currentDirectory())
         }
