@@ -92,7 +92,15 @@ public enum ReplayCommand: Command {
         guard let text = options.what.text else {
             throw Failure("run.unknown", "there is no run \(options.what.shown)")
         }
-        return try state.recorded(try state.find(text, from: RecordState.currentDirectory()))
+        let recorded = try state.recorded(try state.find(text, from: RecordState.currentDirectory()))
+        // SECURITY: it may repeat a stranger's bundle, and as a run of this machine it would have this machine's workspace.
+        if recorded.record["invocation"]?["how"]?.string == RunStart.Invocation.replay {
+            let parent = recorded.record["parent"]?.string.map { " \($0)" } ?? ""
+            throw Failure(
+                "replay.impossible",
+                "run \(recorded.id) is a replay itself. Replay run\(parent), which it repeats, or the bundle that it came from")
+        }
+        return recorded
     }
 
     private static func compare(
