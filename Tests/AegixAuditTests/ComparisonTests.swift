@@ -193,6 +193,9 @@ struct ComparisonTests {
         #expect(times.isSame, "a time is never the same")
         let content = compare(record(), record(), changes: (list("d1", modified: 1), list("d2", modified: 1)))
         #expect(content.outputs.map(\.subject) == [Bytes("out")])
+        var linked = list("d1", modified: 1)
+        linked.changes[0].linkOf = Bytes("in")
+        #expect(!compare(record(), record(), changes: (list("d1", modified: 1), linked)).isSame)
         let gone = compare(record(), record(), changes: (list("d1", modified: 1), ChangeList()))
         #expect(gone.outputs.first?.after == nil)
     }

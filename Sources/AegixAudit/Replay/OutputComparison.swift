@@ -112,6 +112,7 @@ struct OutputComparison {
         if after.kind == .file { words += ["\(after.size) B", after.digest ?? "undigested"] }
         var text = Bytes(words.joined(separator: " "))
         if let from = change.from { text += Bytes(" from ") + from }
+        if let linkOf = change.linkOf { text += Bytes(" another name of ") + linkOf }
         if let target = after.target { text += Bytes(" to ") + target }
         if let attributes = after.attributes { text += Bytes(" xattrs \(attributes)") }
         return text

@@ -98,7 +98,8 @@ public enum ReplayCommand: Command {
             let parent = recorded.record["parent"]?.string.map { " \($0)" } ?? ""
             throw Failure(
                 "replay.impossible",
-                "run \(recorded.id) is a replay itself. Replay run\(parent), which it repeats, or the bundle that it came from")
+                "run \(recorded.id) is a replay itself. Replay run\(parent), which it repeats, or the bundle that it came from"
+            )
         }
         return recorded
     }
