@@ -288,6 +288,15 @@ def e6b(t):
         forged = forge(t, bundle, lambda record: record["workspace"].update(path=place))
         result = t.aegix("replay", forged, "--state-dir", os.path.join(t.dir, "other"))
         t.check(result.code == 2, f"a workspace at {place}: {result}")
+    # Where the root is assembled from: the run's own layer lies there for an ordinary user's overlay.
+    script = b"#!/bin/sh\necho planted\n"
+    for place in ("/.old/layer/upper/planted", "/.old/empty/x", "/a/../.old/layer/upper/planted", "/a/b", "relative"):
+        def scripted(record):
+            record["command"].update(argv=["sh", place], script={"path": place, "kept": True, "sha256": digest(script)})
+
+        result = t.aegix("replay", forge(t, bundle, scripted, {"script": script}), "--json", "--state-dir", os.path.join(t.dir, "other"))
+        t.check(result.code == (1 if place == "/a/b" else 2), f"a script at {place}: {result}")
+        t.check(place != "/a/b" or stdout_of(t, json.loads(result.out), os.path.join(t.dir, "other")) == b"planted\n", "the control: no script ran")
 
 
 def e6c(t):
@@ -336,6 +345,8 @@ def forge(t, bundle, change, files=None):
         if line["kind"] == "finish":
             line.update(audit=digest(entries["audit.json"]), manifest=digest(entries["manifest.json"]))
     entries["ledger.jsonl"] = b"".join(bundles.canonical(line) + b"\n" for line in lines)
+    # As a bundle has them: its own index, the files in the order of their names, the contents.
+    entries = {name: entries[name] for name in sorted(entries, key=lambda name: (name != "bundle.json", name.startswith("blobs/"), name))}
     path = os.path.join(t.dir, "forged.aegix")
     with open(path, "wb") as f:
         f.write(bundles.pack(bundles.consistent(entries)))

@@ -118,7 +118,7 @@ final class ReplayGround {
     }
 
     /// A path that a mount can have: absolute, without a name that means another place, and not where the root is assembled.
-    private static func isPlace(_ path: Bytes) -> Bool {
+    static func isPlace(_ path: Bytes) -> Bool {
         Path.isAbsolute(path) && Path.normalized(path) == path && !path.contains(0) && path.count < Int(PATH_MAX)
             && !Path.contains(Bytes("/.old"), path)
     }

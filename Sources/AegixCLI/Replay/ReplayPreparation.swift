@@ -113,7 +113,11 @@ struct ReplayCommandLine {
         directory = record["invocation"]?["cwd"]?.bytesValue.flatMap {
             Path.isAbsolute($0) && !$0.contains(0) ? $0 : nil
         }
-        if let script = try run.script(), let index = argv.firstIndex(of: script.path) {
+        let script = try run.script()
+        if let path = script?.path, !ReplayGround.isPlace(path) {
+            throw Failure("replay.impossible", "the script of run \(run.id) is at \(path.shown), where none can be had")
+        }
+        if let script, let index = argv.firstIndex(of: script.path) {
             form = .script(
                 Invocation.Script(path: script.path, content: script.content), arguments: Array(argv[(index + 1)...]))
         } else {
