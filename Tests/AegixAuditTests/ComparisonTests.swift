@@ -133,6 +133,56 @@ struct ComparisonTests {
         #expect(outputs.map(\.area) == [.processes] && outputs.first?.after == Bytes("2 times"))
     }
 
+    @Test(arguments: [
+        ("/tmp/ccA.s", "/tmp/ccB.s", true), ("-o/tmp/ccA.s", "-o/tmp/ccB.s", true), ("x=/tmp/a/f", "x=/tmp/b/f", true),
+        ("/w/tmp/a", "/w/tmp/b", false), ("w/tmp/a", "w/tmp/b", false), ("-I/w/tmp/a", "-I/w/tmp/b", false),
+        ("cat /tmp/a;rm x", "cat /tmp/b;rm y", false), ("cat /tmp/a\nrm x", "cat /tmp/b\nrm y", false),
+        ("/tmp/a/f", "/tmp/a/g", false),
+    ])
+    func whatAMadeUpNameIs(_ one: String, _ other: String, _ isEqual: Bool) {
+        #expect((MadeUpNames.without(Bytes(one)) == MadeUpNames.without(Bytes(other))) == isEqual)
+    }
+
+    @Test func oneWordIsntTwo() {
+        func ran(_ argv: JSON) -> JSON {
+            record { $0["processes"] = [["program": "/usr/bin/rm", "argv": argv, "decision": "allow"]] }
+        }
+        let outputs = compare(ran(["rm", "a b"]), ran(["rm", "a", "b"])).outputs
+        #expect(outputs.map(\.area) == [.processes, .processes])
+        #expect(Set(outputs.map(\.subject)).count == 2, "each is told as what it is")
+        #expect(!compare(ran(["rm", ""]), ran(["rm"])).isSame)
+    }
+
+    @Test func whatNobodySawIsNamed() {
+        let cut = record { $0["streams"] = ["stdout": ["sha256": "s1", "bytes": 3, "truncated": true]] }
+        #expect(compare(cut, cut).unknown.contains { $0.hasPrefix("stdout beyond") })
+        let identity = Entry.Identity(device: 1, inode: 1, changed: 1, links: 1)
+        let large = Entry(.file, mode: 0o644, size: 1 << 40, modified: 1, identity: identity)
+        let list = ChangeList([Change(Bytes("big"), .added, before: nil, after: large)])
+        #expect(compare(record(), record(), changes: (list, list)).unknown.contains { $0.contains("no digest") })
+        let many = record { $0["cut"] = ["artifacts": ["kept": 1, "of": 2]] }
+        #expect(compare(many, many).unknown.contains { $0.hasPrefix("artifacts") })
+    }
+
+    /// In a moment: neither names nor outputs are looked for in all the others.
+    @Test func aRecordOfAnyLength() {
+        func long(_ digit: String) -> JSON {
+            record { members in
+                members["environment"] = .array(
+                    (0..<50_000).map { ["name": .string("VARIABLE_\($0)"), "value": .string(digit)] })
+                members["processes"] = .array(
+                    (0..<5000).map { number in
+                        ["program": .string("/p\(number)"), "argv": [.string(digit)], "decision": "allow"]
+                    })
+            }
+        }
+        let began = ContinuousClock.now
+        let comparison = compare(long("1"), long("2"))
+        #expect(ContinuousClock.now - began < .seconds(60))
+        #expect(comparison.causes.count == 10_000)
+        #expect(comparison.unknown.contains("40000 more differences in environment"))
+    }
+
     @Test func changesByWhatAWorkspaceWouldGet() {
         func list(_ digest: String, modified: Int64) -> ChangeList {
             let identity = Entry.Identity(device: 1, inode: UInt64(modified), changed: modified, links: 1)
@@ -143,6 +193,9 @@ struct ComparisonTests {
         #expect(times.isSame, "a time is never the same")
         let content = compare(record(), record(), changes: (list("d1", modified: 1), list("d2", modified: 1)))
         #expect(content.outputs.map(\.subject) == [Bytes("out")])
+        var linked = list("d1", modified: 1)
+        linked.changes[0].linkOf = Bytes("in")
+        #expect(!compare(record(), record(), changes: (list("d1", modified: 1), linked)).isSame)
         let gone = compare(record(), record(), changes: (list("d1", modified: 1), ChangeList()))
         #expect(gone.outputs.first?.after == nil)
     }

@@ -145,6 +145,16 @@ import Testing
         #expect(try survey(try ground(), .all, hasty).0.cut.contains(.time))
     }
 
+    @Test func aWorkspaceThatLiesElsewhere() throws {
+        try write("a", "read")
+        var ground = try ground()
+        let inside = Bytes("/nowhere/project")
+        ground.uses[Bytes("/nowhere/project/a")] = [.read]
+        (ground.source, ground.workspace) = (ground.workspace, inside)
+        let (found, inputs) = try survey(ground, nil)
+        #expect(found.error == nil && inputs["a"]?.digest == SHA256.hex(Bytes("read")) && inputs["a"]?.uses == [.read])
+    }
+
     @Test func anotherWorkspaceIsNone() throws {
         var ground = try ground()
         ground.directory.inode += 1

@@ -4,7 +4,9 @@ import hashlib
 import http.server
 import json
 import os
+import subprocess
 import threading
+import time
 
 import bundle as bundles
 
@@ -128,6 +130,45 @@ def e5c(t):
     t.check(after.out == b"two\n", f"a replay changed the named sandbox: {after}")
 
 
+def e5d(t):
+    """a replay that is killed leaves no layer, is nobody's last, and what it unpacked goes with the next one; a replay isn't replayed as a run of this machine"""
+    t.only_aegix()
+    t.file("workspace/in", "recorded\n")
+    t.ran(t.sh("cat in; echo evil > in; [ -z $WAIT ] || sleep 60", policy='[audit]\ninputs = "all"\n', options=["--env", "WAIT="]))
+    run, bundle = newest(t), os.path.join(t.dir, "run.aegix")
+    t.check(t.aegix("export", run, "-o", bundle, "--state-dir", t.state).code == 0, "export")
+    t.file("workspace/in", "the replayer's own\n")
+    for what in (run, bundle):
+        killed = subprocess.Popen([t.world.aegix, "replay", what, "--env", "WAIT=1", "--state-dir", t.state], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=t.workspace, env=t.box.environment({}), **t.identity.options())
+        until = time.monotonic() + 20
+        while time.monotonic() < until and not any(t_read(os.path.join(t.state, "runs", one, "layer/upper/in")) for one in t.run_ids()
+                                                   if one != run and os.path.exists(os.path.join(t.state, "runs", one, "layer/upper/in"))):
+            time.sleep(0.05)
+        killed.kill()
+        killed.wait()
+        gone = os.path.join(t.state, "gone")
+        t.check(any(name.endswith(".scratch") for name in os.listdir(gone)), f"{what}: the control: nothing was laid out")
+        t.check(t.aegix("history", "--state-dir", t.state).code == 0, "history")
+        dead = newest(t)
+        t.check(t.aegix("show", dead, "--state-dir", t.state).code == 0, "show")
+        record = t.record_of(dead)
+        t.check(record["outcome"]["status"] == "interrupted" and record["changes"] is None, f"{what}: {record['outcome']} {record['changes']}")
+        t.check(not os.path.exists(os.path.join(t.state, "runs", dead, "layer")), f"{what}: the killed replay's layer is kept")
+        t.check(run.encode() in t.aegix("show", "last", "--json", "--state-dir", t.state).out, f"{what}: a killed replay is the workspace's last run")
+        again = t.aegix("replay", dead, "--state-dir", t.state)
+        t.check(again.code == 2 and b"is a replay itself" in again.err, f"{what}: a replay is replayed: {again}")
+        report = replay(t, what, code=0)
+        t.check(stdout_of(t, report) == b"recorded\n", "the recorded workspace isn't there")
+        until = time.monotonic() + 10
+        while os.listdir(gone) and time.monotonic() < until:
+            time.sleep(0.05)
+        t.check(os.listdir(gone) == [], f"{what}: left of the killed replay: {os.listdir(gone)}")
+        again = t.aegix("replay", report["replay"], "--state-dir", t.state)
+        t.check(again.code == 2 and b"is a replay itself" in again.err, f"{what}: a replay is replayed: {again}")
+    t.check(t.read(os.path.join(t.workspace, "in")) == "the replayer's own\n", "the workspace was changed")
+
+
 def newest_but_replays(t):
     return max(run for run in t.run_ids() if (t.record_of(run) or {}).get("invocation", {}).get("how") != "replay")
 
@@ -247,22 +288,65 @@ def e6b(t):
         forged = forge(t, bundle, lambda record: record["workspace"].update(path=place))
         result = t.aegix("replay", forged, "--state-dir", os.path.join(t.dir, "other"))
         t.check(result.code == 2, f"a workspace at {place}: {result}")
+    # Where the root is assembled from: the run's own layer lies there for an ordinary user's overlay.
+    script = b"#!/bin/sh\necho planted\n"
+    for place in ("/.old/layer/upper/planted", "/.old/empty/x", "/a/../.old/layer/upper/planted", "/a/b", "relative"):
+        def scripted(record):
+            record["command"].update(argv=["sh", place], script={"path": place, "kept": True, "sha256": digest(script)})
+
+        result = t.aegix("replay", forge(t, bundle, scripted, {"script": script}), "--json", "--state-dir", os.path.join(t.dir, "other"))
+        t.check(result.code == (1 if place == "/a/b" else 2), f"a script at {place}: {result}")
+        t.check(place != "/a/b" or stdout_of(t, json.loads(result.out), os.path.join(t.dir, "other")) == b"planted\n", "the control: no script ran")
 
 
-def forge(t, bundle, change):
+def e6c(t):
+    """a stranger's list of inputs with any time, and records of a hundred thousand names: no fault, no hang, nothing left"""
+    t.only_aegix()
+    t.file("workspace/in", "recorded\n")
+    t.ran(t.sh("cat in", policy='[audit]\ninputs = "all"\n'))
+    bundle = os.path.join(t.dir, "run.aegix")
+    t.check(t.aegix("export", newest(t), "-o", bundle, "--state-dir", t.state).code == 0, "export")
+    other = os.path.join(t.dir, "other")
+    lines = [json.loads(line) for line in bundles.entries_of(bundle)["inputs.jsonl"].splitlines()]
+    for modified in (-2 ** 63, -2 ** 63 + 1, 2 ** 63 - 1, -1):
+        lines[-1]["modified"] = str(modified)
+        forged = forge(t, bundle, lambda record: None, {"inputs.jsonl": b"".join(bundles.canonical(line) + b"\n" for line in lines)})
+        replay(t, forged, state=other, code=0)
+    names = [f"N{number}" for number in range(100_000)]
+
+    def many(record):
+        record["environment"] += [{"name": name, "origin": "caller", "value": None} for name in names]
+        record["enforcement"]["controls"] += [{"name": name, "mechanism": "x", "asked": "x", "held": True} for name in names]
+        record["policy"]["effective"]["secrets"] = dict.fromkeys(names, {})
+        record["inputs"] = [{"path": name, "sha256": "0" * 64, "use": ["read"]} for name in names]
+        record["command"]["argv"] += names[:1000]
+
+    began = time.monotonic()
+    report = replay(t, forge(t, bundle, many), state=other, code=1)
+    t.check(len(report["causes"]) < 25_000 and any("more differences" in one for one in report["unknown"]), f"{len(report['causes'])} causes")
+    t.check(time.monotonic() - began < 60, f"a long record took {time.monotonic() - began:.0f} s")
+    left = os.listdir(os.path.join(other, "gone"))
+    t.check(left == [], f"left of the bundle: {left}")
+
+
+def forge(t, bundle, change, files=None):
     """The same bundle with another record, all digests of it right: what a stranger can make with a changed aegix."""
     entries = bundles.entries_of(bundle)
     record = json.loads(entries["audit.json"])
     change(record)
     entries["audit.json"] = bundles.canonical(record)
+    entries.update(files or {})
     manifest = json.loads(entries["manifest.json"])
-    manifest["files"]["audit.json"] = {"bytes": len(entries["audit.json"]), "sha256": digest(entries["audit.json"])}
+    for name in ["audit.json", *(files or {})]:
+        manifest["files"][name] = {"bytes": len(entries[name]), "sha256": digest(entries[name])}
     entries["manifest.json"] = bundles.canonical(manifest)
     lines = [json.loads(line) for line in entries["ledger.jsonl"].splitlines()]
     for line in lines:
         if line["kind"] == "finish":
             line.update(audit=digest(entries["audit.json"]), manifest=digest(entries["manifest.json"]))
     entries["ledger.jsonl"] = b"".join(bundles.canonical(line) + b"\n" for line in lines)
+    # As a bundle has them: its own index, the files in the order of their names, the contents.
+    entries = {name: entries[name] for name in sorted(entries, key=lambda name: (name != "bundle.json", name.startswith("blobs/"), name))}
     path = os.path.join(t.dir, "forged.aegix")
     with open(path, "wb") as f:
         f.write(bundles.pack(bundles.consistent(entries)))

@@ -134,6 +134,16 @@ extension Integration {
             #expect(ended.code == 2 && ended.errorText.contains("leads to"), "\(ended.text) \(ended.errorText)")
         }
 
+        @Test func whatWasReadWithoutItsContentIsTheCause() throws {
+            try ground.write("a", "a\n")
+            try ground.write("b", "b\n")
+            let policy = try ground.policy("[audit]\ninputs = \"read\"\n")
+            try ran("cat a; [ -z $MORE ] || cat b >b2", policy + ["--env", "MORE="])
+            let report = try replay("--env", "MORE=1", code: 1)
+            let read = report["causes"].array.first { $0["subject"].string == "b" }
+            #expect(read?["after"].string == "read" && read?["note"].string == "its content wasn't kept")
+        }
+
         @Test func whatCantBeReplayed() throws {
             #expect(try ground.run("replay", "nope").code == 2)
             try ran("echo [redacted:KEY]", ["--secret", "KEY=env:KEY"], env: ["KEY": bytes("s3cret-value")])
@@ -154,6 +164,8 @@ extension Integration {
             let replayed = try #require(report["replay"].string)
             let applied = try ground.run("apply", replayed)
             #expect(applied.code == 1 && applied.errorText.contains("replay"))
+            let again = try ground.run("replay", replayed)
+            #expect(again.code == 2 && again.errorText.contains("is a replay itself"))
             #expect(try ground.run("apply", "last").code == 0)
             #expect(ground.read("\(ground.workspace)/new") == bytes("a\n"))
         }

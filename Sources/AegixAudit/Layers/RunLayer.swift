@@ -20,6 +20,9 @@ public enum RunLayer {
         public let work: Bytes
     }
 
+    /// In the run's directory.
+    static let name = "layer"
+
     /// What overlay makes in the work directory, mode 0, from the outside in; the last is its mark that nothing was synced.
     private static let overlays = ["layer/work/work", "layer/work/work/incompat", "layer/work/work/incompat/volatile"]
 

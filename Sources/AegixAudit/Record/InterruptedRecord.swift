@@ -26,6 +26,10 @@ enum InterruptedRecord {
     static let message =
         "aegix was killed, or the machine stopped, before the run ended; a later command closed the record"
 
+    static func isReplay(_ events: Bytes) -> Bool {
+        Found(events).start["invocation"]?["how"]?.string == RunStart.Invocation.replay
+    }
+
     /// What can't be known is null.
     ///
     /// - list: what the layer holds, asked where there is one.

@@ -5,8 +5,18 @@ import AegixSystem
 struct CauseComparison {
     private let first: JSON
     private let second: JSON
+    /// What was told already, which isn't told again.
+    private let told: Set<Told>
 
-    init(_ first: JSON, _ second: JSON) { (self.first, self.second) = (first, second) }
+    private struct Told: Hashable {
+        let area: Difference.Area
+        let subject: Bytes
+    }
+
+    init(_ first: JSON, _ second: JSON, told: [Difference]) {
+        (self.first, self.second) = (first, second)
+        self.told = Set(told.map { Told(area: $0.area, subject: $0.subject) })
+    }
 
     func note(in comparison: inout Comparison) {
         command(&comparison)
@@ -126,7 +136,7 @@ struct CauseComparison {
         let (one, other) = (files(first), files(second))
         for (path, digest) in one.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
             guard path != known, let now = other[path], now != digest else { continue }
-            if comparison.causes.contains(where: { $0.area == area && $0.subject == path }) { continue }
+            if told.contains(Told(area: area, subject: path)) { continue }
             comparison.causes.append(Difference(area, path, before: Bytes(digest), after: Bytes(now)))
         }
     }
@@ -134,7 +144,7 @@ struct CauseComparison {
     private func environment(_ comparison: inout Comparison) {
         let (one, other) = (variables(first), variables(second))
         for name in Set(one.keys).union(other.keys).sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-            if comparison.causes.contains(where: { $0.area == .environment && $0.subject == name }) { continue }
+            if told.contains(Told(area: .environment, subject: name)) { continue }
             switch (one[name], other[name]) {
             case (let before?, nil):
                 comparison.causes.append(
@@ -217,7 +227,7 @@ struct CauseComparison {
     ) {
         if one == other { return }
         let name = Bytes(subject)
-        if comparison.causes.contains(where: { $0.area == area && $0.subject == name }) { return }
+        if told.contains(Told(area: area, subject: name)) { return }
         comparison.causes.append(
             Difference(area, name, before: CauseComparison.text(one), after: CauseComparison.text(other)))
     }

@@ -2,21 +2,34 @@
 
 import AegixSystem
 
-enum LikelyCause {
+struct LikelyCause {
+    private let causes: [Difference]
+
+    /// That an output is searched for, of each area: a comparison may have as many outputs, and each of them a line of text.
+    private static let mostNamed = 1000
+
+    init(_ causes: [Difference]) { self.causes = causes }
+
     /// nil: nothing differs that could be one.
-    static func of(_ output: Difference, among causes: [Difference]) -> Difference.Cause? {
-        // A limit that nobody met explains nothing: one that was met shows in the exit, or as a refusal.
-        let eligible = causes.filter { $0.area != .limits || output.area == .exit }
-        let ranked = eligible.enumerated().min { one, other in
-            let (a, b) = (rank(one.element, of: output), rank(other.element, of: output))
-            return a == b ? one.offset < other.offset : a < b
+    func of(_ output: Difference) -> Difference.Cause? {
+        var (least, found): (Int, Difference?) = (.max, nil)
+        var named: [Difference.Area: Int] = [:]
+        for cause in causes {
+            // A limit that nobody met explains nothing: one that was met shows in the exit, or as a refusal.
+            if cause.area == .limits, output.area != .exit { continue }
+            named[cause.area, default: 0] += 1
+            let isSearched = named[cause.area, default: 0] <= LikelyCause.mostNamed
+            let rank = LikelyCause.rank(cause, of: output, isSearched: isSearched)
+            if rank < least { (least, found) = (rank, cause) }
         }
-        guard let found = ranked?.element else { return nil }
-        return .difference(found.area, found.subject)
+        return found.map { .difference($0.area, $0.subject) }
     }
 
     /// Lower is likelier. What says most about what the command does comes first; that the kernel is another one explains least.
-    private static func rank(_ cause: Difference, of output: Difference) -> Int {
+    private static func rank(_ cause: Difference, of output: Difference, isSearched: Bool) -> Int {
+        func mentions(_ output: Difference, _ name: Bytes) -> Bool {
+            isSearched && LikelyCause.mentions(output, name)
+        }
         // A file that the output itself names.
         if cause.area == .inputs, mentions(output, cause.subject) { return 0 }
         switch cause.area {

@@ -39,7 +39,13 @@ struct OutputComparison {
 
     private func stream(_ area: Difference.Area, _ name: String, _ comparison: inout Comparison) {
         let (one, other) = (first.record["streams"]?[name] ?? .null, second.record["streams"]?[name] ?? .null)
-        if one["sha256"] == other["sha256"], one["bytes"] == other["bytes"] { return }
+        if one["sha256"] == other["sha256"], one["bytes"] == other["bytes"] {
+            // The digest is of what was captured, and as many bytes can be others.
+            if one["truncated"]?.bool == true || other["truncated"]?.bool == true {
+                comparison.unknown.append("\(name) beyond what was captured of it")
+            }
+            return
+        }
         guard let before = first.log(name), let after = second.log(name) else {
             comparison.outputs.append(
                 Difference(
@@ -88,6 +94,10 @@ struct OutputComparison {
         if !one.cut.isEmpty || !other.cut.isEmpty {
             comparison.unknown.append("changes beyond the bounds of the list")
         }
+        let undigested = Set((one.changes + other.changes).filter(OutputComparison.isUndigested).map(\.path)).count
+        if undigested > 0 {
+            comparison.unknown.append("the content of \(undigested) changed files, which have no digest")
+        }
         func described(_ list: ChangeList) -> [Bytes: Bytes] {
             Dictionary(
                 list.changes.map { ($0.path, OutputComparison.text($0)) }, uniquingKeysWith: { first, _ in first })
@@ -102,12 +112,20 @@ struct OutputComparison {
         if after.kind == .file { words += ["\(after.size) B", after.digest ?? "undigested"] }
         var text = Bytes(words.joined(separator: " "))
         if let from = change.from { text += Bytes(" from ") + from }
+        if let linkOf = change.linkOf { text += Bytes(" another name of ") + linkOf }
         if let target = after.target { text += Bytes(" to ") + target }
         if let attributes = after.attributes { text += Bytes(" xattrs \(attributes)") }
         return text
     }
 
+    private static func isUndigested(_ change: Change) -> Bool {
+        change.after.map { $0.kind == .file && $0.digest == nil } ?? false
+    }
+
     private func artifacts(_ comparison: inout Comparison) {
+        if first.record["cut"]?["artifacts"] != nil || second.record["cut"]?["artifacts"] != nil {
+            comparison.unknown.append("artifacts beyond the bounds of the list")
+        }
         func described(_ record: JSON) -> [Bytes: Bytes] {
             var found: [Bytes: Bytes] = [:]
             for one in record["artifacts"]?.array ?? [] {
@@ -159,7 +177,8 @@ struct OutputComparison {
         for exec in different.sorted(by: { $0.lexicographicallyPrecedes($1) }).prefix(OutputComparison.most) {
             comparison.outputs.append(
                 Difference(
-                    .processes, shortened(exec, to: 400), before: Bytes("\(one[exec] ?? 0) times"),
+                    .processes, shortened(OutputComparison.shown(exec), to: 400),
+                    before: Bytes("\(one[exec] ?? 0) times"),
                     after: Bytes("\(other[exec] ?? 0) times")))
         }
     }
@@ -170,9 +189,18 @@ struct OutputComparison {
             var words = [one["program"]?.bytesValue ?? []] + (one["argv"]?.array ?? []).map { $0.bytesValue ?? [] }
             words.append(Bytes(one["decision"]?.string ?? ""))
             if renames { words = words.map(MadeUpNames.without) }
-            found[Bytes(words.joined(separator: [0x20])), default: 0] += 1
+            // No word has a NUL: `a b` isn't `a` and `b`.
+            found[Bytes(words.joined(separator: [0])), default: 0] += 1
         }
         return found
+    }
+
+    /// With quotes, where it takes them to tell one word from two.
+    private static func shown(_ exec: Bytes) -> Bytes {
+        let words = exec.split(separator: 0, omittingEmptySubsequences: false).map { word in
+            word.isEmpty || word.contains(0x20) ? [0x27] + word + [0x27] : Bytes(word)
+        }
+        return Bytes(words.joined(separator: [0x20]))
     }
 }
 
@@ -182,18 +210,31 @@ enum MadeUpNames {
         let place = Bytes("/tmp/")
         var out = Bytes()
         var index = 0
+        // Where the path began that the next byte belongs to.
+        var start = 0
         while index < word.count {
-            if word[index...].starts(with: place) {
+            if word[index...].starts(with: place), isBegin(word[start..<index]) {
                 out += place + [UInt8(ascii: "*")]
                 index += place.count
-                while index < word.count, !isEnd(word[index]) { index += 1 }
-            } else {
-                out.append(word[index])
-                index += 1
+                while index < word.count, isName(word[index]) { index += 1 }
+                continue
             }
+            if !isName(word[index]), word[index] != Path.slash { start = index + 1 }
+            out.append(word[index])
+            index += 1
         }
         return out
     }
 
-    private static func isEnd(_ byte: UInt8) -> Bool { [0x2F, 0x20, 0x3A, 0x3D, 0x2C, 0x22, 0x27].contains(byte) }
+    /// An option may stand right before a path, as in `-o/tmp/x`; a directory is another one's `tmp`.
+    private static func isBegin(_ before: Bytes.SubSequence) -> Bool {
+        before.isEmpty || before.first == UInt8(ascii: "-") && !before.contains(Path.slash)
+    }
+
+    private static func isName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x80...0xFF: true
+        default: [0x2E, 0x5F, 0x2D, 0x2B, 0x7E].contains(byte)
+        }
+    }
 }

@@ -33,7 +33,7 @@ extension Comparison {
     ) -> Comparison {
         var comparison = Comparison()
         comparison.causes = given
-        CauseComparison(first.record, second.record).note(in: &comparison)
+        CauseComparison(first.record, second.record, told: given).note(in: &comparison)
         let order = Dictionary(
             Difference.Area.allCases.enumerated().map { ($0.element, $0.offset) },
             uniquingKeysWith: { first, _ in first })
@@ -42,11 +42,28 @@ extension Comparison {
             let (one, other) = (order[$0.element.area] ?? 0, order[$1.element.area] ?? 0)
             return one == other ? $0.offset < $1.offset : one < other
         }.map(\.element)
+        comparison.bound()
         OutputComparison(first, second, strict: strict).note(in: &comparison)
+        let likely = LikelyCause(comparison.causes)
         for index in comparison.outputs.indices {
-            comparison.outputs[index].cause = LikelyCause.of(comparison.outputs[index], among: comparison.causes)
+            comparison.outputs[index].cause = likely.of(comparison.outputs[index])
         }
         return comparison
+    }
+
+    /// Of each area; the rest is counted. A record may be a stranger's, and as long as 64 MiB.
+    private static let mostCauses = 10_000
+
+    private mutating func bound() {
+        var counts: [Difference.Area: Int] = [:]
+        causes.removeAll { cause in
+            counts[cause.area, default: 0] += 1
+            return counts[cause.area, default: 0] > Comparison.mostCauses
+        }
+        for area in Difference.Area.allCases {
+            let more = counts[area, default: 0] - Comparison.mostCauses
+            if more > 0 { unknown.append("\(more) more differences in \(area.rawValue)") }
+        }
     }
 
     /// With what a second replay showed: the same again can't be explained, anything else is chance.

@@ -162,6 +162,11 @@ extension Recovery {
         try TreeRemoval.remove(Path.join(path, Bytes(InputList.directoryName)))
         // Of stdin nobody knows by now whether a secret is in it.
         for name in [InputList.name, RunDirectory.Log.stdin.rawValue] { try StateFile.remove(name, in: directory) }
+        if InterruptedRecord.isReplay(remains.events) {
+            // Dropped at its end, too. Its workspace isn't the one at that path: a stranger's bundle may name any.
+            try TreeRemoval.remove(Path.join(path, Bytes(RunLayer.name)))
+            remains.hadCopy = false
+        }
         remains.layer = try RunLayer.finish(in: directory, mode: nil)
         return remains
     }
@@ -186,8 +191,10 @@ extension Recovery {
         _ kind: LedgerEntry.Kind, _ id: RunID, _ record: JSON, audit: String, manifest: String
     ) -> LedgerEntry {
         let argv = (record["command"]?["argv"]?.array ?? []).compactMap(\.bytesValue)
+        let isReplay = record["invocation"]?["how"]?.string == RunStart.Invocation.replay
+        // As at its end: it is nobody's `last`.
         var entry = LedgerEntry(
-            kind, id, time: Clock.realtime(), workspace: record["workspace"]?["path"]?.bytesValue,
+            kind, id, time: Clock.realtime(), workspace: isReplay ? nil : record["workspace"]?["path"]?.bytesValue,
             command: LedgerEntry.summary(argv))
         entry.labels = (record["labels"]?.object ?? [:]).compactMapValues(\.string)
         entry.closing = LedgerEntry.Closing(

@@ -41,7 +41,7 @@ extension StateDirectory {
             while true {
                 let name = "\(try RunID.make()).scratch"
                 try StateFile.makeDirectory(name, in: away.descriptor)
-                let tree = try away.directory(Bytes(name))
+                guard let tree = try StateDirectory.fresh(name, in: away) else { continue }
                 // Somebody who clears this directory may have been there before the lock.
                 guard try FileLock.attempt(tree.descriptor), let there = try away.facts(name: Bytes(name)),
                     there.inode == (try FileFacts(of: tree.descriptor)).inode
@@ -51,6 +51,14 @@ extension StateDirectory {
             }
         } catch {
             throw failure(error)
+        }
+    }
+
+    /// nil: it was removed before it could be locked.
+    private static func fresh(_ name: String, in away: Tree) throws(SystemError) -> Tree? {
+        do throws(SystemError) { return try away.directory(Bytes(name)) } catch {
+            if error.errno == ENOENT { return nil }
+            throw error
         }
     }
 }

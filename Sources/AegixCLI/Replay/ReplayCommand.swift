@@ -33,6 +33,9 @@ public enum ReplayCommand: Command {
     /// It can't be replayed.
     static let impossible: Int32 = 2
 
+    /// For what others left behind, before it is removed aside.
+    private static let patience: UInt64 = 1_000_000_000
+
     public static func run(_ arguments: Arguments, _ console: Console) throws(Failure) -> Int32 {
         let options = try ReplayOptions(arguments)
         do throws(Failure) {
@@ -47,6 +50,12 @@ public enum ReplayCommand: Command {
     private static func replay(_ options: ReplayOptions, _ console: Console) throws(Failure) -> Int32 {
         let state = try StateDirectory.open(at: try StateLocation.current(option: options.stateDirectory))
         RecordState.tell(try state.closeInterrupted(), console)
+        // A replay that was killed leaves what it unpacked, which may be a lot.
+        do throws(Failure) {
+            if try !state.clearAway(until: Clock.monotonic() + patience) { state.clearAwayAside() }
+        } catch {
+            console.note(error.message)
+        }
         let junit = try options.junit.map { path throws(Failure) in
             try RecordCopy(path, of: "report", cwd: try RunPreparation.currentDirectory())
         }
@@ -83,7 +92,16 @@ public enum ReplayCommand: Command {
         guard let text = options.what.text else {
             throw Failure("run.unknown", "there is no run \(options.what.shown)")
         }
-        return try state.recorded(try state.find(text, from: RecordState.currentDirectory()))
+        let recorded = try state.recorded(try state.find(text, from: RecordState.currentDirectory()))
+        // SECURITY: it may repeat a stranger's bundle, and as a run of this machine it would have this machine's workspace.
+        if recorded.record["invocation"]?["how"]?.string == RunStart.Invocation.replay {
+            let parent = recorded.record["parent"]?.string.map { " \($0)" } ?? ""
+            throw Failure(
+                "replay.impossible",
+                "run \(recorded.id) is a replay itself. Replay run\(parent), which it repeats, or the bundle that it came from"
+            )
+        }
+        return recorded
     }
 
     private static func compare(

@@ -90,9 +90,14 @@ final class ReplayGround {
                 differences.append(Difference(.inputs, input.path, note: "its content wasn't kept: \(reason)"))
             }
         }
-        for path in layout.missing {
+        for input in layout.missing {
+            let isLink = input.kind == .symlink
             differences.append(
-                Difference(.inputs, path, before: Bytes("a FIFO, socket or device"), note: "none is made again"))
+                Difference(
+                    .inputs, input.path, before: Bytes(isLink ? "a symlink" : "a FIFO, socket or device"),
+                    note: isLink
+                        ? "where it points wasn't kept: \(input.reason?.rawValue ?? "unknown")"
+                        : "none is made again"))
         }
         if !list.cut.isEmpty {
             let bounds = list.cut.map(\.rawValue).sorted().joined(separator: ", ")
@@ -113,7 +118,7 @@ final class ReplayGround {
     }
 
     /// A path that a mount can have: absolute, without a name that means another place, and not where the root is assembled.
-    private static func isPlace(_ path: Bytes) -> Bool {
+    static func isPlace(_ path: Bytes) -> Bool {
         Path.isAbsolute(path) && Path.normalized(path) == path && !path.contains(0) && path.count < Int(PATH_MAX)
             && !Path.contains(Bytes("/.old"), path)
     }
@@ -122,7 +127,7 @@ final class ReplayGround {
     private static func suspects(_ record: JSON, _ path: Bytes) throws(Failure) -> [Difference] {
         guard let began = record["started_at"]?.string.flatMap({ Timestamp.parse($0) }) else { return [] }
         do throws(SystemError) {
-            let changed = try ChangedSince(Int64(began), in: try Tree(at: path))
+            let changed = try ChangedSince(Int64(clamping: began), in: try Tree(at: path))
             var found = changed.paths.map { path in
                 Difference(.inputs, path, note: "changed since the run; its content then wasn't kept")
             }

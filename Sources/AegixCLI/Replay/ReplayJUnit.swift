@@ -61,7 +61,7 @@ struct ReplayJUnit {
             lines: variation.comparison.outputs.prefix(100).map { ReplayText.line($0, among: nil) })
     }
 
-    /// What is shown has no control characters any more; of the rest these five mean something in XML.
+    /// What is shown has no control characters any more; of the rest these five mean something in XML, and two can't be in it.
     private static func escaped(_ text: String) -> String {
         var out = ""
         for scalar in text.unicodeScalars {
@@ -71,6 +71,7 @@ struct ReplayJUnit {
             case ">": out += "&gt;"
             case "\"": out += "&quot;"
             case "'": out += "&apos;"
+            case "\u{FFFE}", "\u{FFFF}": out += "\\u{\(String(scalar.value, radix: 16))}"
             default: out.unicodeScalars.append(scalar)
             }
         }

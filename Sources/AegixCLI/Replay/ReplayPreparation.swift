@@ -104,7 +104,7 @@ struct ReplayCommandLine {
             argv.append(bytes)
         }
         let secrets = record["policy"]?["effective"]?["secrets"]?.object ?? [:]
-        for name in secrets.keys where argv.contains(where: { $0.holds(Bytes("[redacted:\(name)]")) }) {
+        for name in argv.lazy.flatMap(ReplayCommandLine.redacted) where secrets[name] != nil {
             throw Failure(
                 "replay.impossible",
                 "the command of run \(run.id) held the secret \(Bytes(name).shown), which is recorded nowhere")
@@ -113,11 +113,25 @@ struct ReplayCommandLine {
         directory = record["invocation"]?["cwd"]?.bytesValue.flatMap {
             Path.isAbsolute($0) && !$0.contains(0) ? $0 : nil
         }
-        if let script = try run.script(), let index = argv.firstIndex(of: script.path) {
+        let script = try run.script()
+        if let path = script?.path, !ReplayGround.isPlace(path) {
+            throw Failure("replay.impossible", "the script of run \(run.id) is at \(path.shown), where none can be had")
+        }
+        if let script, let index = argv.firstIndex(of: script.path) {
             form = .script(
                 Invocation.Script(path: script.path, content: script.content), arguments: Array(argv[(index + 1)...]))
         } else {
             form = .program(argv)
+        }
+    }
+
+    /// The names of the secrets that stood in a word.
+    private static func redacted(_ word: Bytes) -> [String] {
+        let mark = Bytes("[redacted:")
+        return word.indices.compactMap { index in
+            guard word[index...].starts(with: mark) else { return nil }
+            let name = word[(index + mark.count)...].prefix { $0 != UInt8(ascii: "]") }
+            return name.endIndex < word.count ? Bytes(name).text : nil
         }
     }
 }
@@ -164,14 +178,7 @@ struct ReplayEnvironment {
 
     /// What the policy or an option sets isn't passed on besides.
     mutating func keep(to policy: Policy.Environment) {
-        variables.removeAll { variable in
-            policy.set.keys.contains { variable.name.elementsEqual($0.utf8) }
-        }
-    }
-}
-
-extension Bytes {
-    fileprivate func holds(_ part: Bytes) -> Bool {
-        count >= part.count && (0...(count - part.count)).contains { self[$0..<$0 + part.count].elementsEqual(part) }
+        let set = Set(policy.set.keys.map { Bytes($0) })
+        variables.removeAll { set.contains($0.name) }
     }
 }

@@ -102,10 +102,15 @@ struct ReplayRights {
 
     /// What was set by an option is nowhere recorded but by name.
     private mutating func environment(_ policy: inout Policy) {
+        // Of a few names the value is recorded whoever gave it.
+        let recorded = Dictionary(
+            (record["environment"]?.array ?? []).compactMap { variable in
+                variable["name"]?.string.map { ($0, variable["value"]?.bytesValue) }
+            }, uniquingKeysWith: { first, _ in first })
         for (name, value) in policy.env.set {
             if let given = options.environment[name] {
                 policy.env.set[name] = given
-            } else if value == RunPreparation.notRecorded, let known = recorded(name) {
+            } else if value == RunPreparation.notRecorded, let known = recorded[name] ?? nil {
                 policy.env.set[name] = known
             } else if value == RunPreparation.notRecorded {
                 policy.env.set[name] = nil
@@ -129,11 +134,6 @@ struct ReplayRights {
                     note: isStranger ? "no secret is handed to a bundle" : "isn't set: its source isn't there any more")
             )
         }
-    }
-
-    /// Of a few names the value is recorded whoever gave it.
-    private func recorded(_ name: String) -> Bytes? {
-        record["environment"]?.array?.first { $0["name"]?.string == name }?["value"]?.bytesValue
     }
 
     private func isRedacted(_ value: Bytes) -> Bool {

@@ -85,6 +85,7 @@ struct RunInputs {
         var ground = InputGround(
             workspace: workspace.path, (workspace.device, workspace.inode),
             identity: facts.uid == 0 ? .owner(uid: workspace.uid, gid: workspace.gid) : .caller, began: Int64(began))
+        ground.source = workspace.source
         ground.redactor = preparation.redactor
         ground.denied = denied
         ground.hidden = Set(plan.hidden.map(\.path))

@@ -59,11 +59,13 @@ struct FileAttributes: Equatable, Sendable {
 
     /// The time of the content; that of reading stays.
     static func stamp(_ file: borrowing Descriptor, _ modified: Int64) throws(SystemError) {
-        let second = Int64(1_000_000_000)
-        let rest = ((modified % second) + second) % second
+        let (whole, rest) = modified.quotientAndRemainder(dividingBy: 1_000_000_000)
+        // Rounded down, for a time before 1970, and without a number below the lowest: a stranger's list may have any.
         let times = [
             timespec(tv_sec: 0, tv_nsec: Int(omitted)),
-            timespec(tv_sec: Int((modified - rest) / second), tv_nsec: Int(rest)),
+            rest < 0
+                ? timespec(tv_sec: Int(whole) - 1, tv_nsec: Int(rest) + 1_000_000_000)
+                : timespec(tv_sec: Int(whole), tv_nsec: Int(rest)),
         ]
         if aegix_change_times(file.raw, times) < 0 { throw SystemError.last("utimensat") }
     }

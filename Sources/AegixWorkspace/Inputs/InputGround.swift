@@ -6,6 +6,8 @@ import AegixSystem
 /// What of the inputs is asked for, and what has to be known of the run.
 public struct InputGround: Sendable {
     public var workspace: Bytes
+    /// Where it lies on the host, if elsewhere: a place of aegix's own, to which the way is closed for `identity`.
+    public var source: Bytes?
     /// That the run had: another one may have come to its path since.
     public var directory: (device: UInt64, inode: UInt64)
     public var identity: ReaderIdentity
@@ -36,6 +38,11 @@ public struct InputGround: Sendable {
         workspace: Bytes, _ directory: (device: UInt64, inode: UInt64), identity: ReaderIdentity, began: Int64
     ) {
         (self.workspace, self.directory, self.identity, self.began) = (workspace, directory, identity, began)
+    }
+
+    func top() throws(SystemError) -> Tree {
+        if let source { return try Tree(at: source) }
+        return try identity.reading { () throws(SystemError) in try Tree(at: workspace) }
     }
 }
 

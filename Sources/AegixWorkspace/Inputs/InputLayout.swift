@@ -15,8 +15,8 @@ public final class InputLayout {
 
     /// Paths of files that are there without their content.
     public private(set) var hollow: Set<Bytes> = []
-    /// Paths that are no file, directory or symlink, and aren't there.
-    public private(set) var missing: [Bytes] = []
+    /// What isn't there: neither file, directory nor symlink, or a symlink of which nobody knows where it pointed.
+    public private(set) var missing: [Input] = []
 
     private let list: InputList
     private let owner: (uid: uid_t, gid: gid_t)?
@@ -61,11 +61,12 @@ public final class InputLayout {
         switch input.kind {
         case .directory: return
         case .other:
-            missing.append(input.path)
+            missing.append(input)
             return
         case .symlink:
             guard let target = input.target, !target.isEmpty, !target.contains(0) else {
-                throw SystemError("symlink", input.path, errno: EINVAL)
+                missing.append(input)
+                return
             }
             try parent.makeLink(to: target, name)
         case .file:
@@ -96,7 +97,9 @@ public final class InputLayout {
         if let owner, aegix_change_owner(place.raw, owner.uid, owner.gid) < 0 {
             throw SystemError.last("chown", input.path)
         }
-        if input.kind != .symlink, aegix_change_mode(place.raw, input.mode & 0o1777) < 0 {
+        // Of what was denied the mode isn't known. It is masked again, and before that looked into.
+        let mode = input.reason == .denied ? (input.kind == .directory ? 0o700 : 0o600) : input.mode & 0o1777
+        if input.kind != .symlink, aegix_change_mode(place.raw, mode) < 0 {
             throw SystemError.last("chmod", input.path)
         }
         try FileAttributes.stamp(place, input.modified)

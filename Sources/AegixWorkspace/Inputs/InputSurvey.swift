@@ -30,7 +30,7 @@ public final class InputSurvey {
     ) -> InputFindings {
         let survey = InputSurvey(ground, mode, bounds)
         do {
-            let tree = try ground.identity.reading { () throws(SystemError) in try Tree(at: ground.workspace) }
+            let tree = try ground.top()
             let now = try FileFacts(of: tree.descriptor)
             if (now.device, now.inode) != ground.directory {
                 throw SystemError("open", ground.workspace, errno: ESTALE)
