@@ -168,9 +168,10 @@ extension PolicyReader {
             guard let bytes = bytes(item, path) else { continue }
             let place = "\(source):\(item.position.line):\(item.position.column)"
             do {
-                let pattern = try PathPattern(bytes)
-                if !rules.contains(where: { $0.pattern == pattern.text }) {
-                    rules.append(Policy.PathRule(pattern: pattern.text, origin: place))
+                // Made once: a stranger's policy may have ten thousands.
+                let text = try PathPattern(bytes).text
+                if !rules.contains(where: { $0.pattern == text }) {
+                    rules.append(Policy.PathRule(pattern: text, origin: place))
                 }
             } catch {
                 fail(item.position, "\(path): \(found(item)) \(error.reason)")
