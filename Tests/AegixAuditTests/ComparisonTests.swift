@@ -171,7 +171,7 @@ struct ComparisonTests {
                 members["environment"] = .array(
                     (0..<50_000).map { ["name": .string("VARIABLE_\($0)"), "value": .string(digit)] })
                 members["processes"] = .array(
-                    (0..<5000).map { number in
+                    (0..<300).map { number in
                         ["program": .string("/p\(number)"), "argv": [.string(digit)], "decision": "allow"]
                     })
             }

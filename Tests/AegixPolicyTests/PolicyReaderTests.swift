@@ -25,6 +25,18 @@ struct PolicyReaderTests {
                 "Did you mean \"net_bind_service\"?") == true)
     }
 
+    @Test func aLongListOfPathsIsReadOnceEach() throws {
+        let paths = (0..<20_000).map { "\"**/a\($0 / 2)/x\"" }.joined(separator: ", ")
+        let began = ContinuousClock.now
+        let draft = try PolicyReader.read(Bytes("version = 1\n[files]\ndeny = [\(paths)]"), source: "p.toml")
+        #expect(ContinuousClock.now - began < .seconds(20))
+        let lengths = draft.settings.values.compactMap { setting in
+            if case .paths(let rules) = setting.value { return rules.count }
+            return nil
+        }
+        #expect(lengths == [10_000])
+    }
+
     @Test func allErrorsAtOnceInTheOrderOfTheText() {
         let found = errors(
             """

@@ -17,11 +17,11 @@ import Testing
 
     deinit { try? FileManager.default.removeItem(atPath: top) }
 
-    private func lay(_ inputs: [Input]) throws -> InputLayout {
+    private func lay(_ inputs: [Input], copied: UInt64 = 1 << 30) throws -> InputLayout {
         var list = InputList(.all)
         list.inputs = [Input([], .directory)] + inputs
         list.inputs[0].mode = 0o755
-        let layout = InputLayout(list, owner: nil)
+        let layout = InputLayout(list, owner: nil, longestCopied: copied)
         try layout.make(
             in: try Tree(at: Bytes(top + "/w")), from: try Descriptor.open(Bytes(top), O_RDONLY | O_DIRECTORY))
         return layout
@@ -37,6 +37,20 @@ import Testing
         _ = try lay([input])
         let found = try #require(try facts("a"))
         if (-2_000_000_000..<2_000_000_000).contains(modified / 1_000_000_000) { #expect(found.modified == modified) }
+    }
+
+    /// A small bundle fills no disk.
+    @Test func oneContentUnderManyNames() throws {
+        let digest = SHA256.hex(Bytes("content"))
+        mkdir(top + "/inputs", 0o700)
+        try Data("content".utf8).write(to: URL(fileURLWithPath: "\(top)/inputs/\(digest)"))
+        let inputs = (0..<9).map { number in
+            var input = Input(Bytes("f\(number)"), .file)
+            (input.mode, input.size, input.digest, input.isKept) = (0o644, 7, digest, true)
+            return input
+        }
+        let fault = #expect(throws: InputLayout.Fault.self) { try lay(inputs, copied: 60) }
+        #expect(fault?.path == Bytes("f8") && fault?.error.errno == EFBIG)
     }
 
     @Test func aLinkOfWhichNobodyKnowsWhereItPointed() throws {

@@ -144,6 +144,20 @@ extension Integration {
             #expect(read?["after"].string == "read" && read?["note"].string == "its content wasn't kept")
         }
 
+        @Test func aWorkspaceThatLeadsElsewhereByNowIsntFollowed() throws {
+            let (parent, other) = ("\(ground.workspace)/parent", "\(ground.workspace)/other")
+            for place in [parent, other] {
+                try FileManager.default.createDirectory(atPath: "\(place)/w", withIntermediateDirectories: true)
+            }
+            try ran("pwd", ["--workspace", "\(parent)/w"])
+            let id = try #require(ground.runs.last?.split(separator: "/").last.map(String.init))
+            _ = try replay(of: id, code: 0)
+            try FileManager.default.moveItem(atPath: parent, toPath: "\(parent).was")
+            try FileManager.default.createSymbolicLink(atPath: parent, withDestinationPath: other)
+            let ended = try ground.run("replay", id)
+            #expect(ended.code == 2 && ended.errorText.contains("leads to"))
+        }
+
         @Test func whatCantBeReplayed() throws {
             #expect(try ground.run("replay", "nope").code == 2)
             try ran("echo [redacted:KEY]", ["--secret", "KEY=env:KEY"], env: ["KEY": bytes("s3cret-value")])

@@ -38,6 +38,12 @@ struct ReplayPreparation {
                 environment: environment.variables, policy: loaded.policy,
                 guarded: RunPreparation.guarded(state: state, home: PolicyStack.home, signer: nil),
                 needsSealed: loaded.policy.require == .sealed))
+        if facts.workspace.path != ground.path {
+            throw Failure(
+                "replay.impossible",
+                "the workspace \(ground.path.shown) leads to \(facts.workspace.path.shown) by now, which the run never saw"
+            )
+        }
         try ReplayPreparation.check(facts.reads, record)
         var words = try RunOptions(Arguments(), command: .program(command.argv))
         if !isStranger { words.labels = ReplayPreparation.labels(record) }

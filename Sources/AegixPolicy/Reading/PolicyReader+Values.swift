@@ -164,14 +164,16 @@ extension PolicyReader {
             return wrong(node, path, "must be a list of paths, such as [\"/opt/python\"]")
         }
         var rules: [Policy.PathRule] = []
+        // A stranger's policy may have ten thousands. For a few, a set would only cost the making of its type.
+        var seen: Set<Bytes> = []
         for item in items {
             guard let bytes = bytes(item, path) else { continue }
             let place = "\(source):\(item.position.line):\(item.position.column)"
             do {
-                let pattern = try PathPattern(bytes)
-                if !rules.contains(where: { $0.pattern == pattern.text }) {
-                    rules.append(Policy.PathRule(pattern: pattern.text, origin: place))
-                }
+                let text = try PathPattern(bytes).text
+                let isNew =
+                    items.count > 64 ? seen.insert(text).inserted : !rules.contains { $0.pattern == text }
+                if isNew { rules.append(Policy.PathRule(pattern: text, origin: place)) }
             } catch {
                 fail(item.position, "\(path): \(found(item)) \(error.reason)")
             }

@@ -27,9 +27,14 @@ public final class InputLayout {
 
     /// Of all files, as they look: a list could name exabytes.
     private static let longest: UInt64 = 1 << 40
+    /// Of all contents: a list could name one of them a hundred thousand times.
+    private let longestCopied: UInt64
+    private var copied: UInt64 = 0
 
     /// - owner: whose all of it shall be; nil: the caller's.
-    public init(_ list: InputList, owner: (uid: uid_t, gid: gid_t)?) { (self.list, self.owner) = (list, owner) }
+    public init(_ list: InputList, owner: (uid: uid_t, gid: gid_t)?, longestCopied: UInt64 = 16 << 30) {
+        (self.list, self.owner, self.longestCopied) = (list, owner, longestCopied)
+    }
 
     /// - store: the run directory with the contents.
     public func make(in top: Tree, from store: borrowing Descriptor) throws(Fault) {
@@ -72,6 +77,8 @@ public final class InputLayout {
         case .file:
             length += input.size
             if length > InputLayout.longest { throw SystemError("truncate", input.path, errno: EFBIG) }
+            if input.isKept { copied += input.size }
+            if copied > longestCopied { throw SystemError("write", input.path, errno: EFBIG) }
             let file = try parent.create(name)
             if input.isKept, let digest = input.digest {
                 let content = try InputList.open(digest, in: store)
