@@ -15,11 +15,11 @@ readers=(Sources/AegixSystem/*.swift Tests/Fuzz/Harness.swift
     Sources/AegixAudit/{Evidence/{Envelope,Provenance,Statement},Ledger/{Ledger,LedgerEntry,LedgerLine,LedgerVerify},Record/{Labels,Manifest,RecordBounds},Runs/{StateDirectory,StateFile}}.swift
     Sources/AegixAudit/Bundle/{BlobTable,BundleCheck,BundleFrame,BundleHeader,BundleIndex,BundleLines,BundleName,BundleParser}.swift
     Sources/AegixWorkspace/Changes/{Change,ChangeJSON}.swift)
-record=(Sources/AegixCLI/Records/{ArtifactText,ProcessTree,RecordText}.swift)
+record=(Sources/AegixWorkspace/Artifacts/Artifact.swift Sources/AegixCLI/Records/{ArtifactText,ProcessTree,RecordText}.swift)
 policy=(Sources/AegixPolicy/*.swift Sources/AegixPolicy/*/*.swift)
 rm -f "$out"/*.o
-mkdir -p "$out"/{sources,record,policy,CTOML}
-rm -f "$out"/{sources,record,policy}/*.swift
+mkdir -p "$out"/{sources,more-record,more-policy,CTOML}
+rm -f "$out"/{sources,more-record,more-policy}/*.swift
 copy() { # INTO FILE…
     local into=$1 file
     for file in "${@:2}"; do
@@ -28,8 +28,8 @@ copy() { # INTO FILE…
     done
 }
 copy sources "${readers[@]}"
-copy record "${record[@]}"
-copy policy "${policy[@]}"
+copy more-record "${record[@]}"
+copy more-policy "${policy[@]}"
 # SwiftPM makes this for the package.
 printf 'module CTOML { header "%s" export * }\n' "$PWD/Sources/CTOML/include/ctoml.h" >"$out/CTOML/module.modulemap"
 clang++ -std=c++17 -O1 -g -I Sources/CTOML/include -c Sources/CTOML/toml.cpp -o "$out/toml.cpp.o"
@@ -39,8 +39,8 @@ done
 for target in "${targets[@]}"; do
     more=()
     case $target in
-    record) more=("$out"/record/*.swift) ;;
-    policy) more=("$out"/policy/*.swift "$out/toml.cpp.o" -I "$out/CTOML" -I Sources/CCap -lcap -lstdc++) ;;
+    record) more=("$out"/more-record/*.swift) ;;
+    policy) more=("$out"/more-policy/*.swift "$out/toml.cpp.o" -I "$out/CTOML" -I Sources/CCap -lcap -lstdc++) ;;
     esac
     "$compiler" -O -g -swift-version 6 -parse-as-library -module-name Fuzz -sanitize=fuzzer -D "FUZZ_${target^^}" \
         -I Tests/Fuzz -I Sources/CCrypto -I Sources/CZstd -o "$out/$target" "$out"/sources/*.swift "${more[@]}" "$out"/*.c.o -lcrypto -lzstd
