@@ -46,7 +46,7 @@ for target in "${targets[@]}"; do
         -I Tests/Fuzz -I Sources/CCrypto -I Sources/CZstd -o "$out/$target" "$out"/sources/*.swift "${more[@]}" "$out"/*.c.o -lcrypto -lzstd
     mkdir -p "$out/corpus/$target"
     printf '\n== fuzz %s, %s s\n' "$target" "${SECONDS_EACH:=60}"
-    "$out/$target" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=512 -max_len="$([ "$target" = bundle ] && echo 65536 || echo 16384)" -print_final_stats=1 \
+    SWIFT_BACKTRACE=enable=no "$out/$target" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=512 -max_len="$([ "$target" = bundle ] && echo 65536 || echo 16384)" -print_final_stats=1 \
         -artifact_prefix="$out/$target-" "$out/corpus/$target" "Tests/Fuzz/corpus/$target" 2>&1 |
         grep -E 'ERROR|SUMMARY|Fatal|precondition|stat::(number_of_executed|peak_rss)|cov: .*DONE|DONE'
 done
