@@ -37,6 +37,18 @@ struct PolicyReaderTests {
         #expect(lengths == [10_000])
     }
 
+    /// Texts that ended the program, each found by `make fuzz`: toml++ asserts what it hasn't looked at.
+    @Test func aHeaderWithoutAKeyIsAnError() {
+        for (text, place) in [("[#", "1:2"), ("[[#", "1:3"), ("version = 1\n[ #x]", "2:3"), ("[=a]", "1:2")] {
+            let found = errors(text)
+            #expect(found.count == 1 && found[0].hasPrefix(place), "\(text): \(found)")
+        }
+        for text in ["[\0", "version = 1 # \u{1}", "version = 1\nname = \"a\u{7F}\""] {
+            #expect(errors(text).first?.contains("control character") == true, "\(errors(text))")
+        }
+        #expect(errors("version = 1\r\n# a\ttab\r\nname = \"x\"\r\n").isEmpty)
+    }
+
     @Test func allErrorsAtOnceInTheOrderOfTheText() {
         let found = errors(
             """

@@ -18,8 +18,8 @@ readers=(Sources/AegixSystem/*.swift Tests/Fuzz/Harness.swift
 record=(Sources/AegixCLI/Records/{ArtifactText,InputText,ProcessTree,RecordText}.swift Sources/AegixWorkspace/Artifacts/Artifact.swift)
 policy=(Sources/AegixPolicy/*.swift Sources/AegixPolicy/*/*.swift)
 rm -f "$out"/*.o
-mkdir -p "$out"/{sources,record,policy,CTOML}
-rm -f "$out"/{sources,record,policy}/*.swift
+mkdir -p "$out"/{sources,more-record,more-policy,CTOML}
+rm -f "$out"/{sources,more-record,more-policy}/*.swift
 copy() { # INTO FILE…
     local into=$1 file
     for file in "${@:2}"; do
@@ -28,8 +28,8 @@ copy() { # INTO FILE…
     done
 }
 copy sources "${readers[@]}"
-copy record "${record[@]}"
-copy policy "${policy[@]}"
+copy more-record "${record[@]}"
+copy more-policy "${policy[@]}"
 # SwiftPM makes this for the package.
 printf 'module CTOML { header "%s" export * }\n' "$PWD/Sources/CTOML/include/ctoml.h" >"$out/CTOML/module.modulemap"
 clang++ -std=c++17 -O1 -g -I Sources/CTOML/include -c Sources/CTOML/toml.cpp -o "$out/toml.cpp.o"
@@ -39,14 +39,14 @@ done
 for target in "${targets[@]}"; do
     more=()
     case $target in
-    record) more=("$out"/record/*.swift) ;;
-    policy) more=("$out"/policy/*.swift "$out/toml.cpp.o" -I "$out/CTOML" -I Sources/CCap -lcap -lstdc++) ;;
+    record) more=("$out"/more-record/*.swift) ;;
+    policy) more=("$out"/more-policy/*.swift "$out/toml.cpp.o" -I "$out/CTOML" -I Sources/CCap -lcap -lstdc++) ;;
     esac
     "$compiler" -O -g -swift-version 6 -parse-as-library -module-name Fuzz -sanitize=fuzzer -D "FUZZ_${target^^}" \
         -I Tests/Fuzz -I Sources/CCrypto -I Sources/CZstd -o "$out/$target.fuzz" "$out"/sources/*.swift "${more[@]}" "$out"/*.c.o -lcrypto -lzstd
     mkdir -p "$out/corpus/$target"
     printf '\n== fuzz %s, %s s\n' "$target" "${SECONDS_EACH:=60}"
-    "$out/$target.fuzz" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=512 -max_len="$([ "$target" = bundle ] && echo 65536 || echo 16384)" -print_final_stats=1 \
+    SWIFT_BACKTRACE=enable=no "$out/$target.fuzz" -max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=512 -max_len="$([ "$target" = bundle ] && echo 65536 || echo 16384)" -print_final_stats=1 \
         -artifact_prefix="$out/$target-" "$out/corpus/$target" "Tests/Fuzz/corpus/$target" 2>&1 |
         grep -E 'ERROR|SUMMARY|Fatal|precondition|stat::(number_of_executed|peak_rss)|cov: .*DONE|DONE'
 done
