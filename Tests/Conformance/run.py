@@ -46,7 +46,7 @@ ROOT = os.path.dirname(os.path.dirname(harness.HERE))
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--aegix", metavar="PATH", help="the binary (default: dist/aegix, else .build/release/aegix)")
+    parser.add_argument("--aegix", metavar="PATH", help="the binary (default: dist/aegix, else .build/dist/release/aegix)")
     parser.add_argument("--as", dest="identity", choices=["root", "user", "both"],
                         help="who calls (default: both when run by root, else user)")
     parser.add_argument("--user", metavar="NAME", help="the ordinary user (default: aegix-test if there, else made and removed)")
@@ -77,10 +77,10 @@ def family(number):
 
 
 def binary(given):
-    for path in [given] if given else [f"{ROOT}/dist/aegix", f"{ROOT}/.build/release/aegix"]:
+    for path in [given] if given else [f"{ROOT}/dist/aegix", f"{ROOT}/.build/dist/release/aegix"]:
         if os.access(path, os.X_OK):
             return path
-    sys.exit(f"conformance: no binary at {given or 'dist/aegix or .build/release/aegix'}; `make release` builds it")
+    sys.exit(f"conformance: no binary at {given or 'dist/aegix or .build/dist/release/aegix'}; `make release` builds it")
 
 
 class OrdinaryUser:
