@@ -21,7 +21,8 @@ PARTS   ?= all
 # One file that runs on any Linux of its architecture. Not position-independent: relocating a static PIE costs 0.3 ms of
 # every run, a tenth of it. The build id names the binary in records and its cached filters. Types are asked for by their
 # accessors: to look them up by mangled names, each anew in every process, costs as much again.
-RELEASE_FLAGS := -c release --product aegix --disable-local-rpath \
+# Built in a place of its own: SwiftPM doesn't do two things in one, and CI builds this and the tests at once.
+RELEASE_FLAGS := -c release --product aegix --scratch-path .build/dist --disable-local-rpath \
 	-Xswiftc -static-executable -Xswiftc -use-ld=lld -Xlinker --build-id=sha1 \
 	-Xswiftc -Xfrontend -Xswiftc -disable-concrete-type-metadata-mangled-name-accessors
 
@@ -189,7 +190,7 @@ bench: test-deps release ## measure against bubblewrap; fails where a limit is m
 # The target that has the harnesses is only there with AEGIX_FUZZ: libFuzzer brings a main of its own.
 SECONDS_EACH ?= 60
 .PHONY: fuzz
-fuzz: deps ## feed the readers of record, ledger and signatures what libFuzzer makes up; SECONDS_EACH=60
+fuzz: deps ## feed the readers of record, ledger and signatures what libFuzzer makes up, as many at once as processors; SECONDS_EACH=60
 	@SWIFT='$(SWIFT)' SECONDS_EACH='$(SECONDS_EACH)' Tests/Fuzz/run.sh
 
 .PHONY: check check-format check-examples check-docs

@@ -6,7 +6,7 @@ import shutil
 import struct
 import subprocess
 
-from harness import Skip
+from harness import Skip, alone
 from network import entries, policy
 from servers import Apart, Closer, Place, Resolver, free_port
 
@@ -149,6 +149,7 @@ def without_ipv6():
         raise OSError(ctypes.get_errno(), "prctl")
 
 
+@alone
 def n2f(t):
     """a host without IPv6: the relay works over IPv4, and a name with both kinds of addresses, too"""
     t.only_aegix()
@@ -175,6 +176,7 @@ def n2f(t):
     t.check(blunt.text == "97\n", f"the probe is blunt: there is IPv6 ({blunt})")
 
 
+@alone
 def n2g(t):
     """a host with nothing but IPv6, its name server included: names and bare addresses"""
     t.only_aegix()

@@ -138,23 +138,27 @@ def race(t, kind, seconds=SHORT):
     t.note(f"{kind}: {result.text.strip()}, {good} ran")
 
 
+@harness.alone
 def c2a(t):
     """a thread swaps the path of execve for 10 s: the denied program never runs"""
     race(t, "path", LONG)
 
 
+@harness.alone
 def c2b(t):
     """a thread swaps argv of execve for 10 s, its words and its pointers"""
     race(t, "argv", LONG)
     race(t, "pointer")
 
 
+@harness.alone
 def c2c(t):
     """a process swaps what the path leads to, by symlink and by hard link"""
     race(t, "link")
     race(t, "hardlink")
 
 
+@harness.alone
 def c2d(t):
     """a process swaps a script's file, after the kernel read its first line, too"""
     race(t, "script")
@@ -162,6 +166,7 @@ def c2d(t):
     race(t, "scriptenv")
 
 
+@harness.alone
 def c2e(t):
     """a thread swaps the descriptor of execveat; execs from threads that aren't the first"""
     race(t, "descriptor")

@@ -16,6 +16,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import termios
 import threading
@@ -48,6 +49,19 @@ class NotForPeers(Exception):
 def become_subreaper():
     """Orphans of a run come to us instead of to the machine's init, so that none can hide."""
     ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0)
+
+
+def end_with(parent):
+    """When it ends, so do we."""
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def alone(case):
+    """A case that measures time, races, bombs, or uses what the machine has once: no other runs beside it."""
+    case.alone = True
+    return case
 
 
 def descendants():
@@ -399,8 +413,10 @@ class Case:
         after = mounts()
         self.check(after == before, f"mounts left behind: {sorted(set(after) - set(before))}")
         if groups is not None:
-            wait_until(lambda: cgroups() <= groups, 2)
-            self.check(cgroups() <= groups, f"cgroups left behind: {sorted(cgroups() - groups)}")
+            # Another case's runs, beside this one, have theirs, which go when they end.
+            fresh = cgroups() - groups
+            wait_until(lambda: not fresh & cgroups(), 30)
+            self.check(not fresh & cgroups(), f"cgroups left behind: {sorted(fresh & cgroups())}")
         scratch = os.listdir(self.world.scratch_of(self.identity))
         self.check(not scratch, f"temporary files left behind: {scratch}")
 

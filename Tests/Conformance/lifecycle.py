@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness import KERNEL, cgroups, descendants, end_tree, mounts, reap, wait_until
+from harness import KERNEL, alone, cgroups, descendants, end_tree, mounts, reap, wait_until
 
 # What may lie in a state directory and in a run's: anything else is a temporary file that somebody forgot.
 RUN_FILES = {"audit.json", "events.jsonl", "stdout.log", "stderr.log", "policy.toml", "layer", "artifacts", "manifest.json",
@@ -17,6 +17,7 @@ STATE_FILES = {"runs", "sandboxes", "ledger.jsonl", "keys", "cache", "live", "tr
 LIMITS = '[limits]\nmemory = "256MiB"\npids = 64\ndisk = "64MiB"\ncpus = 1.5\ncpu_time = "30s"\n'
 
 
+@alone
 def r2(t):
     """double fork, setsid, ignored SIGTERM, stopped: all gone at the deadline, stdout ends"""
     probe = t.probe("survivors")
@@ -68,6 +69,7 @@ def below(pid):
     return found
 
 
+@alone
 def r3(t):
     """aegix killed with SIGKILL at every stage: nothing left, the record closed afterwards"""
     script = "echo some > file; mkdir -p a/b; (setsid sleep 60 &) ; echo tmp > /tmp/file; sleep 0.07; echo out; exec sleep 0.02"
@@ -149,6 +151,7 @@ def end_all(known):
                 pass
 
 
+@alone
 def r4(t):
     """10,000 orphans: reaped"""
     policy = '[limits]\nexecs = 100\n' if t.box.name == "aegix" else None
@@ -305,6 +308,7 @@ def crowded(t):
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
+@alone
 def r7(t):
     """SIGINT, SIGTERM, SIGHUP, SIGQUIT: the sandbox ends first, the record is complete, signal told"""
     t.only_aegix()
@@ -455,6 +459,7 @@ def settled(t, expected, known, mounted, groups):
     t.check(not odd, f"{len(odd)} runs with a wrong record, log or file: {sorted(odd)[:3]}")
 
 
+@alone
 def r8(t):
     """200 runs at once: all recorded, nothing left, the ledger's chain is whole"""
     t.only_aegix()
@@ -478,6 +483,7 @@ def r8(t):
     settled(t, 200, known, mounted, groups)
 
 
+@alone
 def r9(t):
     """1,000 runs in a row: all recorded, nothing left, and the next isn't slower than the first in an empty state"""
     t.only_aegix()

@@ -6,6 +6,8 @@ with 0 and no limit in the record. A bomb may be killed (137), or be refused wha
 
 import os
 
+from harness import alone
+
 # The probe gives up three seconds after the first refusal.
 WITHIN = 6
 
@@ -59,16 +61,19 @@ def home(t):
     return t.sh("echo $HOME").text.strip()
 
 
+@alone
 def r1a(t):
     """fork bomb, each child a bomb: stopped, the record names pids"""
     bomb(t, "fork", PIDS, ["pids"], 200, 20, WIDE_PIDS)
 
 
+@alone
 def r1b(t):
     """thread bomb: stopped, the record names pids"""
     bomb(t, "thread", PIDS, ["pids"], 200, 20, WIDE_PIDS)
 
 
+@alone
 def r1c(t):
     """memory of one process, growing step by step, however it is got: stopped, memory"""
     for kind in ("anon", "late", "heap", "copies"):
@@ -77,29 +82,34 @@ def r1c(t):
     bomb(t, "stack", MEMORY, ["memory"], 100, 40, WIDE_MEMORY)
 
 
+@alone
 def r1d(t):
     """memory in one giant allocation, written or populated by the kernel: stopped, memory"""
     for kind in ("giant", "populate"):
         bomb(t, kind, MEMORY, ["memory"], 512, 40, WIDE_MEMORY)
 
 
+@alone
 def r1e(t):
     """memory in many small processes, 4 MiB each; also where /proc shows but a dead leader: stopped, memory"""
     for kind in ("small", "headless"):
         bomb(t, kind, MEMORY, ["memory"], 256, 40, WIDE_MEMORY)
 
 
+@alone
 def r1f(t):
     """memory files: never mapped, held by one thread alone, or by a socket's queue: stopped, memory"""
     for kind in ("memfd", "hidden", "flight"):
         bomb(t, kind, MEMORY, ["memory"], 256, 32, WIDE_MEMORY)
 
 
+@alone
 def r1g(t):
     """shared anonymous mapping: stopped, memory"""
     bomb(t, "shared", MEMORY, ["memory"], 256, 40, WIDE_MEMORY)
 
 
+@alone
 def r1h(t):
     """a memory bomb after ten idle seconds: the watch hasn't gone to sleep"""
     t.only_aegix()
@@ -109,6 +119,7 @@ def r1h(t):
         t.check(result.seconds >= 10, f"{kind}: it was stopped while idle: {result.seconds:.1f} s")
 
 
+@alone
 def r1i(t):
     """files in /tmp, /dev/shm and the private home: they are memory, and count as such"""
     for place in ("/tmp", "/dev/shm", home(t)):
@@ -116,12 +127,14 @@ def r1i(t):
     bomb(t, "file", {**MEMORY, **DISK}, ["memory", "disk"], 256, 32, {**WIDE_MEMORY, **WIDE_DISK}, "/tmp")
 
 
+@alone
 def r1j(t):
     """fallocate, in the layer and in /tmp: stopped, disk or memory"""
     bomb(t, "allocated", DISK, ["disk"], 256, 32, WIDE_DISK)
     bomb(t, "allocated", MEMORY, ["memory"], 256, 32, WIDE_MEMORY, "/tmp")
 
 
+@alone
 def r1k(t):
     """a file that is unlinked while open, in the layer and in /tmp: stopped, disk or memory"""
     bomb(t, "unlinked", DISK, ["disk"], 256, 32, WIDE_DISK)
@@ -129,17 +142,20 @@ def r1k(t):
     bomb(t, "unlinked", MEMORY, ["memory"], 256, 32, WIDE_MEMORY, "/tmp")
 
 
+@alone
 def r1l(t):
     """very many empty files, in the layer and in /tmp: stopped, disk or memory"""
     bomb(t, "empty", {"disk": "8MiB"}, ["disk"], 40000, 1000, WIDE_DISK, within=20)
     bomb(t, "empty", {"memory": "32MiB"}, ["memory"], 40000, 1000, WIDE_MEMORY, "/tmp", within=20)
 
 
+@alone
 def r1m(t):
     """open descriptors: refused or stopped, the record names open_files"""
     bomb(t, "descriptors", {"open_files": 64}, ["open_files"], 500, 40, {"open_files": 1024})
 
 
+@alone
 def r1n(t):
     """endless stdout and stderr with on_output = kill: stopped, output"""
     t.only_aegix()
@@ -150,6 +166,7 @@ def r1n(t):
     t.check(control.code == 0 and len(control.out) == 1000000 and control.outcome.get("limit") is None, f"the control: {control.outcome}")
 
 
+@alone
 def r1o(t):
     """CPU time, of one process and of many short-lived ones, orphans among them: stopped, cpu_time"""
     t.only_aegix()
@@ -164,6 +181,7 @@ def r1o(t):
         fits(t, t.run(probe, kind, "1500", "0", policy=policy({"cpu_time": "10s"})), f"{kind}: 1.5 s of 10 s")
 
 
+@alone
 def r1p(t):
     """files in the layer: stopped, disk; what no limit can reach is said"""
     bomb(t, "file", DISK, ["disk"], 256, 32, WIDE_DISK)
@@ -177,17 +195,20 @@ def r1p(t):
         stopped(t, result, ["disk"], "in place")
 
 
+@alone
 def r1q(t):
     """full pipes and sockets that nobody reads: stopped, memory"""
     for kind in ("pipes", "sockets"):
         bomb(t, kind, {"memory": "16MiB"}, ["memory"], 48, 4, {"memory": "256MiB"})
 
 
+@alone
 def r1r(t):
     """page tables of mappings that only read zeros, so that no process grows: stopped, memory"""
     bomb(t, "tables", MEMORY, ["memory"], 256, 8, WIDE_MEMORY)
 
 
+@alone
 def r1s(t):
     """what several processes share counts once: 40 MiB of it fit into 64 MiB"""
     t.only_aegix()
@@ -197,6 +218,7 @@ def r1s(t):
         stopped(t, t.run(t.probe("bombs"), kind, "80", "300", place, policy=policy(MEMORY)), ["memory"], f"80 MiB, {kind}", codes=(137, 9, 135))
 
 
+@alone
 def r1t(t):
     """what was refused is named; nothing else is: of a program that gives up at once, and of one that has exactly what it may"""
     t.only_aegix()

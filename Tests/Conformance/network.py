@@ -6,7 +6,7 @@ import subprocess
 import time
 import zipfile
 
-from harness import Skip, hang_up, serve, wait_until
+from harness import Skip, alone, hang_up, serve, wait_until
 from servers import Apart, Closer, Place, Resolver, answers, free_port
 
 # What a program sees where there is no way out.
@@ -433,6 +433,7 @@ sent("neither", b"\\x00\\x00\\x00\\x08\\x04\\xd2\\x16\\x2f\\n")
         t.verdict(off, name, "ok")
 
 
+@alone
 def n4(t):
     """names that aren't allowed never leave the machine; no datagram and no ping does"""
     t.only_aegix()
@@ -552,6 +553,7 @@ server = socket.create_server(("0.0.0.0", secret)); say("listens", "ok")
 """
 
 
+@alone
 def n5(t):
     """a race on the address or the descriptor of connect, AF_UNSPEC, bind, listen and MSG_FASTOPEN reach nothing of the host"""
     t.only_aegix()
@@ -619,6 +621,7 @@ except OSError: print("name\\tno such name")
     t.check(control and not control[0]["held"], f"the record says {control}")
 
 
+@alone
 def n2d(t):
     """between machines: the host's own resolv.conf, public addresses, guarded, and a range named as addresses"""
     t.only_aegix()

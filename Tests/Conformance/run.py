@@ -3,13 +3,17 @@
 
     run.py [--aegix PATH] [--as root|user|both] [--user NAME] [--peer bwrap] [--only K1,D3]
 
-Each case runs for each identity. A peer's column is for comparison: its failures don't fail the run. The last line is alone:
-`N passed, N failed, N skipped`. Exit 1 if anything failed, 2 if nothing could be run.
+Each case runs for each identity, beside another identity's but where it is `harness.alone`. Behind each verdict are the seconds that
+it took. A peer's column is for comparison: its failures don't fail the run. The last line is alone: `N passed, N failed, N skipped`.
+Exit 1 if anything failed, 2 if nothing could be run.
 """
 
 import argparse
+import fcntl
+import json
 import os
 import re
+import selectors
 import shutil
 import signal
 import subprocess
@@ -44,13 +48,14 @@ ROOT = os.path.dirname(os.path.dirname(harness.HERE))
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--aegix", metavar="PATH", help="the binary (default: dist/aegix, else .build/release/aegix)")
+    parser.add_argument("--aegix", metavar="PATH", help="the binary (default: dist/aegix, else .build/dist/release/aegix)")
     parser.add_argument("--as", dest="identity", choices=["root", "user", "both"],
                         help="who calls (default: both when run by root, else user)")
     parser.add_argument("--user", metavar="NAME", help="the ordinary user (default: aegix-test if there, else made and removed)")
     parser.add_argument("--peer", choices=["bwrap"], help="run the same cases against another sandbox, for comparison")
     parser.add_argument("--only", metavar="CASES", help="these cases, separated by commas; R1 is all of R1a, R1b, …")
-    parser.add_argument("--explain", action="store_true", help="say of the peer, too, why it fails; and what each case took")
+    parser.add_argument("--explain", action="store_true", help="say of the peer, too, why it fails")
+    parser.add_argument("--in-turn", action="store_true", help="one identity after the other, no case beside another")
     parser.add_argument("--list", action="store_true", help="print the cases and end")
     return parser.parse_args()
 
@@ -74,10 +79,10 @@ def family(number):
 
 
 def binary(given):
-    for path in [given] if given else [f"{ROOT}/dist/aegix", f"{ROOT}/.build/release/aegix"]:
+    for path in [given] if given else [f"{ROOT}/dist/aegix", f"{ROOT}/.build/dist/release/aegix"]:
         if os.access(path, os.X_OK):
             return path
-    sys.exit(f"conformance: no binary at {given or 'dist/aegix or .build/release/aegix'}; `make release` builds it")
+    sys.exit(f"conformance: no binary at {given or 'dist/aegix or .build/dist/release/aegix'}; `make release` builds it")
 
 
 class OrdinaryUser:
@@ -140,6 +145,98 @@ def run_one(world, identity, box, number, function):
     return ("FAILED" if case.failures else "ok"), case.failures + case.notes
 
 
+class Turn:
+    """Who runs now: any number of cases, or one that is to be alone. Who waits to be alone isn't overtaken for ever."""
+
+    def __init__(self, base):
+        self.door, self.room = (open(os.path.join(base, name), "w") for name in ("door", "room"))
+
+    def take(self, alone):
+        fcntl.flock(self.door, fcntl.LOCK_EX)
+        fcntl.flock(self.room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(self.door, fcntl.LOCK_UN)
+
+    def give(self):
+        fcntl.flock(self.room, fcntl.LOCK_UN)
+
+
+def run_column(world, identity, box, chosen, tell):
+    """All cases of one column, in their order; tells of each what came of it."""
+    turn = Turn(world.base)
+    for index, (number, _, function) in enumerate(chosen):
+        turn.take(getattr(function, "alone", False))
+        started = time.monotonic()
+        try:
+            verdict, said = run_one(world, identity, box, number, function)
+        finally:
+            turn.give()
+        tell({"index": index, "verdict": verdict, "said": said, "seconds": time.monotonic() - started})
+
+
+def start_column(world, identity, box, chosen):
+    """The same in a process of its own: what a case leaves behind is looked for among its own descendants."""
+    ours, theirs = os.pipe()
+    sys.stdout.flush()
+    parent, pid = os.getpid(), os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.close(ours)
+            harness.end_with(parent)
+            harness.become_subreaper()
+            with open(theirs, "w") as out:
+                run_column(world, identity, box, chosen, lambda told: (out.write(json.dumps(told) + "\n"), out.flush()))
+            code = 0
+        except Exception:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    os.close(theirs)
+    return pid, open(ours, "rb", buffering=0)
+
+
+def results(world, columns, chosen, in_turn):
+    """(column, what it tells) as it comes, of all columns at once or of one case after the other."""
+    if in_turn or len(columns) == 1:
+        for index, case in enumerate(chosen):
+            for column, (identity, box) in enumerate(columns):
+                told = []
+                run_column(world, identity, box, [case], told.append)
+                yield column, {**told[0], "index": index}
+        return
+    at_work = selectors.DefaultSelector()
+    pids = []
+    try:
+        for column, (identity, box) in enumerate(columns):
+            pid, pipe = start_column(world, identity, box, chosen)
+            pids.append(pid)
+            at_work.register(pipe, selectors.EVENT_READ, column)
+        while at_work.get_map():
+            for key, _ in at_work.select():
+                # A line is one write, so there is a whole one, or the end.
+                line = key.fileobj.readline()
+                if line:
+                    yield key.data, json.loads(line)
+                else:
+                    at_work.unregister(key.fileobj)
+    finally:
+        for pid in pids:
+            if at_work.get_map():
+                os.kill(pid, signal.SIGTERM)
+            os.waitpid(pid, 0)
+
+
+def show(case, told, columns, heads, explain):
+    number, title, _ = case
+    print(f"{number:<4} {title + ' ':.<86}" + "".join(f" {t['verdict']:<7} {t['seconds']:5.1f} " for t in told).rstrip())
+    for one, (_, box), head in zip(told, columns, heads):
+        if box.name == "aegix" or explain:
+            for line in (line for text in one["said"] for line in text.splitlines()):
+                print(f"       {head}: {line}")
+    sys.stdout.flush()
+
+
 def main():
     asked = options()
     if asked.list:
@@ -174,23 +271,18 @@ def main():
         heads = ["root" if i.root else "user" for i, _ in columns]
         if asked.peer:
             heads = [("" if b.name == "aegix" else f"{b.name} ") + h for (_, b), h in zip(columns, heads)]
-        print(f"{'':<4} {'':<86}" + "".join(f" {h:<10}" for h in heads))
-        for number, title, function in chosen:
-            verdicts, remarks = [], []
-            for (identity, box), head in zip(columns, heads):
-                started = time.monotonic()
-                verdict, said = run_one(world, identity, box, number, function)
-                if asked.explain:
-                    remarks.append(f"       {head}: {time.monotonic() - started:.1f} s")
-                verdicts.append(verdict)
-                if box.name == "aegix":
-                    count[verdict] += 1
-                if box.name == "aegix" or asked.explain:
-                    remarks += [f"       {head}: {line}" for text in said for line in text.splitlines()]
-            print(f"{number:<4} {title + ' ':.<86}" + "".join(f" {v:<10}" for v in verdicts).rstrip())
-            for line in remarks:
-                print(line)
-            sys.stdout.flush()
+        print(f"{'':<4} {'':<86}" + "".join(f" {h:<14}" for h in heads))
+        waiting, shown = [{} for _ in chosen], 0
+        for column, told in results(world, columns, chosen, asked.in_turn):
+            waiting[told["index"]][column] = told
+            if columns[column][1].name == "aegix":
+                count[told["verdict"]] += 1
+            while shown < len(chosen) and len(waiting[shown]) == len(columns):
+                show(chosen[shown], [waiting[shown][c] for c in range(len(columns))], columns, heads, asked.explain)
+                shown += 1
+        for number, _, _ in chosen[shown:]:
+            print(f"{number:<4} didn't come to its end FAILED")
+            count["FAILED"] += 1
     finally:
         world.close()
         if ordinary:

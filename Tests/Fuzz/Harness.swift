@@ -1,29 +1,27 @@
 // What libFuzzer calls. Not a part of the package's tests: Tests/Fuzz/run.sh builds it with -sanitize=fuzzer, with the sources
 // of AegixSystem and of the readers in it.
 
+import Glibc
+
+/// Which of the readers.
+let reader = getenv("AEGIX_FUZZ").map { String(cString: $0) } ?? ""
+
 /// Each reader, and what has to hold of whatever it takes.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = Bytes(UnsafeBufferPointer(start: data, count: count))
-    #if FUZZ_JSON
-        fuzzJSON(bytes)
-    #elseif FUZZ_LEDGER
-        fuzzLedger(bytes)
-    #elseif FUZZ_ENVELOPE
-        fuzzEnvelope(bytes)
-    #elseif FUZZ_BUNDLE
-        fuzzBundle(bytes)
-    #elseif FUZZ_FRAME
-        fuzzFrame(bytes)
-    #elseif FUZZ_RECORD
-        fuzzRecord(bytes)
-    #elseif FUZZ_INPUTS
-        fuzzInputs(bytes)
-    #elseif FUZZ_POLICY
-        fuzzPolicy(bytes)
-    #else
-        fuzzKey(bytes)
-    #endif
+    switch reader {
+    case "json": fuzzJSON(bytes)
+    case "ledger": fuzzLedger(bytes)
+    case "envelope": fuzzEnvelope(bytes)
+    case "key": fuzzKey(bytes)
+    case "bundle": fuzzBundle(bytes)
+    case "frame": fuzzFrame(bytes)
+    case "record": fuzzRecord(bytes)
+    case "policy": fuzzPolicy(bytes)
+    case "inputs": fuzzInputs(bytes)
+    default: fatalError("AEGIX_FUZZ names no reader")
+    }
     return 0
 }
 
@@ -188,28 +186,26 @@ func fuzzFrame(_ bytes: Bytes) {
     if let whole { precondition(whole.count <= bytes.count << 15) }
 }
 
-#if FUZZ_RECORD
-    /// What `show`, `history`'s neighbours and a replay read of a record, and the list of changes beside it.
-    func fuzzRecord(_ bytes: Bytes) {
-        if let list = ChangeList.decode(bytes) {
-            let again = list.encode()
-            precondition(ChangeList.decode(again) == list, "what was written reads otherwise")
-        }
-        guard case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes) }) else {
-            return
-        }
-        for isElsewhere in [false, true] {
-            for line in RecordText.lines(json, isElsewhere: isElsewhere) {
-                for scalar in line.unicodeScalars {
-                    precondition(
-                        scalar.value >= 0x20 && !(0x7F..<0xA0).contains(scalar.value), "a control character is shown")
-                }
+/// What `show`, `history`'s neighbours and a replay read of a record, and the list of changes beside it.
+func fuzzRecord(_ bytes: Bytes) {
+    if let list = ChangeList.decode(bytes) {
+        let again = list.encode()
+        precondition(ChangeList.decode(again) == list, "what was written reads otherwise")
+    }
+    guard case .success(let json) = Result(catching: { () throws(JSONError) in try JSON.parse(bytes) }) else {
+        return
+    }
+    for isElsewhere in [false, true] {
+        for line in RecordText.lines(json, isElsewhere: isElsewhere) {
+            for scalar in line.unicodeScalars {
+                precondition(
+                    scalar.value >= 0x20 && !(0x7F..<0xA0).contains(scalar.value), "a control character is shown")
             }
         }
-        _ = (SLSAPredicate(record: json, byproducts: []).json.canonical, LinkPredicate(record: json).json.canonical)
-        _ = (ChangeFiles.Line(json), InputFiles.Line(json), ArtifactFiles.Line(json))
     }
-#endif
+    _ = (SLSAPredicate(record: json, byproducts: []).json.canonical, LinkPredicate(record: json).json.canonical)
+    _ = (ChangeFiles.Line(json), InputFiles.Line(json), ArtifactFiles.Line(json))
+}
 
 /// What was kept of a workspace, in the one form that there is, and with no name that a layout could leave its directory by.
 func fuzzInputs(_ bytes: Bytes) {
@@ -227,23 +223,21 @@ func fuzzInputs(_ bytes: Bytes) {
     }
 }
 
-#if FUZZ_POLICY
-    /// Read, or all that is wrong said of places that are in the text; and the same twice.
-    func fuzzPolicy(_ bytes: Bytes) {
-        let lines = bytes.count { $0 == 10 } + 1
-        func read() -> [PolicyError]? {
-            do throws(PolicyErrors) {
-                _ = try PolicyReader.read(bytes, source: "policy.toml")
-                return nil
-            } catch {
-                return error.list
-            }
-        }
-        guard let errors = read() else { return }
-        precondition(!errors.isEmpty && errors == read(), "the same text, other errors")
-        for error in errors {
-            precondition(!error.message.isEmpty)
-            if let position = error.position { precondition(position.line <= lines + 1, "a line that isn't there") }
+/// Read, or all that is wrong said of places that are in the text; and the same twice.
+func fuzzPolicy(_ bytes: Bytes) {
+    let lines = bytes.count { $0 == 10 } + 1
+    func read() -> [PolicyError]? {
+        do throws(PolicyErrors) {
+            _ = try PolicyReader.read(bytes, source: "policy.toml")
+            return nil
+        } catch {
+            return error.list
         }
     }
-#endif
+    guard let errors = read() else { return }
+    precondition(!errors.isEmpty && errors == read(), "the same text, other errors")
+    for error in errors {
+        precondition(!error.message.isEmpty)
+        if let position = error.position { precondition(position.line <= lines + 1, "a line that isn't there") }
+    }
+}

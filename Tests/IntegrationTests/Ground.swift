@@ -18,7 +18,7 @@ final class Ground {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().path
         let given = ProcessInfo.processInfo.environment["AEGIX_BINARY"].map { [$0] }
-        let candidates = given ?? ["\(root)/dist/aegix", "\(root)/.build/release/aegix"]
+        let candidates = given ?? ["\(root)/dist/aegix", "\(root)/.build/dist/release/aegix"]
         return candidates.first { access($0, X_OK) == 0 }
     }()
 
@@ -41,7 +41,7 @@ final class Ground {
     private var cleanup: [() -> Void] = []
 
     init() throws {
-        aegix = try #require(Ground.binary, "no binary to test: AEGIX_BINARY, dist/aegix or .build/release/aegix")
+        aegix = try #require(Ground.binary, "no binary to test: AEGIX_BINARY, dist/aegix or .build/dist/release/aegix")
         try #require(Leaks.isReaper)
         var template = Array((NSTemporaryDirectory() + "/aegix-integration-XXXXXX").utf8CString)
         let made = try #require(mkdtemp(&template))

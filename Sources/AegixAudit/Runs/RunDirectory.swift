@@ -20,6 +20,9 @@ public struct RunDirectory: ~Copyable {
     private let layerMode: mode_t?
     private var layer = RunLayer.State.none
     private var logs: Set<Log> = []
+    /// Made beforehand under another name.
+    private var recordFile = Descriptor.none
+    private var manifestFile = Descriptor.none
 
     public enum Log: String, Sendable {
         case stdout = "stdout.log"
@@ -91,6 +94,28 @@ public struct RunDirectory: ~Copyable {
         }
     }
 
+    /// While there is nothing else to do: makes the files that the end writes, which is what costs most of it, and writes a
+    /// record that nobody gets, so that the end finds its own code in memory. What fails here fails there, and is told then.
+    public mutating func prepare(for end: RunEnd) {
+        do throws(SystemError) {
+            recordFile = try StateFile.create("audit.json" + RunDirectory.coming, in: directory)
+            manifestFile = try StateFile.create(Manifest.name + RunDirectory.coming, in: directory)
+            let record = AuditRecord.encode(start, parts, end.redacted(by: start.redactor), directory: path, layer: layer)
+            _ = try manifest(end, recordBytes: record.count, recordDigest: SHA256.hex(record)).encode(id)
+        } catch {}
+    }
+
+    /// What StateFile.replace, by which a killed run's record is closed, uses as well.
+    private static let coming = ".new"
+
+    private func put(_ bytes: Bytes, _ file: borrowing Descriptor, as name: String) throws(SystemError) {
+        if file.raw < 0 { return try StateFile.write(bytes, to: name, in: directory) }
+        try file.writeAll(bytes)
+        if aegix_renameat(directory.raw, name + RunDirectory.coming, name) < 0 {
+            throw SystemError.last("rename", Bytes(name))
+        }
+    }
+
     /// After the sandbox is gone. `kept` means that the layer holds changes.
     public mutating func finishLayer() throws(Failure) -> RunLayer.State {
         guard let mode = layerMode else { return .none }
@@ -126,7 +151,7 @@ public struct RunDirectory: ~Copyable {
             events.outcome(end.outcome, time: end.finishedAt)
             if let failure = events.failure { throw failure }
             let record = AuditRecord.encode(start, parts, end, directory: path, layer: layer)
-            try StateFile.write(record, to: "audit.json", in: directory)
+            try put(record, recordFile, as: "audit.json")
             let auditDigest = SHA256.hex(record)
             var covered = try self.manifest(end, recordBytes: record.count, recordDigest: auditDigest)
             if let changes { covered.add(RunDirectory.changesName, changes) }
@@ -135,7 +160,7 @@ public struct RunDirectory: ~Copyable {
                 artifact.digest.map { (artifact.path, artifact.size, $0) }
             }
             let manifest = covered.encode(id)
-            try StateFile.write(manifest, to: Manifest.name, in: directory)
+            try put(manifest, manifestFile, as: Manifest.name)
             if start.durable {
                 try syncAll(
                     hasContents: !covered.artifacts.isEmpty || end.inputs?.contents ?? 0 > 0)

@@ -173,6 +173,14 @@ final class RunRecorder: RunObserver {
         return RunLogs(stdout: stdoutLog.raw, stderr: stderrLog.raw, stdin: stdinLog.raw)
     }
 
+    func started() {
+        var end = RunEnd(Outcome(.exited, exitCode: 0), finishedAt: beganAt, durationNanoseconds: 0)
+        end.enforcement = controls
+        (end.stdout, end.stderr, end.usage) = (StreamSummary(), StreamSummary(), Usage())
+        end.changes = .none
+        directory?.prepare(for: end)
+    }
+
     private func begin() throws(Failure) {
         guard let place = reserved.take() else { return }
         directory = try RunDirectory.begin(

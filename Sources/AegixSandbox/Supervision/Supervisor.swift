@@ -61,6 +61,7 @@ public struct Supervisor {
             if logs.stdin >= 0 {
                 streams.input.log = InputLog(logs.stdin, limit: plan.limits.output, secrets: io.redactor)
             }
+            observer.started()
         } catch {
             loop.kill()
             loop.failure = error
