@@ -16,7 +16,7 @@ summaries=()
 
 # part NAME COMMAND [ARG…]: the output goes to the terminal and to a log, the last line of counts to the summary.
 part() {
-    local name=$1 log="$logs/${1// /-}.log" counts wrong
+    local name=$1 log="$logs/${1// /-}.log" began=$SECONDS counts wrong
     shift
     printf '\n== %s\n' "$name"
     "$@" </dev/null 2>&1 | tee "$log" || failed+=("$name")
@@ -27,7 +27,7 @@ part() {
     fi
     # What went wrong is told again at the end, where a long log is read first.
     mapfile -t wrong < <(grep -aE '^✘ Test .* (recorded an issue|failed)| FAILED|^seed [0-9]+:' "$log" | cut -c1-300 | head -n 5)
-    summaries+=("$name:" ${wrong[@]+"${wrong[@]}"} "$counts")
+    summaries+=("$name ($((SECONDS - began)) s):" ${wrong[@]+"${wrong[@]}"} "$counts")
 }
 
 # beside NAME COMMAND [ARG…]: started, and told of by the next `part NAME joined`.
@@ -35,8 +35,10 @@ beside() {
     aside="$logs/${1// /-}.aside"
     shift
     {
+        began=$SECONDS
         "$@" </dev/null >"$aside" 2>&1
         echo $? >"$aside.code"
+        echo "took $((SECONDS - began)) s" >>"$aside"
     } &
     aside_pid=$!
 }
@@ -86,7 +88,7 @@ as_user() (
 
 if [ "$(id -u)" = 0 ]; then
     stage_for_user
-    # The runner makes a user of its own and tries each case as both.
+    # The runner makes a user of its own and tries each case as both, at once where that changes nothing.
     [ -n "${FILTER:-}" ] || part "conformance" "$python" Tests/Conformance/run.py --aegix dist/aegix
     if [ -z "${FILTER:-}" ]; then
         # The same scripts every time: a failure is of the change that is tested. No time counts in them: both at once.
@@ -94,8 +96,10 @@ if [ "$(id -u)" = 0 ]; then
         part "random edits as root" "$python" Tests/Conformance/property.py --aegix dist/aegix --links --seed 1 --seeds 500
         part "random edits as a user" joined
     fi
-    part "tests as a user" as_user "$bundle" --testing-library swift-testing ${FILTER:+--filter "$FILTER"}
+    # Most of their time is waited; what they measure has room for another beside it.
+    beside "tests as a user" as_user "$bundle" --testing-library swift-testing ${FILTER:+--filter "$FILTER"}
     part "tests as root" "$swift" test --skip-build --disable-xctest ${FILTER:+--filter "$FILTER"}
+    part "tests as a user" joined
 else
     if [ -z "${FILTER:-}" ]; then
         part "conformance" "$python" Tests/Conformance/run.py --aegix dist/aegix

@@ -4,6 +4,7 @@ A box is aegix, bubblewrap (`--peer bwrap`) or none at all. The same probe runs 
 doesn't work outside proves nothing by failing inside.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -461,6 +462,13 @@ class World:
 
     def probe(self, name):
         return self.built[name]
+
+    @contextlib.contextmanager
+    def building(self):
+        """Alone among the processes that the cases run in."""
+        with open(os.path.join(self.base, "building"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def scratch_of(self, identity):
         path = os.path.join(self.base, f"tmp-{identity.uid}")

@@ -109,7 +109,6 @@ def r1g(t):
     bomb(t, "shared", MEMORY, ["memory"], 256, 40, WIDE_MEMORY)
 
 
-@alone
 def r1h(t):
     """a memory bomb after ten idle seconds: the watch hasn't gone to sleep"""
     t.only_aegix()

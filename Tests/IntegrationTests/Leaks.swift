@@ -32,6 +32,7 @@ enum Leaks {
             let isOurs = program(of: pid).map { $0 == program(of: getpid()) } ?? true
             if isOurs, lines.first?.hasPrefix("Name:\taegix") != true { continue }
             let nested = lines.contains { $0.hasPrefix("NSpid:") && $0.split(separator: "\t").count > 2 }
+            if !nested, isAside(pid), ends(pid) { continue }
             if nested || lines.first?.hasPrefix("Name:\taegix") == true {
                 found.append("\(pid) " + lines.prefix(3).joined(separator: " "))
                 // Found is enough: what it left must not be found again after the next run.
@@ -40,6 +41,23 @@ enum Leaks {
             }
         }
         return found
+    }
+
+    /// Whether `reset` has left the removal of what is large to this process, which has a session of its own.
+    private static func isAside(_ pid: pid_t) -> Bool {
+        guard getsid(pid) == pid, let line = try? Data(contentsOf: URL(filePath: "/proc/\(pid)/cmdline")) else {
+            return false
+        }
+        return line.isEmpty || line.split(separator: 0).contains(Data("reset".utf8))
+    }
+
+    /// Soon, and whoever made it is gone: it is ours to take in.
+    private static func ends(_ pid: pid_t) -> Bool {
+        for _ in 0..<300 {
+            if waitpid(pid, nil, WNOHANG) == pid || kill(pid, 0) != 0 { return true }
+            usleep(10_000)
+        }
+        return false
     }
 
     private static func program(of pid: pid_t) -> String? {
