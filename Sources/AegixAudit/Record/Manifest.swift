@@ -10,7 +10,8 @@ struct Manifest: Equatable, Sendable {
     static let longest = 64 << 20
     /// In canonical order.
     static let files = [
-        "audit.json", "changes.jsonl", "events.jsonl", "inputs.jsonl", "policy.toml", "script", "stderr.log", "stdin.log",
+        "audit.json", "changes.jsonl", "events.jsonl", "inputs.jsonl", "policy.toml", "script", "stderr.log",
+        "stdin.log",
         "stdout.log",
     ]
 

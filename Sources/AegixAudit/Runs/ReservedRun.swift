@@ -80,7 +80,9 @@ public struct ReservedRun: ~Copyable {
 
     /// Nothing ran and nothing is in the ledger: leave nothing behind.
     static func abandon(_ id: RunID, in state: StateDirectory) {
-        for file in [EventLog.name, "policy.toml", RunDirectory.scriptName] { _ = aegix_unlinkat(state.root.raw, "runs/\(id)/\(file)", 0) }
+        for file in [EventLog.name, "policy.toml", RunDirectory.scriptName] {
+            _ = aegix_unlinkat(state.root.raw, "runs/\(id)/\(file)", 0)
+        }
         _ = aegix_unlinkat(state.root.raw, "runs/\(id)", AT_REMOVEDIR)
         _ = aegix_unlinkat(state.live.raw, id.description, 0)
     }
