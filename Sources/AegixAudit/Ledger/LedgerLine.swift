@@ -14,7 +14,9 @@ struct LedgerLine {
 
     init?(_ bytes: UnsafeRawBufferPointer) {
         guard let members = LedgerMembers(bytes), let entry = LedgerEntry({ members[$0] }),
-            let seq = members["seq"]?.int, seq > 0, let prev = members["prev"]?.string
+            let seq = members["seq"]?.int, seq > 0, let prev = members["prev"]?.string,
+            // A member of somebody else's would hide it from whoever reads no more than these.
+            let brief = LedgerText(bytes: bytes).brief, brief.kind == entry.kind, brief.run == entry.run
         else { return nil }
         (self.entry, self.seq, self.prev) = (entry, UInt64(seq), prev)
         guard let told = members["after_torn"] else {
