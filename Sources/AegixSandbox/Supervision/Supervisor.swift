@@ -58,7 +58,6 @@ public struct Supervisor {
             }
             streams.output.log = logs.stdout
             streams.errors.log = logs.stderr
-            observer.started()
         } catch {
             loop.kill()
             loop.failure = error
