@@ -303,11 +303,12 @@ static _Noreturn void run_child(const struct aegix_launch *launch) {
     if (prctl(PR_SET_PDEATHSIG, launch->confined ? AEGIX_END_ALL : SIGKILL, 0, 0, 0) < 0)
         fail(page, AEGIX_STAGE_PARENT, 1);
     if (launch->relayed) wait_for(&page->connected);
-    wait_for(&page->recorded);
     descriptors[0] = aegix_child_seccomp(launch);
     if (descriptors[0] < 0) fail(page, AEGIX_STAGE_SECCOMP, 0);
     if (aegix_message_send(launch->control, AEGIX_WORD_READY, 1, descriptors, descriptors[2] < 0 ? 2 : 3) < 0)
         fail(page, AEGIX_STAGE_HANDOVER, 0);
+    /* Nothing runs before it is recorded. As late as can be: the record is begun while the kernel translates the filter. */
+    wait_for(&page->recorded);
     pid_t command = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
     if (command < 0) fail(page, AEGIX_STAGE_FORK, 0);
     if (command == 0) run_command(launch, slave, init, ruleset);

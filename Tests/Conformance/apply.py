@@ -12,7 +12,7 @@ import subprocess
 import time
 import zlib
 
-from harness import KERNEL, Skip, tree
+from harness import KERNEL, Skip, alone, tree
 from review import GIT, git, script
 
 
@@ -275,6 +275,7 @@ def state(path):
     return found
 
 
+@alone
 def r3a(t):
     """SIGKILL at any moment of an apply or a reset: the old workspace or the new one after the next command, nothing left"""
     t.only_aegix()
@@ -387,6 +388,7 @@ def d5b(t):
     t.check(os.path.exists(marker), "the probe is blunt: git itself ran nothing")
 
 
+@alone
 def r3f(t):
     """SIGKILL at each rename of an apply --commit: the old workspace or the new one, a repository that git finds whole, at worst a stale .lock"""
     t.only_aegix()

@@ -46,7 +46,7 @@ public protocol RunObserver {
     /// The sandbox assembles itself: time for work that needn't come before it. Nothing of the command runs until this
     /// returns. The logs stay the observer's.
     mutating func starting() throws(Failure) -> RunLogs
-    /// The command may start at any moment, and will be heard of: time for work that can be done before the end.
+    /// The command runs, and the supervisor waits for it: time for work that can be done before the end.
     mutating func started()
     mutating func exec(_ event: ExecEvent)
     mutating func refused(_ violation: Violation)

@@ -345,9 +345,11 @@ final class RunLoop {
         switch seen {
         case .nothing: return
         case .exec(let event, let file):
+            let isFirst = !command.isOpen
             observer.exec(event)
-            if !command.isOpen { command = Descriptor(owning: aegix_pidfd(event.pid)) }
+            if isFirst { command = Descriptor(owning: aegix_pidfd(event.pid)) }
             if let file { began(file) }
+            if isFirst { observer.started() }
         case .refused(let violation): observer.refused(violation)
         case .limit(let violation, let limit):
             watchdog?.meet(limit)
