@@ -100,13 +100,8 @@ public struct RunDirectory: ~Copyable {
         do throws(SystemError) {
             recordFile = try StateFile.create("audit.json" + RunDirectory.coming, in: directory)
             manifestFile = try StateFile.create(Manifest.name + RunDirectory.coming, in: directory)
-<<<<<<< HEAD
-            let record = AuditRecord.encode(
-                start, parts, end.redacted(by: start.redactor), directory: path, layer: layer)
-=======
             let end = end.redacted(by: start.redactor)
             let record = AuditRecord.encode(start, parts, end, directory: path, layer: layer)
->>>>>>> ledger6
             _ = try manifest(end, recordBytes: record.count, recordDigest: SHA256.hex(record)).encode(id)
         } catch {}
     }

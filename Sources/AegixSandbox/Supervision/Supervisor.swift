@@ -58,13 +58,9 @@ public struct Supervisor {
             }
             streams.output.log = logs.stdout
             streams.errors.log = logs.stderr
-<<<<<<< HEAD
             if logs.stdin >= 0 {
                 streams.input.log = InputLog(logs.stdin, limit: plan.limits.output, secrets: io.redactor)
             }
-            observer.started()
-=======
->>>>>>> ledger6
         } catch {
             loop.kill()
             loop.failure = error
