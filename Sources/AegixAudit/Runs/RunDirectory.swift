@@ -154,6 +154,10 @@ public struct RunDirectory: ~Copyable {
             let record = AuditRecord.encode(start, parts, end, directory: path, layer: layer)
             try put(record, recordFile, as: "audit.json")
             let auditDigest = SHA256.hex(record)
+            // One that was dropped leaves an empty file, which says nothing.
+            if logs.contains(.stdin), end.stdin?.digest == nil {
+                try StateFile.remove(Log.stdin.rawValue, in: directory)
+            }
             var covered = try self.manifest(end, recordBytes: record.count, recordDigest: auditDigest)
             if let changes { covered.add(RunDirectory.changesName, changes) }
             if let inputs { covered.add(InputList.name, inputs) }
@@ -269,13 +273,8 @@ public struct RunDirectory: ~Copyable {
                 manifest.add(log.rawValue, bytes: content.bytes, digest: content.digest)
             }
         }
-        // One that was dropped leaves an empty file, which says nothing.
-        if logs.contains(.stdin) {
-            if let digest = end.stdin?.digest, let stdin = end.stdin {
-                manifest.add(Log.stdin.rawValue, bytes: stdin.captured, digest: digest)
-            } else {
-                try StateFile.remove(Log.stdin.rawValue, in: directory)
-            }
+        if logs.contains(.stdin), let digest = end.stdin?.digest, let stdin = end.stdin {
+            manifest.add(Log.stdin.rawValue, bytes: stdin.captured, digest: digest)
         }
         return manifest
     }
