@@ -189,9 +189,11 @@ bench: test-deps release ## measure against bubblewrap; fails where a limit is m
 
 # The target that has the harnesses is only there with AEGIX_FUZZ: libFuzzer brings a main of its own.
 SECONDS_EACH ?= 60
+# SEED=1 makes the same inputs each time.
+SEED ?=
 .PHONY: fuzz
 fuzz: deps ## feed the readers of record, ledger and signatures what libFuzzer makes up, as many at once as processors; SECONDS_EACH=60
-	@SWIFT='$(SWIFT)' SECONDS_EACH='$(SECONDS_EACH)' Tests/Fuzz/run.sh
+	@SWIFT='$(SWIFT)' SECONDS_EACH='$(SECONDS_EACH)' SEED='$(SEED)' Tests/Fuzz/run.sh
 
 .PHONY: check check-format check-examples check-docs
 check: check-format check-examples check-docs test ## format, build with warnings as errors, examples, docs, tests

@@ -1,7 +1,8 @@
 #!/bin/bash
 # libFuzzer on the readers of what may come from elsewhere: SECONDS_EACH=60 Tests/Fuzz/run.sh [json ledger envelope key bundle frame record policy inputs]
 # As many at once as there are processors. The corpus grows in .build/fuzz; what is worth keeping is copied to Tests/Fuzz/corpus by
-# hand. Fails where one crashes, hangs (10 s) or takes 512 MiB, and names the input that does it. BUILD=1: only builds them.
+# hand. Fails where one crashes, hangs (10 s) or takes 512 MiB, and names the input that does it. BUILD=1: only builds them. SEED=1: the same
+# inputs each time, from the corpus of the checkout alone, so that a change is judged by what it changed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 swift=${SWIFT:-swift}
@@ -39,10 +40,12 @@ done
 fuzz() { # TARGET
     local code=0 longest=16384
     [ "$1" != bundle ] || longest=65536
-    mkdir -p "$out/corpus/$1"
+    local corpus=$out/corpus/$1
+    [ -z "${SEED:-}" ] || { corpus=$out/seeded/$1; rm -rf "$corpus"; }
+    mkdir -p "$corpus"
     rm -f "$out/$1"-{crash,leak,timeout,oom}-*
-    AEGIX_FUZZ=$1 SWIFT_BACKTRACE=enable=no "$out/fuzz" -max_total_time="${SECONDS_EACH:-60}" -timeout=10 -rss_limit_mb=512 \
-        -max_len="$longest" -print_final_stats=1 -artifact_prefix="$out/$1-" "$out/corpus/$1" "Tests/Fuzz/corpus/$1" \
+    AEGIX_FUZZ=$1 SWIFT_BACKTRACE=enable=no "$out/fuzz" -seed="${SEED:-0}" -max_total_time="${SECONDS_EACH:-60}" -timeout=10 -rss_limit_mb=512 \
+        -max_len="$longest" -print_final_stats=1 -artifact_prefix="$out/$1-" "$corpus" "Tests/Fuzz/corpus/$1" \
         </dev/null >"$out/$1.log" 2>&1 || code=$?
     return "$code"
 }
