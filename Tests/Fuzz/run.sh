@@ -52,7 +52,7 @@ fuzz() { # TARGET
 
 declare -A running=()
 failed=()
-trap 'kill "${!running[@]}" 2>/dev/null; wait' EXIT
+trap '[ ${#running[@]} = 0 ] || kill "${!running[@]}" 2>/dev/null || true; wait' EXIT
 finish() {
     local pid code=0 target inputs
     wait -n -p pid "${!running[@]}" || code=$?
