@@ -172,6 +172,23 @@ extension Integration {
             #expect(try ground.run("replay").code == 125)
         }
 
+        /// A signature that doesn't hold is a fault of the run like any other.
+        @Test func aSignatureThatDoesntHold() throws {
+            #expect(try ground.run("keygen").code == 0)
+            try ran("true", ground.policy("[audit]\nsign = \"\(ground.state)/keys/aegix.pem\"\n"))
+            #expect(try replay(code: 0)["verdict"].string == "same")
+            let run = try #require(ground.runs.first)
+            let envelope = try #require(ground.read("\(run)/audit.dsse.json"))
+            var forged = envelope
+            forged[forged.count / 2] ^= 1
+            try ground.write("\(run)/audit.dsse.json", forged, mode: 0o600)
+            let id = (run as NSString).lastPathComponent
+            let ended = try ground.run("replay", id)
+            #expect(ended.code == 2 && ended.errorText.contains("audit.dsse.json"), "\(ended.errorText)")
+            unlink("\(run)/audit.dsse.json")
+            #expect(try ground.run("replay", id).code == 2)
+        }
+
         @Test func itIsNobodysLastAndIsNeverApplied() throws {
             try ran("echo a > new")
             let report = try replay(code: 0)

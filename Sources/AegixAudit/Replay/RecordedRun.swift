@@ -108,8 +108,7 @@ extension StateDirectory {
     public func recorded(_ id: RunID) throws(Failure) -> RecordedRun {
         _ = try record(of: id)
         let verdict = try verify(id, keys: try publicKeys())
-        // A key that isn't known says nothing of the files.
-        if let fault = verdict.faults.first(where: { !$0.hasPrefix(RunSigner.name) }) {
+        if let fault = verdict.faults.first {
             throw Failure("run.damaged", "run \(id) isn't what was written at its end: \(fault)")
         }
         let tree: Tree

@@ -179,25 +179,25 @@ struct ReplayAttempt {
         return (Finished(id: id, compared: compared), preparation.differences + given)
     }
 
+    private func become(_ file: borrowing Descriptor) throws(Failure) {
+        if dup2(file.raw, STDIN_FILENO) < 0 {
+            throw Failure("replay.stdin", "can't set stdin", SystemError.last("dup2"))
+        }
+    }
+
     /// What was recorded of it becomes the replay's stdin; else it has none.
     private func takeStdin() throws(Failure) -> [Difference] {
-        func take(_ file: borrowing Descriptor) throws(Failure) {
-            if dup2(file.raw, STDIN_FILENO) < 0 {
-                throw Failure("replay.stdin", "can't set stdin", SystemError.last("dup2"))
-            }
-        }
         let told = recorded.record["streams"]?["stdin"]
         if let file = try recorded.stdin() {
-            try take(file)
+            try become(file)
             if told?["truncated"]?.bool != true { return [] }
             return [Difference(.inputs, Bytes("stdin"), note: "was longer than what was recorded of it")]
         }
-        do throws(SystemError) {
-            let null = try Descriptor.open(Bytes("/dev/null"), O_RDONLY)
-            if dup2(null.raw, STDIN_FILENO) < 0 { throw SystemError.last("dup2") }
-        } catch {
+        let null: Descriptor
+        do throws(SystemError) { null = try Descriptor.open(Bytes("/dev/null"), O_RDONLY) } catch {
             throw Failure("replay.stdin", "can't open /dev/null", error)
         }
+        try become(null)
         let controls = recorded.record["enforcement"]?["controls"]?.array ?? []
         guard let mechanism = controls.first(where: { $0["name"]?.string == "stdin" })?["mechanism"]?.string,
             mechanism != "/dev/null", !mechanism.hasSuffix("replaced by /dev/null")

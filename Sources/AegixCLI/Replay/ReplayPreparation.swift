@@ -146,17 +146,14 @@ struct ReplayCommandLine {
 struct ReplayEnvironment {
     private(set) var variables: [HostFacts.Variable] = []
     private(set) var differences: [Difference] = []
-    private let options: Set<Bytes>
 
     init(_ record: JSON, isStranger: Bool, given: [String: Bytes]) {
-        var options: Set<Bytes> = []
         for variable in record["environment"]?.array ?? [] {
             guard let name = variable["name"]?.bytesValue, !name.isEmpty, !name.contains(0),
                 !name.contains(UInt8(ascii: "="))
             else { continue }
             let origin = variable["origin"]?.string
             if origin == "secret" { continue }
-            if origin == "option" { options.insert(name) }
             if let value = variable["value"]?.bytesValue, !value.contains(0) {
                 variables.append(.init(name: name, value: value))
             } else if origin == "caller" {
@@ -170,7 +167,6 @@ struct ReplayEnvironment {
                 }
             }
         }
-        self.options = options
     }
 
     private static func own(_ name: Bytes) -> Bytes? {
